@@ -1,0 +1,11 @@
+// One binding function per family.
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+namespace segmeter::bindings {
+
+void bind_pixel(pybind11::module_& m);
+
+}  // namespace segmeter::bindings

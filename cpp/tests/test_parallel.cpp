@@ -1,0 +1,73 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <numeric>
+#include <stdexcept>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "segmeter/cpu.hpp"
+#include "segmeter/parallel.hpp"
+
+using segmeter::run_blocks;
+using segmeter::thread_count;
+
+TEST_CASE("every block runs exactly once, whatever the number of threads") {
+    for (const int threads : {1, 2, 3, 7, 64}) {
+        std::vector<std::atomic<int>> visits(1000);
+        run_blocks(1000, threads, [&](std::int64_t block) {
+            visits[static_cast<std::size_t>(block)].fetch_add(1);
+        });
+        for (const std::atomic<int>& count : visits) CHECK(count.load() == 1);
+    }
+    run_blocks(0, 4, [](std::int64_t) { FAIL("no block to run"); });
+}
+
+TEST_CASE("an exception leaves through the caller and stops blocks not yet begun") {
+    for (const int threads : {1, 2, 7}) {
+        std::atomic<std::int64_t> begun{0};
+        const auto failing = [&](std::int64_t block) {
+            ++begun;
+            if (block == 3) throw std::runtime_error("block 3");
+        };
+        CHECK_THROWS_WITH_AS(run_blocks(1 << 20, threads, failing), "block 3", std::runtime_error);
+        CHECK(begun.load() < 1 << 20);
+    }
+}
+
+TEST_CASE("threads are as many as asked for, or as many as the work is worth") {
+    CHECK(thread_count(5, 1) == 1);
+    CHECK(thread_count(5, std::int64_t{1} << 30) == 5);
+    CHECK(thread_count(0, 1) == 1);
+    CHECK(thread_count(0, std::int64_t{1} << 40) == segmeter::max_threads());
+    CHECK(segmeter::max_threads() >= 1);
+}
+
+#if !defined(__SANITIZE_THREAD__)  // its runtime does not follow a fork
+TEST_CASE("a forked child computes, alone by default and with fresh threads when asked") {
+    run_blocks(8, 4, [](std::int64_t) {});  // the parent's pool exists
+    const pid_t child = fork();
+    if (child == 0) {
+        std::atomic<std::int64_t> sum{0};
+        const bool alone = thread_count(0, std::int64_t{1} << 40) == 1;
+        run_blocks(100, 4, [&](std::int64_t block) { sum += block; });
+        _exit(alone && sum.load() == 4950 ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+}
+#endif
+
+TEST_CASE("SIMD levels can be chosen by name, and only those that run here") {
+    const segmeter::SimdLevel best = segmeter::simd_level();
+    for (const segmeter::SimdLevel level : segmeter::available_simd_levels()) {
+        segmeter::set_simd_level(segmeter::name(level));
+        CHECK(segmeter::simd_level() == level);
+    }
+    CHECK_THROWS_AS(segmeter::set_simd_level("mmx"), std::invalid_argument);
+    segmeter::set_simd_level(segmeter::name(best));
+}
