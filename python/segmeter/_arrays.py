@@ -1,0 +1,60 @@
+"""Anybody's memory as NumPy arrays, without a copy, or one clear error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def as_array(value: Any, name: str) -> NDArray[Any]:
+    """NumPy view of an array, tensor or nested sequence.
+
+    Takes what offers its CPU memory (``__array__``, ``__array_interface__``, the buffer protocol
+    or DLPack: torch, JAX, TensorFlow) without copying; tensors that require gradients are
+    detached.
+
+    Parameters
+    ----------
+    value : array_like
+        The array, tensor, number or nested sequence of numbers.
+    name : str
+        Name of the argument for the error message.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    TypeError
+        If ``value`` offers no CPU memory that NumPy can read.
+    """
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} must not be a masked array: pass its .data, and its .mask as ignore_index"
+        )
+    if getattr(value, "requires_grad", False):
+        value = value.detach()
+    try:
+        array = np.asarray(value)
+        if array.dtype == object and hasattr(value, "__dlpack__"):
+            array = np.from_dlpack(value)
+    except Exception as error:
+        raise TypeError(
+            f"{name} must be an array in CPU memory of a type that NumPy has, "
+            f"got {type(value).__name__}: {error}"
+        ) from error
+    if array.size == 0 and not hasattr(value, "dtype"):
+        return array.astype(np.int64)  # an empty list has no type of its own
+    return array
+
+
+def is_list_of_arrays(value: Any) -> bool:
+    """Whether ``value`` is a list or tuple of arrays, and not a nested list of numbers."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and hasattr(value[0], "shape")

@@ -1,0 +1,202 @@
+"""``segmeter evaluate``: options to keywords, a progress bar, the tables, files, the gate."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segmeter.cli import _values
+from segmeter.cli._console import console, progress_bar, say, with_flags
+from segmeter.report._text import count_text, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segmeter.cli._options import Display, Inputs, Outputs, Running
+    from segmeter.evaluation import Result
+
+_GATE_FAILED = 1
+_CSV_TABLES = ("per_image", "per_class", "per_image_per_class")
+_GROUP_TABLES = ("label_groups", "per_image_per_group")
+_STANDARD_OUTPUT = Path("-")
+
+
+def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Display) -> int:
+    """Run an evaluation, show and write what it found, and give the exit code."""
+    from segmeter.evaluation import EvaluationInterrupted
+    from segmeter.evaluation import evaluate as run
+
+    limits = dict(_values.gate(text) for text in outputs.fail_under or ())
+    _check_places(outputs)
+    files, keywords = call(inputs)
+    if limits:
+        _check_gates(limits, keywords)
+    try:
+        with progress_bar(shown=not display.quiet, no_color=display.no_color) as progress:
+            result = run(
+                *files,
+                **keywords,
+                missing=running.missing,
+                threads=running.threads,
+                progress=progress,
+            )
+    except EvaluationInterrupted as stop:
+        show(stop.result, outputs, display)
+        say(f"{stop}: the numbers are over these alone, and no file was written")
+        return stop.result.exit_code
+    show(result, outputs, display)
+    _write(result, outputs)
+    failed = _below(limits, result.scores)
+    for line in failed:
+        say(line)
+    return result.exit_code or (_GATE_FAILED if failed else 0)
+
+
+def call(inputs: Inputs) -> tuple[list[str], dict[str, Any]]:
+    """Files and keywords for :func:`segmeter.evaluate` and :func:`segmeter.check`."""
+    keywords = {
+        name: getattr(inputs, name)
+        for name in (
+            *("protocol", "num_classes", "ignore_index", "reduce_zero_label", "out_of_range"),
+            *("threshold", "pair", "pred_suffix", "target_suffix"),
+        )
+    }
+    keywords |= _labels(inputs)
+    patterns = inputs.pattern or []
+    if len(patterns) > 2:
+        raise ValueError(f"--pattern: at most two (predictions, targets), got {len(patterns)}")
+    keywords["pattern"] = tuple(patterns) if len(patterns) == 2 else next(iter(patterns), None)
+    return _files(inputs), keywords
+
+
+def _files(inputs: Inputs) -> list[str]:
+    if inputs.pairs is not None:
+        if inputs.pred is not None or inputs.target is not None:
+            raise ValueError("give either --pairs or --pred and --target, not both")
+        return [inputs.pairs]
+    if inputs.pred is None or inputs.target is None:
+        missing = "--pred" if inputs.pred is None else "--target"
+        raise ValueError(f"{missing} is missing: give --pred and --target, or --pairs")
+    return [inputs.pred, inputs.target]
+
+
+def _labels(inputs: Inputs) -> dict[str, Any]:
+    """Options that are more than a number or a word."""
+    keywords: dict[str, Any] = {}
+    names: tuple[str, ...] = ()
+    if inputs.classes is not None:
+        classes = _values.classes(inputs.classes)
+        names = classes.names
+        keywords["class_names"] = names
+        if not classes.in_order and inputs.mapping is None:
+            keywords["mapping"] = {label: k for k, label in enumerate(classes.labels)}
+    for option in ("mapping", "pred_mapping"):
+        text = getattr(inputs, option)
+        if text is not None:
+            keywords[option] = _values.mapping(text, f"--{option.replace('_', '-')}")
+    if inputs.label_groups:
+        keywords["label_groups"] = _values.groups(inputs.label_groups)
+    if inputs.color_table is not None:
+        keywords["color_table"] = _values.color_table(inputs.color_table, names)
+    return keywords
+
+
+def show(result: Result, outputs: Outputs, display: Display) -> None:
+    """Print the tables, on standard error where the JSON has standard output."""
+    from segmeter.report.table import print_result
+
+    if display.quiet:
+        _say_what_is_left_out(result)
+        return
+    screen = console(stderr=outputs.json == _STANDARD_OUTPUT, no_color=display.no_color)
+    print_result(result, screen, worst=outputs.worst, wording=with_flags)
+
+
+def _say_what_is_left_out(result: Result) -> None:
+    """One line, so that an exit code of 3 is never all there is."""
+    from segmeter.report.table import problem_text
+
+    errors = [problem for problem in result.problems if problem["level"] == "error"]
+    if errors:
+        lost = len({problem["id"] for problem in errors})
+        all_images = plural(result.num_images + lost, "image")
+        message = problem_text(errors[0], with_flags)
+        say(f"{count_text(lost)} of {all_images} could not be evaluated; first: {message}")
+
+
+def _check_places(outputs: Outputs) -> None:
+    """Refuse a place that cannot be written to before the work is done, not after."""
+    for option, path in (("--json", outputs.json), ("--csv", outputs.csv)):
+        if path is None or (path == _STANDARD_OUTPUT and option == "--json"):
+            continue
+        if not path.parent.is_dir():
+            raise ValueError(
+                f"{option}: there is no folder '{path.parent}' to write {path.name} to"
+            )
+        if path.is_dir() and (option == "--json" or _is_csv_file(path)):
+            raise ValueError(f"{option}: '{path}' is a folder")
+        if path.is_file() and option == "--csv" and not _is_csv_file(path):
+            raise ValueError(f"--csv: '{path}' is a file; give a folder, or a name ending in .csv")
+    if outputs.worst < 0:
+        raise ValueError(f"--worst: expected 0 or more, got {outputs.worst}")
+
+
+def _is_csv_file(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _write(result: Result, outputs: Outputs) -> None:
+    if outputs.json == _STANDARD_OUTPUT:
+        sys.stdout.write(result.to_json())
+    elif outputs.json is not None:
+        result.to_json(outputs.json)
+    if outputs.csv is None:
+        return
+    if _is_csv_file(outputs.csv):
+        result.to_csv(outputs.csv)
+        return
+    outputs.csv.mkdir(exist_ok=True)
+    for table in _CSV_TABLES + (_GROUP_TABLES if result.label_groups else ()):
+        result.to_csv(outputs.csv / f"{table}.csv", table)
+
+
+def _check_gates(limits: Mapping[str, float], keywords: Mapping[str, Any]) -> None:
+    """Refuse a gate on no score before anything is counted."""
+    names = _score_names(keywords)
+    for name in limits:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ";"
+            raise ValueError(
+                f"--fail-under: there is no score '{name}'{hint} There are {', '.join(names)}"
+            )
+
+
+def _score_names(keywords: Mapping[str, Any]) -> list[str]:
+    """Names of the data set scores: those of no image, and those a protocol measures."""
+    from segmeter.evaluation import Pairing, evaluate_pairs, make_plan, protocols
+
+    known = inspect.signature(make_plan).parameters
+    plan = make_plan(**{name: value for name, value in keywords.items() if name in known})
+    names = list(evaluate_pairs(plan, Pairing("none")).scores)
+    measure = None if plan.protocol is None else protocols.get(plan.protocol).measure
+    if measure is not None:
+        one_pixel = np.zeros((1, 1), np.int64)
+        names += measure(one_pixel, one_pixel, "").counts.means()
+    return names
+
+
+def _below(limits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
+    """Gates that were missed, in words; an undefined score reaches no limit."""
+    reached = {name: scores.get(name, math.nan) for name in limits}
+    return [
+        f"gate failed: {name} is {reached[name]}, below {limit}"
+        for name, limit in limits.items()
+        if not reached[name] >= limit
+    ]

@@ -1,0 +1,109 @@
+"""What a run gathers: counts of every image and their sums, problems, remarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from segmeter import pixel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from segmeter.evaluation.pairing import Pair
+    from segmeter.evaluation.plan import Plan
+    from segmeter.evaluation.protocols import ProtocolCounts
+    from segmeter.evaluation.worker import ImageCounts, Problem
+
+_MAX_NOTES = 50  # different notes kept; a reader's note may hold numbers of its file
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image of a run.
+
+    Attributes
+    ----------
+    pair : Pair
+    pixels, counted : int
+        All pixels, and those that count.
+    one_against_rest : (C + G, 3) array of int64
+        True positives, false positives and false negatives of every class, then every group.
+    """
+
+    pair: Pair
+    pixels: int
+    counted: int
+    one_against_rest: NDArray[np.int64]
+
+
+class _Sums(NamedTuple):
+    """Sums over the first ``images`` images, replaced as one, so that they always fit together."""
+
+    matrix: NDArray[np.int64]
+    protocol: ProtocolCounts | None
+    images: int
+
+
+class Totals:
+    """What a run gathers, image by image, in the order of the pairing.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Attributes
+    ----------
+    images : list of ImageRecord
+    problems : list of Problem
+    notes : dict of str to tuple (int, str)
+        Remark of the readers to the number of images and the first image's id.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.images: list[ImageRecord] = []
+        self.problems: list[Problem] = []
+        self.notes: dict[str, tuple[int, str]] = {}
+        self._plan = plan
+        self._sums = _Sums(np.zeros((plan.num_classes, plan.num_classes + 1), np.int64), None, 0)
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Confusion matrix (C, C+1), summed over images."""
+        return self._sums.matrix
+
+    @property
+    def protocol(self) -> ProtocolCounts | None:
+        """The protocol's own counts, summed over images."""
+        return self._sums.protocol
+
+    def add(self, image: ImageCounts) -> None:
+        """Take one image in."""
+        matrix, protocol, number = self._sums
+        own = image.protocol
+        if own is not None and protocol is not None:
+            own = protocol + own
+        counted = int(image.matrix.sum())
+        counts = _one_against_rest(image.matrix, self._plan)
+        self.images.append(ImageRecord(image.pair, image.pixels, counted, counts))
+        for note in dict.fromkeys(image.notes):
+            if note in self.notes or len(self.notes) < _MAX_NOTES:
+                count, first = self.notes.get(note, (0, image.pair.id))
+                self.notes[note] = (count + 1, first)
+        self._sums = _Sums(matrix + image.matrix, own, number + 1)
+
+    def settle(self) -> None:
+        """After an interruption: forget an image that was not taken in wholly."""
+        del self.images[self._sums.images :]
+
+
+def _one_against_rest(matrix: NDArray[np.int64], plan: Plan) -> NDArray[np.int64]:
+    """(C + G, 3) true positives, false positives, false negatives of classes and groups."""
+    hits, alarms = pixel.true_positives(matrix), pixel.false_positives(matrix)
+    classes = np.stack([hits, alarms, pixel.false_negatives(matrix)], axis=-1)
+    if not plan.label_groups:
+        return classes
+    groups = pixel.group_counts(matrix, dict(plan.label_groups)).reshape(-1, 4)
+    return np.concatenate([classes, groups[:, [3, 1, 2]]])

@@ -1,0 +1,279 @@
+"""The dry run: look at files before counting them, and say what is probably wrong."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segmeter.evaluation._facts import SIDES, Facts, gather
+from segmeter.evaluation._findings import (
+    Case,
+    Finding,
+    class_count,
+    findings,
+    inverted_options,
+    is_mask_against_ids,
+    one_above_options,
+    one_below_options,
+    renaming_option,
+    threshold_options,
+    train_id_options,
+    void_options,
+)
+from segmeter.evaluation.pairing import pair_files
+from segmeter.evaluation.plan import Plan, UnknownClassesError, make_plan
+from segmeter.evaluation.run import pair_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from segmeter.evaluation._listing import Source
+    from segmeter.evaluation.pairing import Pairing, Pattern
+    from segmeter.evaluation.plan import Color, Mapping_, OutOfRange
+
+_SAMPLE = 32
+_VOC_COLORS = ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What :func:`check` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Errors first, then warnings, then remarks.
+    pairing : Pairing
+    statistics : dict
+        Pairs, sampled pairs, and for each side formats, sample types, sizes, and pixels per label.
+    command : str or None
+        Command line that evaluates these files, where one could be guessed.
+    """
+
+    findings: tuple[Finding, ...]
+    pairing: Pairing
+    statistics: Mapping[str, Any]
+    command: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """3 if a finding is an error, else 0."""
+        return 3 if any(finding.level == "error" for finding in self.findings) else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain values; label keys of the histograms are text, as in JSON."""
+        statistics = dict(self.statistics)
+        for side in SIDES:
+            labels = {str(label): count for label, count in statistics[side]["labels"].items()}
+            statistics[side] = statistics[side] | {"labels": labels}
+        return {
+            "findings": [finding.to_dict() for finding in self.findings],
+            "pairing": self.pairing.report(),
+            "statistics": statistics,
+            "command": self.command,
+        }
+
+    def report(self) -> str:
+        """Readable text of several lines."""
+        lines = [self.pairing.report(), ""]
+        for finding in self.findings:
+            lines.append(f"{finding.level}: {finding.message} [{finding.code}]")
+            if finding.remedy:
+                lines.append(f"    {finding.remedy}")
+        if not self.findings:
+            lines.append("nothing looks wrong")
+        if self.command is not None:
+            lines += ["", f"try: {self.command}"]
+        return "\n".join(lines)
+
+
+def check(
+    pred: Source,
+    target: Source | None = None,
+    *,
+    protocol: str | None = None,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    mapping: Mapping_ | None = None,
+    pred_mapping: Mapping_ | None = None,
+    label_groups: Mapping[str, Sequence[int | str]] | None = None,
+    reduce_zero_label: bool = False,
+    out_of_range: OutOfRange = "raise",
+    threshold: float | None = None,
+    color_table: Mapping[Color, int] | None = None,
+    pair: str = "stem",
+    pred_suffix: str | None = None,
+    target_suffix: str | None = None,
+    pattern: Pattern = None,
+    sample: int | None = _SAMPLE,
+) -> CheckReport:
+    """Look at predictions and targets without scoring them, and say what is probably wrong.
+
+    Headers of all files are read, and the labels of a sample of the pairs.
+
+    Parameters
+    ----------
+    pred, target : path, glob string, or sequence of paths
+        As in :func:`segmeter.evaluate`, like all other options; the number of classes may be
+        unknown here.
+    sample : int or None
+        Pairs whose labels are read, evenly spread; None: all.
+
+    Returns
+    -------
+    CheckReport
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong use, as in :func:`segmeter.evaluate`.
+
+    Notes
+    -----
+    Findings about the meaning of labels (train ids, numbering off by one, other numbers for the
+    same classes) come from how often each predicted label meets each target label; they are made
+    when another reading explains at least half of the pixels, and a fifth more than equality.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for side, labels in (("pred", [0, 1, 1, 1]), ("target", [0, 0, 255, 255])):
+    ...         (Path(folder) / side).mkdir()
+    ...         np.save(Path(folder) / side / "a.npy", np.array([labels]))
+    ...     report = check(f"{folder}/pred", f"{folder}/target")
+    >>> [(finding.level, finding.code) for finding in report.findings]
+    [('error', 'binary-values')]
+    """
+    if sample is not None and sample < 1:
+        raise ValueError(f"sample must be at least 1, or None for all, got {sample}")
+    plan: Plan | None
+    try:
+        plan = make_plan(
+            protocol=protocol,
+            num_classes=num_classes,
+            class_names=class_names,
+            ignore_index=ignore_index,
+            mapping=mapping,
+            pred_mapping=pred_mapping,
+            label_groups=label_groups,
+            reduce_zero_label=reduce_zero_label,
+            out_of_range=out_of_range,
+            threshold=threshold,
+            color_table=color_table,
+        )
+    except UnknownClassesError:
+        plan = None
+    pairing = pair_for(
+        protocol,
+        pred,
+        target,
+        pair=pair,
+        pred_suffix=pred_suffix,
+        target_suffix=target_suffix,
+        pattern=pattern,
+    )
+    rule = None if pairing.pairs or pair != "stem" else pairing.better_rule()
+    if rule is not None:  # so that what is said of the labels does not wait for a second check
+        pred_suffix, target_suffix, pattern = astuple(rule[0])
+    looked_at = pairing if rule is None else pair_files(pred, target, **asdict(rule[0]))
+    facts = gather(looked_at.pairs, sample, color_table, None if plan is None else plan.threshold)
+    case = Case(pairing, facts, plan, mapping is not None or pred_mapping is not None)
+    found = findings(case)
+    options = _options(case, {finding.code for finding in found})
+    files = _file_options(pred, target, pair, pred_suffix, target_suffix, pattern)
+    command = None
+    if options is not None and files is not None:
+        command = " ".join(["segmeter evaluate", *files, *options])
+    return CheckReport(tuple(found), pairing, facts.to_dict(), command)
+
+
+def _options(case: Case, codes: set[str]) -> list[str] | None:
+    """Options on labels worth trying; None where the given ones do, or nothing can be said."""
+    facts, plan = case.facts, case.plan
+    if codes & {"color-coded", "many-colors"} or not facts.compared:
+        return None
+    if "instance-ids" in codes:
+        masks = any(is_mask_against_ids(facts, side) for side in SIDES)
+        return ["--protocol binary"] if masks else None
+    following: dict[str, Callable[[], list[str]]] = {
+        "probabilities": lambda: threshold_options(facts),
+        "inverted": lambda: inverted_options(facts),
+        "binary-values": lambda: ["--protocol binary"],
+        "train-ids-pred": lambda: train_id_options("pred"),
+        "train-ids-target": lambda: train_id_options("target"),
+        "off-by-one-pred": lambda: one_below_options(facts),
+        "off-by-one-target": lambda: one_above_options(case),
+    }
+    for code, options in following.items():
+        if code in codes:
+            return options()
+    return None if plan is not None else _options_of_labels(case, codes)
+
+
+def _options_of_labels(case: Case, codes: set[str]) -> list[str]:
+    """Options for labels that mean the same on both sides, or are renamed on one."""
+    renaming = [renaming_option(case)] if "renamed" in codes else []
+    protocol = _recognised(case.facts)
+    if protocol is not None:
+        return [f"--protocol {protocol}", *renaming]
+    pred, target = (case.facts.sides[side].labels for side in SIDES)
+    if max(target) > 1 and len({*pred, *target} - {0}) == 1:
+        return ["--protocol binary"]
+    count, void = class_count([*pred, *target])
+    return [f"--num-classes {count}", *void_options(void), *renaming]
+
+
+def _recognised(facts: Facts) -> str | None:
+    """Protocol that names, palettes and labels of the targets point to."""
+    names = [Path(pair.target).name for pair in facts.pairs]
+    labels = facts.sides["target"].labels
+    count, _ = class_count(labels)
+    if all("_labelIds" in name for name in names):
+        return "cityscapes"
+    if all("_labelTrainIds" in name for name in names):
+        return "cityscapes-trainids"
+    if all(name.startswith("ADE_") for name in names) and count <= 151:
+        return "ade20k"
+    palettes = facts.sides["target"].palettes
+    voc = len(palettes) == facts.sampled and all(
+        tuple(map(tuple, palette[:4].tolist())) == _VOC_COLORS for palette in palettes
+    )
+    return "voc" if voc and len(labels) > 2 and count <= 21 else None
+
+
+def _file_options(
+    pred: Source,
+    target: Source | None,
+    pair: str,
+    pred_suffix: str | None,
+    target_suffix: str | None,
+    pattern: Pattern,
+) -> list[str] | None:
+    """The options that name the files, as on the command line; None for lists of paths."""
+    if not isinstance(pred, str | os.PathLike):
+        return None
+    if target is None:
+        return [f"--pairs {_quoted(pred)}"]
+    if not isinstance(target, str | os.PathLike):
+        return None
+    options = [f"--pred {_quoted(pred)}", f"--target {_quoted(target)}"]
+    patterns = [pattern] if isinstance(pattern, str) else [*(pattern or ())]
+    if pair == "order":
+        options.append("--pair order")
+    for name, values in (
+        ("--pred-suffix", [pred_suffix]),
+        ("--target-suffix", [target_suffix]),
+        ("--pattern", patterns),
+    ):
+        options += [f"{name} {shlex.quote(value)}" for value in values if value]
+    return options
+
+
+def _quoted(path: str | os.PathLike[str]) -> str:
+    return shlex.quote(os.fspath(path))

@@ -1,0 +1,529 @@
+"""Everything that decides the numbers of an evaluation, in one frozen, serialisable object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from segmeter.evaluation import protocols
+
+if TYPE_CHECKING:
+    from segmeter.evaluation.protocols import EvaluationProtocol
+
+Mapping_: TypeAlias = Mapping[int, int | str | None] | Sequence[int | str | None]
+Table: TypeAlias = tuple[tuple[int, int | None], ...]
+Color: TypeAlias = tuple[int, int, int]
+
+OutOfRange = Literal["raise", "ignore", "wrong"]
+_MAX_CLASSES = 65536
+_DESCRIBED = 20  # entries of a mapping that a line can hold
+_PLAN_VERSION = 2  # raised when equal plans would give other numbers than before
+
+
+class UnknownClassesError(ValueError):
+    """Nothing says how many classes there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The rules of one evaluation; equal plans on equal files give equal numbers.
+
+    Attributes
+    ----------
+    protocol : str or None
+    num_classes : int
+    class_names : tuple of str
+    labels, pred_labels : tuple of (int, int or None), or None
+        Label in target and pred files to class index, None: ignored (in the target) or void (in
+        pred). None instead of a table: label k is class k; for pred, the table of the target.
+    pred_relabel : tuple of (int, int), or None
+        Label in pred files to the label of the protocol, applied before everything else.
+    ignore_index : tuple of int
+        Target labels that do not count.
+    reduce_zero_label : bool
+        Target 0 does not count and target v is v - 1.
+    binary : bool
+        Target labels are 0 and "not 0"; pred likewise, unless there is a threshold.
+    threshold : float or None
+        Pred values above it are class 1, all others class 0.
+    out_of_range : str
+    color_table : tuple of ((int, int, int), int), or None
+        Colour to label, for masks stored as pictures.
+    label_groups : tuple of (str, tuple of int)
+        Named unions of classes, by class index.
+    version : int
+        Version of these rules.
+    """
+
+    protocol: str | None
+    num_classes: int
+    class_names: tuple[str, ...]
+    labels: Table | None
+    pred_labels: Table | None
+    pred_relabel: tuple[tuple[int, int], ...] | None
+    ignore_index: tuple[int, ...]
+    reduce_zero_label: bool
+    binary: bool
+    threshold: float | None
+    out_of_range: OutOfRange
+    color_table: tuple[tuple[Color, int], ...] | None
+    label_groups: tuple[tuple[str, tuple[int, ...]], ...]
+    version: int = _PLAN_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only: what JSON can hold.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> make_plan(num_classes=2).to_dict()["class_names"]
+        ['0', '1']
+        """
+        values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        values["label_groups"] = {name: list(members) for name, members in self.label_groups}
+        return values
+
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits that are equal exactly when the plans are (SHA-256).
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> make_plan(num_classes=2).hash() == make_plan(class_names=["0", "1"]).hash()
+        True
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def known_labels(self, side: str) -> frozenset[int] | None:
+        """Labels in the files of one side that have a meaning; None if every label has.
+
+        Parameters
+        ----------
+        side : {"pred", "target"}
+
+        Returns
+        -------
+        frozenset of int or None
+
+        Examples
+        --------
+        >>> sorted(make_plan(num_classes=2, ignore_index=255).known_labels("target"))
+        [0, 1, 255]
+        """
+        if self.binary or (side == "pred" and self.threshold is not None):
+            return None
+        if side == "pred" and self.pred_relabel is not None:
+            return frozenset(label for label, _ in self.pred_relabel)
+        own = side == "pred" and self.pred_labels is not None
+        table = self.pred_labels if own else self.labels
+        labels = range(self.num_classes) if table is None else [label for label, _ in table]
+        if side == "target" and self.reduce_zero_label:
+            labels = [0, *(label + 1 for label in labels)]
+        return frozenset(labels) | frozenset(self.ignore_index)
+
+    @property
+    def ignored_classes(self) -> tuple[int, ...]:
+        """Classes of which every target label is named by ``ignore_index``: no class is left.
+
+        Examples
+        --------
+        >>> make_plan(num_classes=3, ignore_index=0).ignored_classes
+        (0,)
+        """
+        if not self.ignore_index:
+            return ()
+        classes = {to for _, to in self._target_table()} - {None}
+        counted = {to for label, to in self._target_table() if label not in self.ignore_index}
+        return tuple(sorted(to for to in classes - counted if to is not None))
+
+    def kernel_tables(self) -> tuple[dict[int, int | None] | None, dict[int, int | None] | None]:
+        """``labels`` and ``pred_labels`` of :func:`segmeter.confusion_matrix` under this plan.
+
+        An ignored class (see ``ignored_classes``) has no label left in them: a prediction of it is
+        void, and the class is absent from the scores.
+
+        Returns
+        -------
+        tuple (dict or None, dict or None)
+
+        Examples
+        --------
+        >>> make_plan(num_classes=2, ignore_index=255).kernel_tables()
+        (None, None)
+        >>> make_plan(num_classes=2, ignore_index=0).kernel_tables()
+        ({0: None, 1: 1}, None)
+        """
+        labels = None if self.labels is None else dict(self.labels)
+        pred_labels = None if self.pred_labels is None else dict(self.pred_labels)
+        if self.threshold is not None:
+            pred_labels = {0: 0, 1: 1}
+        gone = self.ignored_classes
+        if gone:
+            labels = _without(labels or {k: k for k in range(self.num_classes)}, gone)
+            pred_labels = None if pred_labels is None else _without(pred_labels, gone)
+        return labels, pred_labels
+
+    def _target_table(self) -> Iterable[tuple[int, int | None]]:
+        """Labels in target files and their classes; of a binary plan only 0 is known."""
+        if self.binary:
+            return ((0, 0),)
+        if self.labels is None:
+            shift = int(self.reduce_zero_label)
+            return ((k + shift, k) for k in range(self.num_classes))
+        return ((label + self.reduce_zero_label, to) for label, to in self.labels)
+
+    def describe(self) -> list[str]:
+        """The conventions in words, one line each.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> make_plan(num_classes=2, ignore_index=255).describe()[0]
+        'ignored target labels: 255'
+        """
+        return [line for line in self._sentences() if line]
+
+    def _sentences(self) -> Iterable[str]:
+        if self.protocol is not None:
+            chosen = protocols.get(self.protocol)
+            yield f"protocol {chosen.name}: {chosen.summary} ({chosen.source})"
+        ignored = [*self.ignore_index, *(label for label, to in self.labels or () if to is None)]
+        yield f"ignored target labels: {', '.join(map(str, ignored)) or 'none'}"
+        if self.ignored_classes:
+            names = ", ".join(self.class_names[k] for k in self.ignored_classes)
+            yield f"ignored classes: {names}; never scored, a prediction of one is void"
+        for side, table in (("", self.labels), ("pred ", self.pred_labels or self.pred_relabel)):
+            if table is not None and len(table) <= _DESCRIBED:
+                shown = ", ".join(f"{label} is {to}" for label, to in table if to is not None)
+                yield f"{side}labels and classes: {shown}"
+        yield "target label 0 ignored, label v is class v - 1" if self.reduce_zero_label else ""
+        yield "target: every label but 0 is class 1" if self.binary else ""
+        if self.threshold is not None:
+            yield f"pred: values above {self.threshold:g} are class 1, others class 0"
+        yield {
+            "raise": "a label that is no class makes its image a problem, not part of the numbers",
+            "ignore": "pixels with a label that is no class, in pred or target, do not count",
+            "wrong": "a predicted label that is no class is wrong and nobody's true positive",
+        }[self.out_of_range]
+        yield "a predicted ignored label on a counted pixel is wrong and nobody's true positive"
+        yield "absent classes (no pixel in target and pred) are NaN and left out of means"
+
+
+def make_plan(
+    *,
+    protocol: str | None = None,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    mapping: Mapping_ | None = None,
+    pred_mapping: Mapping_ | None = None,
+    label_groups: Mapping[str, Sequence[int | str]] | None = None,
+    reduce_zero_label: bool = False,
+    out_of_range: OutOfRange = "raise",
+    threshold: float | None = None,
+    color_table: Mapping[Color, int] | None = None,
+) -> Plan:
+    """Check the options of an evaluation and bring them into one form.
+
+    Parameters
+    ----------
+    protocol : str, optional
+        A benchmark by name (see :mod:`segmeter.evaluation.protocols`). It fixes what labels mean;
+        beside it only ``pred_mapping`` (label in the pred files to label of the benchmark),
+        ``label_groups``, ``color_table``, ``out_of_range`` and, for ``"binary"``,
+        ``ignore_index`` and ``threshold`` may be given.
+    num_classes : int, optional
+        1 to 65,536. May be left out where ``class_names``, ``mapping``, ``threshold`` or
+        ``protocol`` says it.
+    class_names : sequence of str, optional
+        Default: ``"0"``, ``"1"``, ...
+    ignore_index : int or sequence of int, optional
+        Target labels (as they stand in the files) that do not count. A class of which every label
+        is ignored is no class: it has no score, and a prediction of it on a counted pixel is void.
+    mapping : mapping or sequence, optional
+        Label in the files to class index; None or ``"ignore"``: ignored. A sequence is a table:
+        entry v says what label v is. Labels it does not name are out of range. It holds for pred
+        as well unless ``pred_mapping`` is given.
+    pred_mapping : mapping or sequence, optional
+        The same for pred.
+    label_groups : mapping of str to sequence of int or str, optional
+        Named unions of classes, by class index (after ``mapping``) or class name, scored like
+        classes from the same counts. They may overlap.
+    reduce_zero_label : bool
+        Target 0 does not count and target v is class v - 1 (pred is taken as it is).
+    out_of_range : {"raise", "ignore", "wrong"}
+        What a label that is no class does: make the image a problem; take the pixel out of the
+        counts; in pred, count as wrong.
+    threshold : float, optional
+        Two classes: pred values above it are class 1, all others (equal ones too) class 0. Target
+        labels other than 0 are class 1, unless ``mapping`` says what they are. Pred files hold
+        whole numbers, such as probabilities stored as 0 to 255, or floats (NPY, NPZ, TIFF, NIfTI),
+        compared in their own precision; NaN makes the image a problem.
+    color_table : mapping of (r, g, b) to int, optional
+        The label of each colour, for files that hold colours or a palette. Files of single
+        values hold labels already and are read as they are, unless every colour is gray.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the option, what was given and what is expected.
+
+    Examples
+    --------
+    >>> make_plan(mapping={0: 0, 255: 1, 7: "ignore"}).labels
+    ((0, 0), (7, None), (255, 1))
+    """
+    if out_of_range not in get_args(OutOfRange):
+        raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
+    _check_threshold(threshold)
+    common = {
+        "out_of_range": out_of_range,
+        "threshold": None if threshold is None else float(threshold),
+        "color_table": _colors(color_table),
+    }
+    ignored = _ignored(ignore_index)
+    if protocol is not None:
+        chosen = protocols.get(protocol)
+        own = {
+            "num_classes": num_classes,
+            "class_names": class_names,
+            "mapping": mapping,
+            "reduce_zero_label": reduce_zero_label or None,
+            "ignore_index": None if chosen.binary else ignore_index,
+            "threshold": None if chosen.binary else threshold,
+        }
+        _check_protocol_leaves(chosen, own, out_of_range)
+        return _protocol_plan(chosen, ignored, pred_mapping, label_groups, common)
+    binary = threshold is not None and mapping is None
+    labels, pred_labels = _table(mapping, "mapping"), _table(pred_mapping, "pred_mapping")
+    if threshold is not None and pred_mapping is not None:
+        raise ValueError("threshold turns pred into classes 0 and 1, so pred_mapping has no place")
+    names = _names(num_classes, class_names, labels, pred_labels, threshold is not None)
+    if binary and reduce_zero_label:
+        raise ValueError("threshold makes the target 0 and 'not 0'; reduce_zero_label has no place")
+    for table, option in ((labels, "mapping"), (pred_labels, "pred_mapping")):
+        _check_classes(table, len(names), option)
+    return Plan(
+        protocol=None,
+        num_classes=len(names),
+        class_names=names,
+        labels=labels,
+        pred_labels=pred_labels,
+        pred_relabel=None,
+        ignore_index=ignored,
+        reduce_zero_label=bool(reduce_zero_label),
+        binary=binary,
+        label_groups=_groups(label_groups, names),
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def _protocol_plan(
+    chosen: EvaluationProtocol,
+    ignored: tuple[int, ...],
+    pred_mapping: Mapping_ | None,
+    label_groups: Mapping[str, Sequence[int | str]] | None,
+    common: Mapping[str, Any],
+) -> Plan:
+    labels = None if chosen.labels is None else tuple(sorted(chosen.labels.items()))
+    return Plan(
+        protocol=chosen.name,
+        num_classes=len(chosen.class_names),
+        class_names=chosen.class_names,
+        labels=labels,
+        pred_labels=None,
+        pred_relabel=_relabelling(pred_mapping),
+        ignore_index=tuple(sorted({*chosen.ignore_index, *ignored})),
+        reduce_zero_label=False,
+        binary=chosen.binary,
+        label_groups=(
+            *chosen.label_groups.items(),
+            *_groups(label_groups, chosen.class_names),
+        ),
+        **common,
+    )
+
+
+def _check_protocol_leaves(
+    chosen: EvaluationProtocol, own: Mapping[str, Any], out_of_range: str
+) -> None:
+    given = [name for name, value in own.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"protocol {chosen.name!r} fixes {' and '.join(given)}; leave out either it or them"
+        )
+    if chosen.measure is not None and out_of_range == "ignore":
+        raise ValueError(
+            f"protocol {chosen.name!r} counts every pixel of a scored label, so "
+            "out_of_range='ignore' has no place; 'wrong' has"
+        )
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is None:
+        return
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise TypeError(f"threshold must be a number, got {threshold!r}")
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number, got NaN")
+
+
+def _ignored(ignore_index: int | Sequence[int] | None) -> tuple[int, ...]:
+    if ignore_index is None:
+        return ()
+    given = ignore_index if isinstance(ignore_index, Iterable) else [ignore_index]
+    return tuple(sorted({_integer(label, "ignore_index") for label in given}))
+
+
+def _table(mapping: Mapping_ | None, option: str) -> Table | None:
+    if mapping is None:
+        return None
+    if isinstance(mapping, str) or not isinstance(mapping, Mapping | Iterable):
+        raise TypeError(
+            f"{option} must map labels to classes, for example {{255: 1, 7: 'ignore'}}, "
+            f"got {mapping!r}"
+        )
+    entries = mapping.items() if isinstance(mapping, Mapping) else enumerate(mapping)
+    table = {_integer(label, f"{option} (label)"): _class(to, option) for label, to in entries}
+    if not table:
+        raise ValueError(f"{option} is empty; name at least one label")
+    return tuple(sorted(table.items()))
+
+
+def _class(value: int | str | None, option: str) -> int | None:
+    if value is None or value == "ignore":
+        return None
+    index = _integer(value, f"{option} (class)")
+    if index < 0:
+        raise ValueError(f"{option}: a class is at least 0, or None to ignore; got {index}")
+    return index
+
+
+def _without(table: Mapping[int, int | None], gone: Sequence[int]) -> dict[int, int | None]:
+    return {label: None if to in gone else to for label, to in table.items()}
+
+
+def _integer(value: object, option: str) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{option} must be an integer, got {value!r}")
+    return int(value.__index__())
+
+
+def _relabelling(pred_mapping: Mapping_ | None) -> tuple[tuple[int, int], ...] | None:
+    table = _table(pred_mapping, "pred_mapping")
+    if table is None:
+        return None
+    known = tuple((label, to) for label, to in table if to is not None)
+    if len(known) < len(table):
+        raise ValueError(
+            "pred_mapping gives labels of the protocol here: nothing can be ignored, map to a label"
+        )
+    return known
+
+
+def _names(
+    num_classes: int | None,
+    class_names: Sequence[str] | None,
+    labels: Table | None,
+    pred_labels: Table | None,
+    two: bool,
+) -> tuple[str, ...]:
+    """Class names, from whatever says how many classes there are."""
+    if isinstance(class_names, str):
+        raise TypeError(f"class_names must be a sequence of names, got the text {class_names!r}")
+    names = None if class_names is None else tuple(str(name) for name in class_names)
+    if names is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"class_names holds {twice!r} twice")
+    count = len(names) if names is not None else None
+    if num_classes is not None:
+        asked = _integer(num_classes, "num_classes")
+        if count not in (None, asked):
+            raise ValueError(f"num_classes is {asked}, but class_names has {count} names")
+        count = asked
+    if two and count not in (None, 2):
+        raise ValueError(f"threshold makes two classes, but num_classes is {count}")
+    if count is None:
+        count = 2 if two else _classes_of((*(labels or ()), *(pred_labels or ())))
+    if count is None:
+        raise UnknownClassesError(
+            "the number of classes is not known: give num_classes, class_names, mapping or "
+            "protocol; `segmeter check` looks at the files and suggests one"
+        )
+    if not 1 <= count <= _MAX_CLASSES:
+        raise ValueError(f"num_classes must be 1 to {_MAX_CLASSES:,}, got {count}")
+    return names if names is not None else tuple(str(k) for k in range(count))
+
+
+def _classes_of(entries: Sequence[tuple[int, int | None]]) -> int | None:
+    classes = [to for _, to in entries if to is not None]
+    return max(classes) + 1 if classes else None
+
+
+def _check_classes(table: Table | None, num_classes: int, option: str) -> None:
+    for label, to in table or ():
+        if to is not None and to >= num_classes:
+            raise ValueError(
+                f"{option} sends label {label} to class {to}, but there are {num_classes} classes"
+            )
+
+
+def _groups(
+    label_groups: Mapping[str, Sequence[int | str]] | None, names: Sequence[str]
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    groups = []
+    for name, members in (label_groups or {}).items():
+        if isinstance(members, str) or not isinstance(members, Iterable):
+            raise TypeError(
+                f"label_groups[{name!r}] must be a sequence of classes, got {members!r}"
+            )
+        classes = {_member(member, str(name), names) for member in members}
+        if not classes:
+            raise ValueError(f"label_groups[{name!r}] is empty; name at least one class")
+        groups.append((str(name), tuple(sorted(classes))))
+    return tuple(groups)
+
+
+def _member(member: int | str, group: str, names: Sequence[str]) -> int:
+    if isinstance(member, str):
+        if member in names:
+            return names.index(member)
+        raise ValueError(f"label_groups[{group!r}]: there is no class {member!r}")
+    index = _integer(member, f"label_groups[{group!r}]")
+    if not 0 <= index < len(names):
+        raise ValueError(
+            f"label_groups[{group!r}] names class {index}, but there are {len(names)} classes; "
+            "groups are made of class indices, which a mapping may have changed"
+        )
+    return index
+
+
+def _colors(table: Mapping[Color, int] | None) -> tuple[tuple[Color, int], ...] | None:
+    """The colour table in a fixed order; the reader checks it when it is used first."""
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise TypeError(f"color_table must map (r, g, b) to a label, got {table!r}")
+    return tuple(sorted(table.items()))
+
+
+def _plain(value: object) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

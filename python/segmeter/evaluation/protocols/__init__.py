@@ -1,0 +1,56 @@
+"""Benchmarks by name: what their labels mean, what they ignore, what they report.
+
+Examples
+--------
+>>> from segmeter.evaluation import protocols
+>>> protocols.get("voc").ignore_index
+(255,)
+>>> len(protocols.get("ade20k").class_names)
+150
+"""
+
+from __future__ import annotations
+
+from segmeter.evaluation.protocols import ade20k, binary, camvid, cityscapes, voc
+from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured, ProtocolCounts
+
+__all__ = ["PROTOCOLS", "EvaluationProtocol", "Measured", "ProtocolCounts", "get"]
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        cityscapes.PROTOCOL,
+        cityscapes.TRAIN_IDS,
+        voc.PROTOCOL,
+        ade20k.PROTOCOL,
+        camvid.PROTOCOL,
+        binary.PROTOCOL,
+    )
+}
+"""Every protocol by its name."""
+
+
+def get(name: str) -> EvaluationProtocol:
+    """Give the protocol of a name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    EvaluationProtocol
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name; the message lists those there are.
+
+    Examples
+    --------
+    >>> get("binary").class_names
+    ('background', 'foreground')
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f"protocol {name!r} is unknown; there are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -1,0 +1,560 @@
+"""What an evaluation found: counts, the scores that follow from them, tables and files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmeter import pixel
+from segmeter.evaluation.protocols import get
+from segmeter.pixel._counts import nan_mean
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
+    from segmeter.evaluation._totals import Totals
+    from segmeter.evaluation.plan import Plan
+
+Row: TypeAlias = dict[str, Any]
+Columns: TypeAlias = dict[str, Sequence[Any] | NDArray[Any]]
+
+TABLES = (
+    "per_class",
+    "label_groups",
+    "per_image",
+    "per_image_per_class",
+    "per_image_per_group",
+    "problems",
+)
+"""Names of the tables of a :class:`Result`."""
+
+_COUNTS = ("tp", "fp", "fn", "tn")
+_CLASS_SCORES = ("iou", "dice", "precision", "recall", "specificity")
+_DATASET_SCORES = (
+    "pixel_accuracy",
+    "mean_accuracy",
+    "mean_iou",
+    "mean_dice",
+    "mean_precision",
+    "mean_recall",
+    "frequency_weighted_iou",
+    "cohen_kappa",
+    "matthews_corrcoef",
+)
+_IMAGES_AT_ONCE = 256  # rows of the image x class table are made in pieces, against memory
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything an evaluation found; every number follows from integer counts.
+
+    Made by :func:`segmeter.evaluate`. Scores undefined for lack of pixels are NaN (in JSON:
+    null).
+
+    Attributes
+    ----------
+    plan : Plan
+        Every convention used.
+    totals : Totals
+        Counts per image and in sum.
+    pairing : dict
+        ``rule`` (how files were paired), ``pairs`` and ``left_out`` (how many), ``advice`` (a rule
+        that would pair more, or None).
+    interrupted : bool
+        Whether the run was stopped before all pairs were done.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import segmeter
+    >>> from segmeter import demo
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = demo.write(folder)
+    ...     result = segmeter.evaluate(
+    ...         files.pred, files.target, class_names=demo.CLASS_NAMES, ignore_index=demo.VOID
+    ...     )
+    >>> result.num_images, result.exit_code
+    (8, 0)
+    >>> result.per_class[0]["class"], result.per_class[0]["images"]
+    ('road', 8)
+    >>> [row["id"] for row in result.worst(2)] == sorted(
+    ...     (row["id"] for row in result.per_image),
+    ...     key=lambda name: next(r["mean_iou"] for r in result.per_image if r["id"] == name),
+    ... )[:2]
+    True
+    >>> result.to_pandas("per_class").shape[0] == len(demo.CLASS_NAMES)
+    True
+    """
+
+    plan: Plan
+    totals: Totals
+    pairing: Mapping[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def __str__(self) -> str:
+        """Tables as the command line prints them; without rich, what ``repr`` gives."""
+        try:
+            from segmeter.report.table import format_result
+        except ImportError:
+            return repr(self)
+        return format_result(self)
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Confusion matrix of all images, (C, C+1): rows are the target, the last column void."""
+        return self.totals.matrix
+
+    @property
+    def num_images(self) -> int:
+        """Number of images the scores are over."""
+        return len(self.totals.images)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every file was counted, 3 if some could not be, 130 if interrupted."""
+        if self.interrupted:
+            return 130
+        return 3 if any(problem.level == "error" for problem in self.totals.problems) else 0
+
+    @cached_property
+    def counts(self) -> pixel.ConfusionMatrix:
+        """Accumulator holding the counts of all images; adds to those of other runs."""
+        plan = self.plan
+        labels, pred_labels = plan.kernel_tables()
+        counts = pixel.ConfusionMatrix(
+            plan.num_classes,
+            ignore_index=plan.ignore_index,
+            labels=labels,
+            pred_labels=pred_labels,
+            reduce_zero_label=plan.reduce_zero_label,
+            out_of_range=plan.out_of_range,
+            class_names=plan.class_names,
+        )
+        counts.matrix = self.matrix.copy()
+        counts.ignored = sum(image.pixels - image.counted for image in self.totals.images)
+        counts.num_images = self.num_images
+        return counts
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Data set scores by name.
+
+        Scores named like functions of :mod:`segmeter` follow from the summed counts (all others
+        of them: ``.counts.scores()``). ``..._per_image`` is the mean over images of each image's
+        score, ``..._per_class_per_image`` the mean over classes of each class's mean over the
+        images that have it. A protocol adds its own.
+        """
+        scores = {name: float(getattr(pixel, name)(self.matrix)) for name in _DATASET_SCORES}
+        images = self._image_scores
+        for name in ("pixel_accuracy", "mean_iou", "mean_dice"):
+            scores[f"{name}_per_image"] = float(nan_mean(images[name]))
+        for name in ("iou", "dice"):
+            scores[f"mean_{name}_per_class_per_image"] = float(nan_mean(self._image_means[name]))
+        if self.plan.protocol is not None:
+            protocol = get(self.plan.protocol)
+            scores |= {} if protocol.scores is None else protocol.scores(self.matrix)
+        return scores | {name: float(nan_mean(values)) for name, values in self._means.items()}
+
+    @cached_property
+    def scores_over(self) -> dict[str, dict[str, int]]:
+        """How many classes (or images) each mean is over, and how many were undefined (NaN)."""
+        classes = self.columns("per_class")
+        over = {
+            name: classes[column]
+            for name, column in (
+                ("mean_iou", "iou"),
+                ("mean_dice", "dice"),
+                ("mean_precision", "precision"),
+                ("mean_recall", "recall"),
+                ("mean_iou_per_class_per_image", "iou_per_image"),
+                ("mean_dice_per_class_per_image", "dice_per_image"),
+            )
+        }
+        over |= {f"{name}_per_image": values for name, values in self._image_scores.items()}
+        over |= self._means
+        table = {name: _defined(np.asarray(values, np.float64)) for name, values in over.items()}
+        in_target = int((self.matrix.sum(axis=1) > 0).sum())
+        absent = self.plan.num_classes - in_target
+        return table | {"mean_accuracy": {"over": in_target, "undefined": absent}}
+
+    @property
+    def per_class(self) -> list[Row]:
+        """One row per class: counts, scores, and means over the images that have the class."""
+        return self.rows("per_class")
+
+    @property
+    def label_groups(self) -> list[Row]:
+        """One row per label group, with the columns of :attr:`per_class`."""
+        return self.rows("label_groups")
+
+    @property
+    def per_image(self) -> list[Row]:
+        """One row per image; ``void`` is the number of counted pixels predicted as void."""
+        return self.rows("per_image")
+
+    @property
+    def problems(self) -> list[Row]:
+        """One row per problem: id, path, kind, level, message."""
+        return self.rows("problems")
+
+    @property
+    def notes(self) -> list[Row]:
+        """What the readers remarked: message, number of images, id of the first."""
+        return [
+            {"message": message, "images": images, "first": first}
+            for message, (images, first) in self.totals.notes.items()
+        ]
+
+    def worst(self, count: int = 5, by: str = "mean_iou") -> list[Row]:
+        """Rows of the images with the lowest score, lowest first; undefined scores are left out.
+
+        Parameters
+        ----------
+        count : int
+        by : str
+            A score column of ``per_image``.
+
+        Returns
+        -------
+        list of dict
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        """
+        rows = self.per_image
+        choices = list(self._image_scores)
+        if by not in choices:
+            raise ValueError(f"by must be one of {choices}, got {by!r}")
+        scored = [row for row in rows if not math.isnan(row[by])]
+        return sorted(scored, key=lambda row: row[by])[:count]
+
+    def columns(self, table: str) -> Columns:
+        """One table as columns.
+
+        Parameters
+        ----------
+        table : str
+            One of :data:`TABLES`.
+
+        Returns
+        -------
+        dict of str to sequence
+            Columns of equal length, in a fixed order.
+
+        Raises
+        ------
+        ValueError
+            If there is no such table.
+        """
+        if table not in TABLES:
+            raise ValueError(f"table must be one of {', '.join(TABLES)}, got {table!r}")
+        if table in ("per_class", "label_groups"):
+            return self._class_columns(table == "label_groups")
+        if table == "per_image":
+            return self._image_columns()
+        if table == "problems":
+            rows = [problem.to_dict() for problem in self.totals.problems]
+            names = ("id", "path", "kind", "level", "message")
+            return {name: [row[name] for row in rows] for name in names}
+        pieces = list(self._image_class_pieces(table == "per_image_per_group"))
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def rows(self, table: str) -> list[Row]:
+        """One table as rows.
+
+        Parameters
+        ----------
+        table : str
+            One of :data:`TABLES`.
+
+        Returns
+        -------
+        list of dict
+            Plain Python values.
+        """
+        return list(_rows(self.columns(table)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the image x class tables, as plain values; undefined scores are None.
+
+        Returns
+        -------
+        dict
+        """
+        from segmeter import __version__
+
+        content = {
+            "segmeter": __version__,
+            "plan": self.plan.to_dict() | {"hash": self.plan.hash()},
+            "conventions": self.plan.describe(),
+            "pairing": dict(self.pairing),
+            "interrupted": self.interrupted,
+            "images": self.num_images,
+            "scores": self.scores,
+            "scores_over": self.scores_over,
+            "per_class": self.per_class,
+            "label_groups": self.label_groups,
+            "per_image": self.per_image,
+            "problems": self.problems,
+            "notes": self.notes,
+            "confusion_matrix": {
+                "rows": "target",
+                "columns": [*self.plan.class_names, "void"],
+                "counts": self.matrix.tolist(),
+            },
+        }
+        if self.totals.protocol is not None:
+            content["official"] = self.totals.protocol.official()
+        cleaned: dict[str, Any] = _without_nan(content)
+        return cleaned
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """:meth:`to_dict` as JSON, numbers in full precision; written to a file if one is named.
+
+        Parameters
+        ----------
+        path : path, optional
+
+        Returns
+        -------
+        str
+        """
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def to_official_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """JSON file in the layout of the protocol's own tool.
+
+        Parameters
+        ----------
+        path : path, optional
+
+        Returns
+        -------
+        str
+            Undefined scores are the literal ``NaN``, as the official tools write it.
+
+        Raises
+        ------
+        ValueError
+            If the protocol has no layout of its own.
+        """
+        if self.totals.protocol is None:
+            raise ValueError(f"there is no official layout for protocol={self.plan.protocol!r}")
+        text = json.dumps(self.totals.protocol.official(), sort_keys=True, indent=4)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def to_csv(self, path: str | os.PathLike[str], table: str = "per_image") -> None:
+        """Write one table as CSV, numbers in full precision, undefined scores as empty cells.
+
+        Parameters
+        ----------
+        path : path
+        table : str
+            One of :data:`TABLES`.
+        """
+        crossed = table in ("per_image_per_class", "per_image_per_group")
+        pieces = (
+            self._image_class_pieces(table.endswith("group")) if crossed else [self.columns(table)]
+        )
+        # A file name that is not valid Unicode must not lose the whole table.
+        with Path(path).open(
+            "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            for number, piece in enumerate(pieces):
+                if number == 0:
+                    writer.writerow(piece)
+                writer.writerows(map(_cell, row.values()) for row in _rows(piece))
+
+    def to_pandas(self, table: str = "per_image") -> pd.DataFrame:
+        """One table as a pandas data frame.
+
+        Parameters
+        ----------
+        table : str
+            One of :data:`TABLES`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            message = 'to_pandas needs pandas: pip install "segmeter[frames]"'
+            raise ImportError(message) from error
+        return pd.DataFrame(self.columns(table))
+
+    @property
+    def _means(self) -> dict[str, NDArray[np.float64]]:
+        """The protocol's own means: what each is over."""
+        return {} if self.totals.protocol is None else self.totals.protocol.means()
+
+    # --- the tables ---------------------------------------------------------------------------
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """(N, C + G, 4) true positives, false positives, false negatives, true negatives."""
+        width = self.plan.num_classes + len(self.plan.label_groups)
+        three = np.array([image.one_against_rest for image in self.totals.images], np.int64)
+        three = three.reshape(-1, width, 3)
+        counted = np.array([image.counted for image in self.totals.images], np.int64)
+        return np.concatenate([three, (counted[:, None] - three.sum(-1))[..., None]], axis=-1)
+
+    @cached_property
+    def _image_means(self) -> dict[str, NDArray[np.float64]]:
+        """Per class and group: IoU and Dice, averaged over images that have it; their number."""
+        found = [
+            [_class_scores(piece)[name] for name in ("iou", "dice")] for piece in self._pieces()
+        ]
+        width = self._counts.shape[1]
+        both = np.concatenate([np.empty((2, 0, width)), *map(np.array, found)], axis=1)
+        means = nan_mean(np.swapaxes(both, 1, 2))
+        return {
+            "iou": means[0][: self.plan.num_classes],
+            "dice": means[1][: self.plan.num_classes],
+            "all_iou": means[0],
+            "all_dice": means[1],
+            "images": (~np.isnan(both[0])).sum(axis=0),
+        }
+
+    @cached_property
+    def _image_scores(self) -> dict[str, NDArray[np.float64]]:
+        """Scores of each image, over its classes."""
+        scores: dict[str, list[NDArray[np.float64]]] = {
+            "pixel_accuracy": [np.empty(0)],
+            "mean_iou": [np.empty(0)],
+            "mean_dice": [np.empty(0)],
+        }
+        for piece in self._pieces():
+            classes = piece[:, : self.plan.num_classes]
+            counted = classes[:, 0].sum(axis=-1)
+            right = classes[..., 0].sum(axis=-1)
+            share = np.where(counted > 0, right / np.maximum(counted, 1), np.nan)
+            scores["pixel_accuracy"].append(share)
+            for name in ("iou", "dice"):
+                scores[f"mean_{name}"].append(nan_mean(_class_scores(classes)[name]))
+        return {name: np.concatenate(parts) for name, parts in scores.items()}
+
+    def _pieces(self) -> Iterator[NDArray[np.int64]]:
+        for first in range(0, self.num_images, _IMAGES_AT_ONCE):
+            yield self._counts[first : first + _IMAGES_AT_ONCE]
+
+    def _which(self, groups: bool) -> slice:
+        classes = self.plan.num_classes
+        return slice(classes, None) if groups else slice(classes)
+
+    def _class_columns(self, groups: bool) -> Columns:
+        which = self._which(groups)
+        counts = self._counts[:, which].sum(axis=0)
+        columns: Columns = {}
+        if groups:
+            columns["group"] = [name for name, _ in self.plan.label_groups]
+            columns["classes"] = [
+                ", ".join(self.plan.class_names[k] for k in members)
+                for _, members in self.plan.label_groups
+            ]
+        else:
+            columns["class"] = list(self.plan.class_names)
+            columns["index"] = np.arange(self.plan.num_classes)
+        columns |= dict(zip(_COUNTS, counts.T, strict=True))
+        columns |= _class_scores(counts)
+        columns["iou_per_image"] = self._image_means["all_iou"][which]
+        columns["dice_per_image"] = self._image_means["all_dice"][which]
+        columns["images"] = self._image_means["images"][which]
+        protocol = self.totals.protocol
+        if protocol is not None:
+            own = protocol.group_scores() if groups else protocol.class_scores()
+            columns |= {name: _padded(values, len(counts)) for name, values in own.items()}
+        return columns
+
+    def _image_columns(self) -> Columns:
+        images = self.totals.images
+        counted = np.array([image.counted for image in images], np.int64)
+        # A counted pixel is predicted as one of the classes or as void.
+        predicted = self._counts[:, self._which(False), :2].sum(axis=(1, 2))
+        return {
+            "id": [image.pair.id for image in images],
+            "pred": [image.pair.pred for image in images],
+            "target": [image.pair.target for image in images],
+            "pixels": np.array([image.pixels for image in images], np.int64),
+            "ignored": np.array([image.pixels - image.counted for image in images], np.int64),
+            "void": counted - predicted,
+            **self._image_scores,
+        }
+
+    def _image_class_pieces(self, groups: bool) -> Iterator[Columns]:
+        """The image x class (or group) table in pieces; a piece without rows if it is empty."""
+        which = self._which(groups)
+        names = [name for name, _ in self.plan.label_groups] if groups else self.plan.class_names
+        ids = np.array([image.pair.id for image in self.totals.images], dtype=object)
+        for first in range(0, max(self.num_images, 1), _IMAGES_AT_ONCE):
+            counts = self._counts[first : first + _IMAGES_AT_ONCE, which].reshape(-1, 4)
+            some = ids[first : first + _IMAGES_AT_ONCE]
+            yield {
+                "id": np.repeat(some, len(names)),
+                "group" if groups else "class": np.tile(np.array(names, dtype=object), len(some)),
+                **dict(zip(_COUNTS, counts.T, strict=True)),
+                **_class_scores(counts),
+            }
+
+
+def _class_scores(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Scores of classes, each against the rest, from (..., 4) tp, fp, fn, tn."""
+    order = [3, 1, 2, 0]  # as a two-class matrix: [[tn, fp], [fn, tp]]
+    matrices = counts[..., order].reshape(*counts.shape[:-1], 2, 2)
+    return {name: getattr(pixel, name)(matrices)[..., 1] for name in _CLASS_SCORES}
+
+
+def _padded(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Scores of a protocol's groups, NaN for the groups the user added."""
+    return np.concatenate([values, np.full(length - len(values), np.nan)])
+
+
+def _defined(values: NDArray[np.float64]) -> dict[str, int]:
+    undefined = int(np.isnan(values).sum())
+    return {"over": len(values) - undefined, "undefined": undefined}
+
+
+def _rows(columns: Columns) -> Iterator[Row]:
+    """Rows of Python values."""
+    values = [
+        column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()
+    ]
+    for row in zip(*values, strict=True):
+        yield dict(zip(columns, row, strict=True))
+
+
+def _cell(value: object) -> object:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

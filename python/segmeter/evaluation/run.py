@@ -1,0 +1,261 @@
+"""The evaluation of many pairs: threads over images, bounded memory, results in a fixed order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from segmeter._core import max_threads
+from segmeter.evaluation import protocols
+from segmeter.evaluation._totals import Totals
+from segmeter.evaluation.pairing import Pair, Pairing, Pattern, pair_files
+from segmeter.evaluation.plan import Color, Mapping_, OutOfRange, Plan, make_plan
+from segmeter.evaluation.result import Result
+from segmeter.evaluation.worker import Outcome, Problem, count_pair
+
+if TYPE_CHECKING:
+    from segmeter.evaluation._listing import Source
+
+Progress = Callable[[int, int, int], object]
+
+_IN_FLIGHT_PER_THREAD = 2
+
+
+class EvaluationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during :func:`evaluate`; ``result`` holds what was counted until then.
+
+    Parameters
+    ----------
+    result : Result
+        Its ``interrupted`` is True and its ``exit_code`` 130.
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"interrupted after {result.num_images} images")
+        self.result = result
+
+
+def evaluate(
+    pred: Source,
+    target: Source | None = None,
+    *,
+    protocol: str | None = None,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    mapping: Mapping_ | None = None,
+    pred_mapping: Mapping_ | None = None,
+    label_groups: Mapping[str, Sequence[int | str]] | None = None,
+    reduce_zero_label: bool = False,
+    out_of_range: OutOfRange = "raise",
+    threshold: float | None = None,
+    color_table: Mapping[Color, int] | None = None,
+    pair: str = "stem",
+    pred_suffix: str | None = None,
+    target_suffix: str | None = None,
+    pattern: Pattern = None,
+    missing: str = "report",
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Compare a set of predicted masks with their targets, pixel by pixel.
+
+    Parameters
+    ----------
+    pred, target : path, glob string, or sequence of paths
+        Folder, glob, ``.txt`` list, list of paths or single file; or ``pred`` a CSV of pairs and
+        no target. See :func:`segmeter.evaluation.pairing.pair_files`, also for ``pair``,
+        ``pred_suffix``, ``target_suffix`` and ``pattern``.
+    protocol, num_classes, class_names, ignore_index, mapping, pred_mapping, label_groups, \
+reduce_zero_label, out_of_range, threshold, color_table : optional
+        What labels mean and which of them count. See
+        :func:`segmeter.evaluation.plan.make_plan`.
+    missing : {"report", "raise"}
+        Files without a partner: listed in ``.problems``, or an error before anything is counted.
+    threads : int
+        Threads; 0: all this process may use. Images are spread over them; only where there are
+        fewer images than threads, an image is counted by several. Results do not depend on it.
+    progress : callable, optional
+        Called as ``progress(done, total, problems)`` after every pair, from the calling thread.
+
+    Returns
+    -------
+    Result
+        Also where files could not be counted: they are in ``.problems``, and ``.exit_code`` is 3.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong use, such as an unknown option, a folder that does not exist or holds no label
+        maps, or a number of classes that nothing says.
+    EvaluationInterrupted
+        On Ctrl-C; a ``KeyboardInterrupt`` whose ``result`` holds what was counted.
+
+    Notes
+    -----
+    One process, one thread per image: decoders and kernels release the GIL. At most two pairs per
+    thread are in memory. Counts are exact integers, added in the order of the pairs.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for side, labels in (("pred", [0, 1, 1, 1]), ("target", [0, 0, 1, 1])):
+    ...         (Path(folder) / side).mkdir()
+    ...         np.save(Path(folder) / side / "a.npy", np.array([labels]))
+    ...     result = evaluate(f"{folder}/pred", f"{folder}/target", num_classes=2)
+    >>> result.per_class[1]["iou"], result.problems
+    (0.6666666666666666, [])
+    """
+    if missing not in ("report", "raise"):
+        raise ValueError(f"missing must be 'report' or 'raise', got {missing!r}")
+    if threads < 0:
+        raise ValueError(f"threads must be 0 (all) or more, got {threads}")
+    plan = make_plan(
+        protocol=protocol,
+        num_classes=num_classes,
+        class_names=class_names,
+        ignore_index=ignore_index,
+        mapping=mapping,
+        pred_mapping=pred_mapping,
+        label_groups=label_groups,
+        reduce_zero_label=reduce_zero_label,
+        out_of_range=out_of_range,
+        threshold=threshold,
+        color_table=color_table,
+    )
+    pairing = pair_for(
+        plan.protocol,
+        pred,
+        target,
+        pair=pair,
+        pred_suffix=pred_suffix,
+        target_suffix=target_suffix,
+        pattern=pattern,
+    )
+    if missing == "raise" and not pairing.complete:
+        raise ValueError(f"not every file has a partner\n{pairing.report()}")
+    return evaluate_pairs(plan, pairing, threads=threads, progress=progress)
+
+
+def evaluate_pairs(
+    plan: Plan, pairing: Pairing, *, threads: int = 0, progress: Progress | None = None
+) -> Result:
+    """Count the pairs of a pairing by the rules of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    pairing : Pairing
+    threads, progress
+        As in :func:`evaluate`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    EvaluationInterrupted
+        On Ctrl-C.
+
+    Examples
+    --------
+    >>> evaluate_pairs(make_plan(num_classes=2), Pairing("none")).num_images
+    0
+    """
+    totals = Totals(plan)
+    totals.problems += pairing_problems(pairing)
+    facts = {
+        "rule": pairing.rule,
+        "pairs": len(pairing.pairs),
+        "left_out": len(pairing.skipped),
+        "advice": pairing.advice(),
+    }
+    threads = threads or max_threads()
+    outcomes = _outcomes(plan, pairing.pairs, threads)
+    try:
+        for done, outcome in enumerate(outcomes, 1):
+            totals.problems += outcome.problems
+            if outcome.counts is not None:
+                totals.add(outcome.counts)
+            if progress is not None:
+                progress(done, len(pairing.pairs), len(totals.problems))
+    except KeyboardInterrupt:
+        outcomes.close()
+        totals.settle()
+        raise EvaluationInterrupted(Result(plan, totals, facts, interrupted=True)) from None
+    return Result(plan, totals, facts)
+
+
+def pair_for(
+    protocol: str | None,
+    pred: Source,
+    target: Source | None,
+    *,
+    pair: str = "stem",
+    pred_suffix: str | None = None,
+    target_suffix: str | None = None,
+    pattern: Pattern = None,
+) -> Pairing:
+    """Pair files, by the file names of a protocol where the caller names no rule.
+
+    Files that do not follow the names of the protocol at all are paired as usual.
+    """
+    options: dict[str, Any] = {
+        "pair": pair,
+        "pred_suffix": pred_suffix,
+        "target_suffix": target_suffix,
+        "pattern": pattern,
+    }
+    chosen = None if protocol is None else protocols.get(protocol)
+    no_rule = pair == "stem" and pred_suffix is None and target_suffix is None and pattern is None
+    if chosen is None or chosen.target_pattern is None or not no_rule or target is None:
+        return pair_files(pred, target, **options)
+    own = pair_files(pred, target, pattern=(chosen.pred_pattern, chosen.target_pattern))
+    usual = own if own.pairs else pair_files(pred, target, **options)
+    if usual.pairs and not own.pairs:
+        return usual
+    return replace(own, rule=f"by the file names of {chosen.name}")
+
+
+def pairing_problems(pairing: Pairing) -> Iterator[Problem]:
+    """Files that did not pair, as problems."""
+    for path in pairing.only_target:
+        yield _missing(pairing, path, "prediction", "target")
+    for path in pairing.only_pred:
+        yield _missing(pairing, path, "target", "prediction")
+    for id_, side, path in pairing.absent:
+        kind = "missing-prediction" if side == "pred" else "missing-target"
+        yield Problem(id_, path, kind, "error", f"{path}: listed, but there is no such file")
+    for item in pairing.ambiguous:
+        yield Problem(item.id, item.paths[0], "ambiguous", "error", str(item))
+
+
+def _missing(pairing: Pairing, path: str, missing: str, present: str) -> Problem:
+    message = f"{path}: there is no {missing} for this {present}"
+    return Problem(pairing.keys[path], path, f"missing-{missing}", "error", message)
+
+
+def _outcomes(plan: Plan, pairs: Sequence[Pair], threads: int) -> Generator[Outcome]:
+    """Outcomes in the order of the pairs; a few pairs are in work at any time."""
+    workers = max(1, min(threads, len(pairs)))
+    inner = max(1, threads // workers)
+    if workers == 1:
+        yield from (count_pair(pair, plan, threads=inner) for pair in pairs)
+        return
+    waiting: deque[Future[Outcome]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="segmeter")
+    try:
+        for pair in pairs:
+            waiting.append(pool.submit(count_pair, pair, plan, threads=inner))
+            if len(waiting) >= _IN_FLIGHT_PER_THREAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # also on Ctrl-C: what has not begun never will, what runs is waited for
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,297 @@
+"""One pair of files to its counts; whatever goes wrong with it becomes a problem, never a stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from segmeter.evaluation import protocols
+from segmeter.evaluation._files import read_labels
+from segmeter.io import LabelMap, ReadError
+from segmeter.pixel import confusion_matrix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from segmeter.evaluation.pairing import Pair
+    from segmeter.evaluation.plan import Plan
+    from segmeter.evaluation.protocols import ProtocolCounts
+
+_TURN_TOLERANCE = 1e-3  # of unit vectors along the axes
+_ORIGIN_TOLERANCE = 1e-2  # of a voxel
+_SPACING_TOLERANCE = 1e-4  # NIfTI stores spacing as float32, and tools round it on the way
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with one image.
+
+    Attributes
+    ----------
+    id : str
+        The image's id.
+    path : str
+        The file it is about.
+    kind : str
+        ``"missing-prediction"``, ``"missing-target"``, ``"ambiguous"``, ``"unreadable"``,
+        ``"shape"``, ``"labels"``, ``"protocol"``, ``"spacing"``, ``"affine"`` or ``"error"``.
+    level : {"error", "warning"}
+        Whether the image is left out of the numbers, or counted nevertheless.
+    message : str
+        One line that names the files.
+    """
+
+    id: str
+    path: str
+    kind: str
+    level: Literal["error", "warning"]
+    message: str
+
+    def to_dict(self) -> dict[str, str]:
+        """The problem as a row of a table."""
+        return {name: getattr(self, name) for name in ("id", "path", "kind", "level", "message")}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCounts:
+    """Counts of one image.
+
+    Attributes
+    ----------
+    pair : Pair
+    matrix : (C, C+1) array of int64
+        Rows are the target, the last column is void.
+    pixels : int
+        All pixels; those not in the matrix are ignored ones.
+    protocol : ProtocolCounts or None
+    notes : tuple of str
+        What the readers found worth saying.
+    """
+
+    pair: Pair
+    matrix: NDArray[np.int64]
+    pixels: int
+    protocol: ProtocolCounts | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Counts, if there are any, and problems of one pair."""
+
+    counts: ImageCounts | None
+    problems: tuple[Problem, ...] = field(default=())
+
+
+class _PairError(ValueError):
+    """Data that cannot be counted; becomes a problem of its pair."""
+
+    def __init__(self, kind: str, path: str, message: str) -> None:
+        super().__init__(message)
+        self.kind, self.path = kind, path
+
+
+def count_pair(pair: Pair, plan: Plan, *, threads: int = 1) -> Outcome:
+    """Read one pair of files and count it.
+
+    Parameters
+    ----------
+    pair : Pair
+    plan : Plan
+    threads : int
+        Threads inside the kernel.
+
+    Returns
+    -------
+    Outcome
+        Never raises for what the files hold.
+
+    Examples
+    --------
+    >>> from segmeter.evaluation import Pair, make_plan
+    >>> outcome = count_pair(Pair("a", "no/a.png", "no/b.png"), make_plan(num_classes=2))
+    >>> outcome.counts is None, outcome.problems[0].kind
+    (True, 'unreadable')
+    """
+    try:
+        return _count_pair(pair, plan, threads)
+    except ReadError as error:
+        return _failed(pair, error.path, "unreadable", str(error))
+    except _PairError as error:
+        return _failed(pair, error.path, error.kind, str(error))
+    except MemoryError:
+        message = f"{pair.pred}, {pair.target}: not enough memory"
+        return _failed(pair, pair.target, "error", message)
+    except Exception as error:  # a defect in one image must not cost the rest of the run
+        message = f"{pair.pred}, {pair.target}: {type(error).__name__}: {_one_line(error)}"
+        return _failed(pair, pair.target, "error", message)
+
+
+def _failed(pair: Pair, path: str, kind: str, message: str) -> Outcome:
+    return Outcome(None, (Problem(pair.id, path, kind, "error", message),))
+
+
+def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
+    colors = None if plan.color_table is None else dict(plan.color_table)
+    pred = read_labels(pair.pred, colors, scores=plan.threshold is not None)
+    target = read_labels(pair.target, colors)
+    if pred.labels.shape != target.labels.shape:
+        raise _PairError("shape", pair.pred, _shapes(pair, pred, target))
+    pred_labels = _relabelled(pair, pred.labels, plan)
+    matrix = _matrix(pair, pred_labels, target.labels, plan, threads)
+    problems = []
+    if differing_spacing(pred.spacing, target.spacing):
+        message = (
+            f"{pair.pred} has the spacing {_numbers(pred.spacing)}, "
+            f"{pair.target} {_numbers(target.spacing)}; counted by index all the same"
+        )
+        problems.append(Problem(pair.id, pair.pred, "spacing", "warning", message))
+    displaced = differing_affine(pred.affine, target.affine)
+    if displaced:
+        message = f"{pair.pred}: {displaced}; counted by index all the same"
+        problems.append(Problem(pair.id, pair.pred, "affine", "warning", message))
+    counts = None
+    measure = None if plan.protocol is None else protocols.get(plan.protocol).measure
+    if measure is not None:
+        try:
+            measured = measure(pred_labels, target.labels, pair.target)
+        except ReadError:
+            raise
+        except ValueError as error:
+            raise _PairError("protocol", pair.target, _one_line(error)) from error
+        counts = measured.counts
+        if measured.warning is not None:
+            row = Problem(pair.id, pair.target, "protocol", "warning", measured.warning)
+            problems.append(row)
+    notes = (*(f"pred: {note}" for note in pred.notes), *(f"target: {n}" for n in target.notes))
+    image = ImageCounts(pair, matrix, target.labels.size, counts, notes)
+    return Outcome(image, tuple(problems))
+
+
+def _matrix(
+    pair: Pair, pred: NDArray[Any], target: NDArray[Any], plan: Plan, threads: int
+) -> NDArray[np.int64]:
+    """Confusion matrix with void column, by the rules of the plan."""
+    ignored: list[int] | NDArray[np.bool_] | None = list(plan.ignore_index) or None
+    labels, pred_labels = plan.kernel_tables()
+    if plan.binary:
+        ignored = None if ignored is None else np.isin(target, ignored)
+        target = target != 0
+    if plan.threshold is not None:
+        pred = pred > plan.threshold
+    elif plan.binary:
+        pred = pred != 0
+    try:
+        return confusion_matrix(
+            pred,
+            target,
+            num_classes=plan.num_classes,
+            ignore_index=ignored,
+            labels=labels,
+            pred_labels=pred_labels,
+            reduce_zero_label=plan.reduce_zero_label,
+            out_of_range=plan.out_of_range,
+            void_column=True,
+            threads=threads,
+        )
+    except ValueError as error:
+        what, _, _ = _one_line(error).partition("; ")  # the rest names the kernel's own options
+        path = pair.target if what.startswith("target") else pair.pred
+        message = f"{path}: {what}; {_remedy(plan, what)}"
+        raise _PairError("labels", path, message) from error
+
+
+def _remedy(plan: Plan, what: str) -> str:
+    side = "target" if what.startswith("target") else "pred"
+    if plan.protocol is not None:
+        return f"protocol {plan.protocol!r} has no such label"
+    own = "pred_mapping or mapping" if side == "pred" else "mapping or ignore_index"
+    return f"say what they mean with {own}, or choose another out_of_range"
+
+
+def _relabelled(pair: Pair, pred: NDArray[Any], plan: Plan) -> NDArray[Any]:
+    """Predicted labels in the numbers of the protocol."""
+    if plan.pred_relabel is None:
+        return pred
+    known = np.array([label for label, _ in plan.pred_relabel])
+    to = np.array([label for _, label in plan.pred_relabel])
+    place = np.minimum(np.searchsorted(known, pred), len(known) - 1)
+    unknown = pred[known[place] != pred]
+    if unknown.size:
+        message = (
+            f"{pair.pred}: pred holds label {unknown.flat[0]}, which pred_mapping does not name "
+            f"({unknown.size:,} pixels of unnamed labels)"
+        )
+        raise _PairError("labels", pair.pred, message)
+    return to[place]
+
+
+def _shapes(pair: Pair, pred: LabelMap, target: LabelMap) -> str:
+    message = (
+        f"{pair.pred} has the shape {_numbers(pred.labels.shape)}, "
+        f"{pair.target} {_numbers(target.labels.shape)}"
+    )
+    if pred.labels.shape == target.labels.shape[::-1]:
+        message += "; the axes of one of them seem to be swapped"
+    return message
+
+
+def differing_spacing(pred: tuple[float, ...] | None, target: tuple[float, ...] | None) -> bool:
+    """Whether both spacings are known and differ by more than rounding.
+
+    Examples
+    --------
+    >>> differing_spacing((1.0, 1.0), (1.0, 1.00001)), differing_spacing((1.0, 1.0), (1.0, 2.0))
+    (False, True)
+    """
+    if pred is None or target is None:
+        return False
+    return len(pred) != len(target) or not all(
+        math.isclose(p, t, rel_tol=_SPACING_TOLERANCE) for p, t in zip(pred, target, strict=True)
+    )
+
+
+def differing_affine(pred: NDArray[np.float64] | None, target: NDArray[np.float64] | None) -> str:
+    """How two volumes lie differently in space, in words; empty if they do not or it is unknown.
+
+    Examples
+    --------
+    >>> differing_affine(np.diag([-1.0, 1, 1, 1]), np.eye(4))
+    'pred is LAS, target RAS'
+    >>> differing_affine(np.eye(4), np.eye(4))
+    ''
+    """
+    if pred is None or target is None:
+        return ""
+    sizes = [np.linalg.norm(affine[:3, :3], axis=0) for affine in (pred, target)]
+    if not all(size.all() for size in sizes):
+        return ""
+    turns = [affine[:3, :3] / size for affine, size in zip((pred, target), sizes, strict=True)]
+    codes = [_orientation(turn) for turn in turns]
+    if codes[0] != codes[1]:
+        return f"pred is {codes[0]}, target {codes[1]}"
+    if np.abs(turns[0] - turns[1]).max() > _TURN_TOLERANCE:
+        return "the axes of pred are turned against those of the target"
+    origins = pred[:3, 3], target[:3, 3]
+    if np.abs(origins[0] - origins[1]).max() > _ORIGIN_TOLERANCE * min(map(np.min, sizes)):
+        first, second = (", ".join(f"{value:g}" for value in origin) for origin in origins)
+        return f"pred has its origin at ({first}) mm, target at ({second}) mm"
+    return ""
+
+
+def _orientation(turn: NDArray[np.float64]) -> str:
+    """Where each array axis mostly leads: right or left, anterior or posterior, up or down."""
+    letters = (("L", "R"), ("P", "A"), ("I", "S"))
+    leading = np.abs(turn).argmax(axis=0)
+    return "".join(letters[row][int(turn[row, k] > 0)] for k, row in enumerate(leading))
+
+
+def _numbers(values: tuple[float, ...] | None) -> str:
+    return " x ".join(f"{value:g}" for value in values or ())
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

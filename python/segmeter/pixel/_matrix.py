@@ -1,0 +1,764 @@
+"""The confusion matrix: label maps or scores in, exact counts out."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
+
+import numpy as np
+
+from .. import _core
+from .._arrays import as_array, is_list_of_arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+Labels = Sequence[int] | Mapping[int, int | None]
+OutOfRange = Literal["raise", "ignore", "wrong"]
+
+MAX_CLASSES = 65_536
+_LISTED = 5  # label values an error message lists
+_CHANNELS_ARE_CLASSES = "pred_labels does not apply to scores: their channels are the classes"
+
+
+class _Rules(NamedTuple):
+    """How labels are read: the validated form of the keyword arguments."""
+
+    num_classes: int
+    pred_mapping: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    target_mapping: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    ignored: tuple[int, ...]
+    out_of_range: OutOfRange
+    void_column: bool
+    threads: int
+
+
+# The matrix, or one per image, and pixels (ignored, void in pred, invalid in pred, invalid in
+# target), likewise.
+_Counted = tuple["NDArray[Any]", "NDArray[np.int64]"]
+
+
+def confusion_matrix(
+    pred: ArrayLike | Sequence[ArrayLike],
+    target: ArrayLike | Sequence[ArrayLike],
+    *,
+    num_classes: int,
+    ignore_index: int | Sequence[int] | ArrayLike | None = None,
+    labels: Labels | None = None,
+    pred_labels: Labels | None = None,
+    reduce_zero_label: bool = False,
+    out_of_range: OutOfRange = "raise",
+    void_column: bool | None = None,
+    per_image: bool = False,
+    weights: ArrayLike | Sequence[ArrayLike] | None = None,
+    from_scores: bool = False,
+    channel_axis: int = 1,
+    threshold: float | None = None,
+    threads: int = 0,
+) -> NDArray[Any]:
+    """Count how often each class of ``target`` was predicted as each class of ``pred``.
+
+    Parameters
+    ----------
+    pred : array_like of int or bool, or list of such maps
+        Predicted label maps, any shape. With ``from_scores=True``: logits or probabilities.
+    target : array_like of int or bool, or list of such maps
+        True label maps, shaped like ``pred``. A list holds maps of different sizes. Any integer
+        type, memory layout and byte order is read in place; tensors in CPU memory too.
+    num_classes : int
+        Number of classes C, 1 to 65,536. Labels ``0 .. C-1`` unless ``labels`` says otherwise.
+    ignore_index : int, sequence of int, or bool array, optional
+        Label value or values of ``target`` whose pixels are left out; or a mask of ``target``'s
+        shape (a list of masks for a list of maps), true where pixels are left out. Values are
+        looked at before ``labels`` maps them.
+    labels : sequence of int, or mapping, optional
+        The label value of each class, ``labels[k]`` being class ``k``; or a mapping from label
+        value to class index, several values to one class allowed, ``None`` meaning "ignored".
+        Applied inside the kernel, to both maps.
+    pred_labels : sequence of int, or mapping, optional
+        The same for ``pred`` alone, where its labels differ from those of ``target``.
+    reduce_zero_label : bool, default False
+        ``target`` label 0 is ignored and label ``v`` is class ``v - 1`` (ADE20K as trained with
+        by mmsegmentation); ``pred`` is read as it is.
+    out_of_range : {"raise", "ignore", "wrong"}, default "raise"
+        What to do with labels that are neither a class nor ignored. ``"raise"``: an error with
+        value, count and first position. ``"ignore"``: the pixel is left out. ``"wrong"``: a
+        predicted one is a wrong pixel in the void column; one in ``target`` is still an error.
+    void_column : bool, optional
+        Whether the matrix has a last column for counted pixels whose prediction is void: the
+        ignore label, or out of range under ``out_of_range="wrong"``. Such a pixel is a false
+        negative of its class and nobody's false positive. Without the column (the default unless
+        ``out_of_range="wrong"``) a predicted ignore label is an error: it is never dropped.
+        An ignore label that is also a class keeps its own column.
+    per_image : bool, default False
+        Return one matrix per image: the first axis, or the items of a list.
+    weights : array_like of float, optional
+        Weight of each pixel, shaped like ``target``, finite and not negative. The matrix then
+        holds float64 sums, added up in an order that depends on the memory layout but not on
+        ``threads``. Floats are read in place, other types are converted first.
+    from_scores : bool, default False
+        ``pred`` holds floating-point scores; the class with the largest one is taken without
+        writing a label map. Ties go to the first class, NaN counts as largest (both as
+        ``torch.argmax``). With two classes and a single channel, or no channel axis: class 1
+        where ``score > threshold``.
+    channel_axis : int, default 1
+        Axis of ``pred`` that holds the classes: 1 for ``(N, C, *spatial)``, 0 for one image
+        ``(C, *spatial)``, -1 for channels last.
+    threshold : float, optional
+        For a single channel of scores; 0.0 for logits. Left out, scores are probabilities cut at
+        0.5, and one outside 0..1 is an error.
+    threads : int, default 0
+        Number of threads; 0 chooses by size of the input and the machine's limits. The result
+        does not depend on it.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(C, C)``, or ``(C, C + 1)`` with a void column; with ``per_image``, one more
+        leading axis. Rows are ``target``, columns ``pred``. int64, exact; float64 with
+        ``weights``.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ; labels out of range; an argument outside its range.
+    TypeError
+        Labels are not integers, scores not floats, or an argument is of the wrong type.
+
+    Notes
+    -----
+    Definition and source: rows are the truth, as in scikit-learn's ``confusion_matrix``;
+    the void column is the one of the Cityscapes evaluation, where a pixel predicted as an
+    unevaluated label is a false negative only. Empty maps give zeros.
+
+    Examples
+    --------
+    >>> import segmeter
+    >>> target = [[0, 0, 1], [1, 2, 255]]
+    >>> pred = [[0, 1, 1], [1, 2, 2]]
+    >>> segmeter.confusion_matrix(pred, target, num_classes=3, ignore_index=255)
+    array([[1, 1, 0],
+           [0, 2, 0],
+           [0, 0, 1]])
+    """
+    rules = _rules(
+        num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
+        out_of_range, void_column, threads,
+    )  # fmt: skip
+    if weights is not None and from_scores:
+        raise ValueError("weights cannot be combined with from_scores=True; pass pred as labels")
+    if pred_labels is not None and from_scores:
+        raise ValueError(_CHANNELS_ARE_CLASSES)
+    scoring = _scoring(from_scores, channel_axis, threshold)
+    mask = _mask(ignore_index)
+    if is_list_of_arrays(target):
+        return _count_list(pred, target, mask, weights, rules, per_image, scoring)[0]
+    return _count(pred, target, mask, weights, rules, per_image, scoring)[0]
+
+
+class ConfusionMatrix:
+    """Confusion matrix of many images, added up as they come.
+
+    Holds counts and the rules they were counted by, nothing else: no image is kept. Two of them
+    with equal rules add up, so shards, workers and epochs merge exactly.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes C.
+    ignore_index, labels, pred_labels, reduce_zero_label, out_of_range, threads
+        As in :func:`confusion_matrix`.
+    class_names : sequence of str, optional
+        Names of the classes, for the scores.
+
+    Attributes
+    ----------
+    matrix : numpy.ndarray
+        int64, shape ``(C, C + 1)``; the last column holds void predictions.
+    ignored : int
+        Pixels left out.
+    num_images : int
+        Images counted: the items of a list, else one per call of :meth:`update`. Pass a batch as
+        ``list(batch)`` to have its images counted.
+
+    Examples
+    --------
+    >>> import segmeter
+    >>> total = segmeter.ConfusionMatrix(2, ignore_index=255)
+    >>> for pred, target in [([[0, 1]], [[0, 0]]), ([[1, 1]], [[1, 255]])]:
+    ...     total = total.update(pred, target)
+    >>> total.matrix
+    array([[1, 1, 0],
+           [0, 1, 0]])
+    >>> total.ignored, total.num_images
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        ignore_index: int | Sequence[int] | None = None,
+        labels: Labels | None = None,
+        pred_labels: Labels | None = None,
+        reduce_zero_label: bool = False,
+        out_of_range: OutOfRange = "raise",
+        class_names: Sequence[str] | None = None,
+        threads: int = 0,
+    ) -> None:
+        if _mask(ignore_index) is not None:
+            raise TypeError("ignore_index must be label values here; pass masks to update(mask=)")
+        self._rules = _rules(
+            num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
+            out_of_range, True, threads,
+        )  # fmt: skip
+        if class_names is not None and len(class_names) != self._rules.num_classes:
+            raise ValueError(
+                f"class_names must hold num_classes={self._rules.num_classes} names, "
+                f"got {len(class_names)}"
+            )
+        self._has_pred_labels = pred_labels is not None
+        self.class_names = None if class_names is None else tuple(map(str, class_names))
+        self.matrix = np.zeros((self._rules.num_classes, self._rules.num_classes + 1), np.int64)
+        self.ignored = 0
+        self.num_images = 0
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self._rules.num_classes
+
+    def update(
+        self,
+        pred: ArrayLike | Sequence[ArrayLike],
+        target: ArrayLike | Sequence[ArrayLike],
+        *,
+        mask: ArrayLike | Sequence[ArrayLike] | None = None,
+        from_scores: bool = False,
+        channel_axis: int = 1,
+        threshold: float | None = None,
+    ) -> Self:
+        """Count one image, a batch or a list of images; returns ``self``.
+
+        Parameters
+        ----------
+        pred, target, from_scores, channel_axis, threshold
+            As in :func:`confusion_matrix`.
+        mask : array_like of bool, optional
+            True where pixels are left out, shaped like ``target``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :func:`confusion_matrix`; the counts are then as before the call.
+        """
+        if from_scores and self._has_pred_labels:
+            raise ValueError(_CHANNELS_ARE_CLASSES)
+        scoring = _scoring(from_scores, channel_axis, threshold)
+        if isinstance(target, (list, tuple)) and len(target) == 0:
+            return self
+        if is_list_of_arrays(target):
+            matrix, tally = _count_list(pred, target, mask, None, self._rules, False, scoring)
+            images = len(cast("Sequence[ArrayLike]", target))
+        else:
+            matrix, tally = _count(pred, target, mask, None, self._rules, False, scoring)
+            images = 1
+        ignored, _, invalid_pred, invalid_target = tally.tolist()
+        if self._rules.out_of_range == "ignore":
+            ignored += invalid_pred + invalid_target
+        self.matrix += matrix
+        self.ignored += ignored
+        self.num_images += images
+        return self
+
+    def scores(self) -> dict[str, Any]:
+        """All scores that follow from the matrix; see :func:`segmeter.scores`."""
+        from ._summary import scores
+
+        return scores(self.matrix, class_names=self.class_names)
+
+    def __add__(self, other: Self) -> Self:
+        if not isinstance(other, ConfusionMatrix):
+            return NotImplemented
+        if not self._counts_like(other):
+            raise ValueError(
+                "only confusion matrices of the same classes and the same rules of reading labels "
+                "can be added"
+            )
+        total = copy(self)
+        total.matrix = self.matrix + other.matrix
+        total.ignored = self.ignored + other.ignored
+        total.num_images = self.num_images + other.num_images
+        return total
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConfusionMatrix):
+            return NotImplemented
+        return (
+            self._counts_like(other)
+            and self.ignored == other.ignored
+            and self.num_images == other.num_images
+            and np.array_equal(self.matrix, other.matrix)
+        )
+
+    def _counts_like(self, other: ConfusionMatrix) -> bool:
+        mine, theirs = self._rule_arrays(), other._rule_arrays()
+        return (
+            self.num_classes == other.num_classes
+            and self.class_names == other.class_names
+            and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        )
+
+    def _rule_arrays(self) -> dict[str, NDArray[Any]]:
+        """The rules of reading labels; a mapping of no labels stands for none."""
+        rules = self._rules
+        nothing = np.empty((2, 0), np.int64)
+        return {
+            "pred_mapping": nothing if rules.pred_mapping is None else np.stack(rules.pred_mapping),
+            "target_mapping": (
+                nothing if rules.target_mapping is None else np.stack(rules.target_mapping)
+            ),
+            "ignore_index": np.array(sorted(rules.ignored), np.int64),
+            "out_of_range": np.array(rules.out_of_range),
+            "has_pred_labels": np.array(self._has_pred_labels),
+        }
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return (
+            f"ConfusionMatrix(num_classes={self.num_classes}, num_images={self.num_images}, "
+            f"pixels={int(self.matrix.sum())}, ignored={self.ignored})"
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Counts as plain arrays, for a file or a message; see :meth:`from_arrays`.
+
+        Examples
+        --------
+        >>> import segmeter
+        >>> counts = segmeter.ConfusionMatrix(2).update([0, 1], [0, 1])
+        >>> segmeter.ConfusionMatrix.from_arrays(counts.to_arrays()) == counts
+        True
+        """
+        return {
+            "matrix": self.matrix.copy(),
+            "ignored": np.array(self.ignored),
+            "num_images": np.array(self.num_images),
+            "class_names": np.array(self.class_names or (), dtype=np.str_),
+        } | self._rule_arrays()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
+        """Counts and rules from :meth:`to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            If ``matrix`` is no matrix of counts.
+        """
+        matrix = np.asarray(arrays["matrix"])
+        shape = matrix.shape
+        if len(shape) != 2 or shape[1] != shape[0] + 1 or matrix.dtype.kind not in "iu":
+            raise ValueError(
+                f"matrix must hold (C, C + 1) whole counts, got shape {shape} of {matrix.dtype}"
+            )
+        if (matrix < 0).any():
+            raise ValueError("matrix must not hold negative counts")
+        names = [str(name) for name in np.asarray(arrays["class_names"])]
+        total = cls(shape[0], class_names=names or None)
+        total._has_pred_labels = bool(np.asarray(arrays["has_pred_labels"]))
+        total._rules = total._rules._replace(
+            pred_mapping=_stored_mapping(arrays["pred_mapping"]),
+            target_mapping=_stored_mapping(arrays["target_mapping"]),
+            ignored=tuple(np.asarray(arrays["ignore_index"]).tolist()),
+            out_of_range=cast("OutOfRange", str(np.asarray(arrays["out_of_range"]))),
+        )
+        total.matrix = matrix.astype(np.int64)
+        total.ignored = int(np.asarray(arrays["ignored"]))
+        total.num_images = int(np.asarray(arrays["num_images"]))
+        return total
+
+
+def _stored_mapping(array: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    labels, classes = np.asarray(array, np.int64)
+    return (labels, classes) if labels.size else None
+
+
+# --- arguments -----------------------------------------------------------------------------------
+
+
+def _rules(
+    num_classes: int,
+    ignore_index: Any,
+    labels: Labels | None,
+    pred_labels: Labels | None,
+    reduce_zero_label: bool,
+    out_of_range: str,
+    void_column: bool | None,
+    threads: int,
+) -> _Rules:
+    """Validated rules; those of the usual calls are kept, since small images come in millions."""
+    usual = (
+        type(num_classes) is int
+        and type(out_of_range) is str
+        and (ignore_index is None or type(ignore_index) is int)
+    )
+    validated = _usual_rules if usual and labels is None and pred_labels is None else _validated
+    return validated(
+        num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
+        out_of_range, void_column, threads,
+    )  # fmt: skip
+
+
+def _validated(
+    num_classes: int,
+    ignore_index: Any,
+    labels: Labels | None,
+    pred_labels: Labels | None,
+    reduce_zero_label: bool,
+    out_of_range: str,
+    void_column: bool | None,
+    threads: int,
+) -> _Rules:
+    num_classes = _integer(num_classes, "num_classes")
+    if not 1 <= num_classes <= MAX_CLASSES:
+        raise ValueError(f"num_classes must be between 1 and {MAX_CLASSES}, got {num_classes}")
+    if out_of_range not in ("raise", "ignore", "wrong"):
+        raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
+    threads = _integer(threads, "threads")
+    if not 0 <= threads <= 1024:
+        raise ValueError(f"threads must be 0 (automatic) to 1024, got {threads}")
+    wide = out_of_range == "wrong" if void_column is None else bool(void_column)
+    if out_of_range == "wrong" and not wide:
+        raise ValueError("out_of_range='wrong' needs void_column=True: wrong pixels go there")
+    target_mapping = pred_mapping = None
+    if labels is not None:
+        target_mapping = pred_mapping = _mapping(labels, num_classes, "labels")
+    if pred_labels is not None:
+        pred_mapping = _mapping(pred_labels, num_classes, "pred_labels")
+    if reduce_zero_label:
+        target_mapping = _without_zero(target_mapping, num_classes)
+    return _Rules(
+        num_classes, pred_mapping, target_mapping, _ignored(ignore_index),
+        cast("OutOfRange", out_of_range), wide, threads,
+    )  # fmt: skip
+
+
+_usual_rules = lru_cache(maxsize=256, typed=True)(_validated)
+
+
+def _integer(value: Any, name: str) -> int:
+    if type(value) is int:
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def _label(value: Any, name: str) -> int:
+    label = _integer(value, name)
+    if not -(2**62) <= label < 2**63:
+        raise ValueError(f"{name} holds {label}; labels are read from -2**62 to 2**63 - 1")
+    return label
+
+
+def _mapping(
+    labels: Any, num_classes: int, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if isinstance(labels, Mapping):
+        if not labels:
+            raise ValueError(f"{name} maps no label; name at least one")
+        keys = [_label(label, name) for label in labels]
+        classes = [-1 if k is None else _integer(k, name) for k in labels.values()]
+        outside = [k for v, k in zip(labels.values(), classes, strict=True) if v is not None]
+        if any(not 0 <= k < num_classes for k in outside):
+            wrong = next(k for k in outside if not 0 <= k < num_classes)
+            raise ValueError(
+                f"{name} maps to class {wrong}, outside 0..{num_classes - 1} (num_classes="
+                f"{num_classes}); use None for labels to ignore"
+            )
+    elif not isinstance(labels, Sequence | np.ndarray) or isinstance(labels, str):
+        raise TypeError(f"{name} must be a sequence or a mapping of label values, got {labels!r}")
+    else:
+        keys = [_label(label, name) for label in labels]
+        classes = list(range(len(keys)))
+        if len(keys) != num_classes:
+            raise ValueError(
+                f"{name} must name one label per class: num_classes={num_classes}, "
+                f"got {len(keys)} labels"
+            )
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"{name} holds a label twice; use a mapping to merge labels")
+    return np.array(keys, np.int64), np.array(classes, np.int64)
+
+
+def _without_zero(
+    mapping: tuple[NDArray[np.int64], NDArray[np.int64]] | None, num_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if mapping is None:
+        mapping = (np.arange(num_classes), np.arange(num_classes))
+    return np.append(mapping[0] + 1, 0), np.append(mapping[1], -1)
+
+
+def _is_mask_array(value: Any) -> bool:
+    return "bool" in str(getattr(value, "dtype", ""))
+
+
+def _mask(ignore_index: Any) -> Any:
+    """The mask, or list of masks, among the forms of ``ignore_index``; else None."""
+    if ignore_index is None or type(ignore_index) is int:
+        return None
+    if _is_mask_array(ignore_index):
+        return ignore_index
+    if isinstance(ignore_index, list | tuple) and ignore_index and _is_mask_array(ignore_index[0]):
+        return ignore_index
+    return None
+
+
+def _ignored(ignore_index: Any) -> tuple[int, ...]:
+    if ignore_index is None:
+        return ()
+    if type(ignore_index) is int:
+        return (_label(ignore_index, "ignore_index"),)
+    if _mask(ignore_index) is not None:
+        return ()
+    values = np.asarray(ignore_index)
+    if values.dtype == np.bool_:
+        raise TypeError("ignore_index: a mask must be a bool array, such as numpy.array(mask)")
+    if values.ndim > 1:
+        raise TypeError(
+            "ignore_index must be label values or a bool mask; got an array of shape "
+            f"{values.shape} and dtype {values.dtype}: pass a mask as mask.astype(bool)"
+        )
+    labels = tuple(_label(value, "ignore_index") for value in values.ravel())
+    if len(set(labels)) < len(labels):
+        raise ValueError(
+            "ignore_index names a label twice; if it is a mask, pass it as mask.astype(bool)"
+        )
+    return labels
+
+
+class _Scoring(NamedTuple):
+    channel_axis: int
+    threshold: float | None
+
+
+def _scoring(from_scores: bool, channel_axis: int, threshold: float | None) -> _Scoring | None:
+    if not from_scores:
+        if threshold is not None or channel_axis != 1:
+            raise ValueError("threshold and channel_axis are for scores: pass from_scores=True")
+        return None
+    if threshold is not None:
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)):
+            raise TypeError(f"threshold must be a number, got {threshold!r}")
+        if not math.isfinite(threshold):
+            raise ValueError(f"threshold must be a finite number, got {threshold}")
+    return _Scoring(_integer(channel_axis, "channel_axis"), threshold)
+
+
+# --- counting ------------------------------------------------------------------------------------
+
+
+def _count(
+    pred: Any,
+    target: Any,
+    mask: Any,
+    weights: Any,
+    rules: _Rules,
+    per_image: bool,
+    scoring: _Scoring | None,
+) -> _Counted:
+    pred = as_array(pred, "pred")
+    target = as_array(target, "target")
+    if mask is not None:
+        mask = as_array(mask, "mask")
+        _require_mask(mask, target)
+    if target.dtype.kind not in "biu":
+        raise _not_labels(target, "target")
+    if per_image and target.ndim == 0:
+        raise ValueError("per_image=True needs an image axis, got a single pixel")
+    num_classes, pred_mapping, target_mapping, ignored, out_of_range, void_column, threads = rules
+    invalid_is_void = out_of_range == "wrong"
+    if scoring is not None:
+        scores, threshold = _channels_first(pred, target, num_classes, scoring)
+        matrix, tally, odd = _core.confusion_matrix_from_scores(
+            scores, threshold, target, num_classes, target_mapping, ignored,
+            mask, per_image, void_column, invalid_is_void, threads,
+        )  # fmt: skip
+    else:
+        if pred.dtype.kind not in "biu":
+            raise _not_labels(pred, "pred")
+        if pred.shape != target.shape:
+            raise ValueError(
+                f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
+            )
+        matrix, tally, odd = _core.confusion_matrix(
+            pred, target, num_classes, pred_mapping, target_mapping, ignored,
+            mask, per_image, void_column, invalid_is_void, threads,
+        )  # fmt: skip
+    if odd:
+        _check(pred, target, mask, rules, tally.reshape(-1, 4).sum(axis=0).tolist())
+    if weights is not None:
+        sums = _core.weighted_confusion_matrix(
+            pred, target, _weights(weights, target), num_classes, pred_mapping, target_mapping,
+            ignored, mask, per_image, void_column, invalid_is_void, threads,
+        )  # fmt: skip
+        return sums, tally
+    return matrix, tally
+
+
+def _count_list(
+    preds: Any,
+    targets: Any,
+    masks: Any,
+    weights: Any,
+    rules: _Rules,
+    per_image: bool,
+    scoring: _Scoring | None,
+) -> _Counted:
+    """Maps of different sizes, one after another; a channel axis counts from each map's own."""
+    for name, items in (("pred", preds), ("ignore_index", masks), ("weights", weights)):
+        if items is not None and (
+            not isinstance(items, list | tuple) or len(items) != len(targets)
+        ):
+            raise ValueError(f"{name} must be a list of {len(targets)} maps, as target is")
+    matrices, tallies = None, None
+    for i, target in enumerate(targets):
+        mask = None if masks is None else masks[i]
+        scale = None if weights is None else weights[i]
+        try:
+            matrix, tally = _count(preds[i], target, mask, scale, rules, False, scoring)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"image {i} of the list: {error}") from None
+        if matrices is None or tallies is None:
+            images = (len(targets),) if per_image else (1,)
+            matrices = np.zeros(images + matrix.shape, matrix.dtype)
+            tallies = np.zeros(images + tally.shape, tally.dtype)
+        matrices[i if per_image else 0] += matrix
+        tallies[i if per_image else 0] += tally
+    assert matrices is not None and tallies is not None  # noqa: PT018  # a list has an item
+    return (matrices, tallies) if per_image else (matrices[0], tallies[0])
+
+
+def _not_labels(array: NDArray[Any], name: str) -> TypeError:
+    hint = ""
+    if array.dtype.kind == "f":
+        hint = "; cast labels to an integer type, or pass from_scores=True for scores"
+    return TypeError(f"{name} must hold integer or bool labels, got dtype {array.dtype}{hint}")
+
+
+def _require_mask(mask: NDArray[Any], target: NDArray[Any]) -> None:
+    if mask.dtype != np.bool_:
+        raise TypeError(f"a mask of ignored pixels must be bool, got dtype {mask.dtype}")
+    if mask.shape != target.shape:
+        raise ValueError(
+            f"the mask of ignored pixels must have target's shape {target.shape}, got {mask.shape}"
+        )
+
+
+def _weights(weights: Any, target: NDArray[Any]) -> NDArray[Any]:
+    array = as_array(weights, "weights")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"weights must be numbers, got dtype {array.dtype}")
+    if array.shape != target.shape:
+        raise ValueError(f"weights must have target's shape {target.shape}, got {array.shape}")
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
+        return array
+    return array.astype(np.float64)
+
+
+def _channels_first(
+    scores: NDArray[Any], target: NDArray[Any], num_classes: int, scoring: _Scoring
+) -> tuple[NDArray[Any], float | None]:
+    """Scores as (channels, *target.shape), and the threshold as their type rounds it."""
+    if scores.dtype.kind != "f" or scores.dtype.itemsize > 8:
+        raise TypeError(
+            f"from_scores=True needs float16, float32 or float64 scores, got dtype {scores.dtype}"
+        )
+    axis = scoring.channel_axis
+    if scores.shape == target.shape:
+        scores = scores[np.newaxis]
+    elif not -scores.ndim <= axis < scores.ndim:
+        raise ValueError(f"channel_axis {axis} does not exist in pred of shape {scores.shape}")
+    else:
+        scores = np.moveaxis(scores, axis, 0)
+    channels = scores.shape[0]
+    if scores.shape[1:] != target.shape:
+        raise ValueError(
+            f"pred without its channel axis {axis} must have target's shape {target.shape}, "
+            f"got {scores.shape[1:]}; use channel_axis=0 for one image (C, H, W) and -1 for "
+            "channels last"
+        )
+    if channels != num_classes and not (channels == 1 and num_classes == 2):
+        raise ValueError(
+            f"channel axis {axis} of pred must hold num_classes={num_classes} scores, "
+            f"got {channels}"
+        )
+    if scoring.threshold is not None and not (channels == 1 and num_classes == 2):
+        raise ValueError("threshold applies to a single channel of scores with num_classes=2")
+    if scoring.threshold is None:
+        return scores, None
+    with np.errstate(over="ignore"):  # no float16 is greater than 1e6
+        return scores, float(scores.dtype.type(scoring.threshold))
+
+
+# --- what was wrong ------------------------------------------------------------------------------
+
+
+def _check(
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[Any] | None,
+    rules: _Rules,
+    tally: list[int],
+) -> None:
+    """Raise what the rules forbid among void and invalid labels."""
+    _, void_pred, invalid_pred, invalid_target = tally
+    policy = rules.out_of_range
+    if invalid_target and policy != "ignore":
+        remedy = (
+            "pass it as ignore_index, map it with labels=, or choose out_of_range='ignore'"
+            if policy == "raise"
+            else "out_of_range='wrong' is for pred; pass it as ignore_index or map it with labels="
+        )
+        raise ValueError(_complaint("target", False, pred, target, mask, rules, remedy))
+    if invalid_pred and policy == "raise":
+        remedy = "map it with labels= or pred_labels=, or choose out_of_range='wrong' or 'ignore'"
+        raise ValueError(_complaint("pred", False, pred, target, mask, rules, remedy))
+    if void_pred and not rules.void_column:
+        remedy = "it is a wrong pixel and has no column: pass void_column=True to count it there"
+        raise ValueError(_complaint("pred", True, pred, target, mask, rules, remedy))
+
+
+def _complaint(
+    name: str,
+    void: bool,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[Any] | None,
+    rules: _Rules,
+    remedy: str,
+) -> str:
+    rows = _core.find_outsiders(
+        pred if name == "pred" else None, void, target, rules.num_classes, rules.pred_mapping,
+        rules.target_mapping, rules.ignored, mask, _LISTED + 1,
+    )  # fmt: skip
+    listed = [
+        f"{label} ({count} {'pixel' if count == 1 else 'pixels'}, first at "
+        f"{tuple(map(int, np.unravel_index(first, target.shape)))})"
+        for label, count, first in rows[:_LISTED]
+    ]
+    more = ", and more" if len(rows) > _LISTED else ""
+    if void:
+        what = "ignored labels at counted pixels"
+    elif (rules.target_mapping if name == "target" else rules.pred_mapping) is None:
+        what = f"labels outside 0..{rules.num_classes - 1}"
+    else:
+        what = "labels that are neither mapped to a class nor ignored"
+    return f"{name} holds {what}: {', '.join(listed)}{more}; {remedy}"
