@@ -1,0 +1,55 @@
+"""Fixtures for all tests: the shared data beside the repository, and optional peer packages."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+# A machine under load is slow, not wrong.
+hypothesis.settings.register_profile(
+    "segmeter", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("segmeter")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _unavailable(reason: str) -> None:
+    """Skip the test on a developer's machine; in CI something missing is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real data, oracles and notes that lies beside the repository."""
+    if not SHARED.is_dir():
+        _unavailable(f"no folder {SHARED.name} beside the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], ModuleType]:
+    """Import a peer package by name: ``peer("sklearn.metrics")``; absent, skip (in CI: fail)."""
+
+    def load(name: str) -> ModuleType:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what a peer says on import is not our failure
+                return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            _unavailable(f"{name} is not installed ({error})")
+            raise
+
+    return load
