@@ -2,8 +2,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -31,6 +33,8 @@ TEST_CASE("an exception leaves through the caller and stops blocks not yet begun
         const auto failing = [&](std::int64_t block) {
             ++begun;
             if (block == 3) throw std::runtime_error("block 3");
+            // No thread can be through with the blocks before the thrower is heard.
+            if (block > 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         };
         CHECK_THROWS_WITH_AS(run_blocks(1 << 20, threads, failing), "block 3", std::runtime_error);
         CHECK(begun.load() < 1 << 20);
@@ -45,7 +49,9 @@ TEST_CASE("threads are as many as asked for, or as many as the work is worth") {
     CHECK(segmeter::max_threads() >= 1);
 }
 
-#if !defined(__SANITIZE_THREAD__)  // its runtime does not follow a fork
+// The sanitizers' own locks do not follow a fork: a thread of the pool that is just ending may hold
+// one, and the child then waits for it for ever (seen once in some 40 runs under ASan of GCC 12).
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 TEST_CASE("a forked child computes, alone by default and with fresh threads when asked") {
     run_blocks(8, 4, [](std::int64_t) {});  // the parent's pool exists
     const pid_t child = fork();

@@ -10,8 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import pixel
-from .pixel import *  # noqa: F403  # the family's __all__ is what it exports
+from . import cause, pixel, region
+from .cause import *  # noqa: F403  # each family's __all__ is what it exports
+from .pixel import *  # noqa: F403
+from .region import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .evaluation.check import CheckReport as CheckReport
@@ -24,7 +26,7 @@ __version__ = "0.1.0"
 # Imported at first use, so that a notebook that counts pixels does not load the offline tool.
 _LAZY = dict.fromkeys(("CheckReport", "Result", "check", "evaluate"), "segmeter.evaluation")
 
-__all__ = [*pixel.__all__, "CheckReport", "Result", "check", "evaluate"]
+__all__ = [*cause.__all__, *pixel.__all__, *region.__all__, "CheckReport", "Result", "check", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:
