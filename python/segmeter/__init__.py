@@ -26,7 +26,15 @@ __version__ = "0.1.0"
 # Imported at first use, so that a notebook that counts pixels does not load the offline tool.
 _LAZY = dict.fromkeys(("CheckReport", "Result", "check", "evaluate"), "segmeter.evaluation")
 
-__all__ = [*cause.__all__, *pixel.__all__, *region.__all__, "CheckReport", "Result", "check", "evaluate"]
+__all__ = [
+    *cause.__all__,
+    *pixel.__all__,
+    *region.__all__,
+    "CheckReport",
+    "Result",
+    "check",
+    "evaluate",
+]
 
 
 def __getattr__(name: str) -> Any:
