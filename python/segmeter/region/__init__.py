@@ -2,4 +2,12 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._matching import Matching, match_regions
+from ._overlap import OverlapTable, overlap_table
+
+__all__: list[str] = [
+    "Matching",
+    "OverlapTable",
+    "match_regions",
+    "overlap_table",
+]
