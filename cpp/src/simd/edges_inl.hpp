@@ -1,0 +1,327 @@
+// Where labels change: 64 labels at a time to a bit mask, and masks to lists of positions. For the
+// inner loops of the families; included, like them, once per instruction set.
+//
+// Everything has internal linkage, so no copy compiled for a wider machine can replace another at
+// link time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__) && !defined(SEGMETER_SIMD_PORTABLE)
+#define SEGMETER_SIMD_NEON
+#include <arm_neon.h>
+#endif
+
+namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
+namespace {
+
+// Distance of the software prefetch, bytes: about two tiles, or memory would idle while a tile's
+// second pass runs from cache.
+constexpr std::int64_t kPrefetch = 4096;
+// The same for a loop that reads its arrays once.
+constexpr std::int64_t kPrefetchOnePass = 1024;
+
+// --- where do labels change? ---
+// Bit i of the result: x[i] != x[i - 1], for i in [0, 64). Reads x[-1].
+
+#if defined(__AVX512BW__)
+
+inline __m512i load(const void* x) { return _mm512_loadu_si512(x); }
+
+// Bit i: x[i] is not zero, for i in [0, 64).
+inline std::uint64_t nonzero(const std::uint8_t* x) {
+    return _mm512_test_epi8_mask(load(x), load(x));
+}
+inline std::uint64_t changes(const std::uint8_t* x) {
+    return _mm512_cmpneq_epi8_mask(load(x), load(x - 1));
+}
+
+// Masks are joined in mask registers. Widened to 64 bits first, as integers, GCC 12 may spill a
+// narrow one and load it again with whatever lies behind it on the stack.
+inline __mmask16 join(__mmask8 low, __mmask8 high) { return _mm512_kunpackb(high, low); }
+inline __mmask32 join(__mmask16 low, __mmask16 high) { return _mm512_kunpackw(high, low); }
+inline __mmask64 join(__mmask32 low, __mmask32 high) { return _mm512_kunpackd(high, low); }
+template <class Mask>
+inline auto join(Mask a, Mask b, Mask c, Mask d) {
+    return join(join(a, b), join(c, d));
+}
+
+inline __mmask32 differ(const std::uint16_t* x) {
+    return _mm512_cmpneq_epi16_mask(load(x), load(x - 1));
+}
+inline __mmask16 differ(const std::uint32_t* x) {
+    return _mm512_cmpneq_epi32_mask(load(x), load(x - 1));
+}
+inline __mmask8 differ(const std::uint64_t* x) {
+    return _mm512_cmpneq_epi64_mask(load(x), load(x - 1));
+}
+inline std::uint64_t changes(const std::uint16_t* x) { return join(differ(x), differ(x + 32)); }
+inline std::uint64_t changes(const std::uint32_t* x) {
+    return join(differ(x), differ(x + 16), differ(x + 32), differ(x + 48));
+}
+inline std::uint64_t changes(const std::uint64_t* x) {
+    return join(join(differ(x), differ(x + 8), differ(x + 16), differ(x + 24)),
+                join(differ(x + 32), differ(x + 40), differ(x + 48), differ(x + 56)));
+}
+
+#elif defined(__AVX2__)
+
+inline __m256i load(const void* x) { return _mm256_loadu_si256(static_cast<const __m256i*>(x)); }
+
+inline std::uint64_t nonzero(const std::uint8_t* x) {
+    std::uint64_t zero = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i same = _mm256_cmpeq_epi8(load(x + i), _mm256_setzero_si256());
+        zero |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
+    }
+    return ~zero;
+}
+
+inline std::uint64_t changes(const std::uint8_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i same = _mm256_cmpeq_epi8(load(x + i), load(x + i - 1));
+        equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t changes(const std::uint16_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i low = _mm256_cmpeq_epi16(load(x + i), load(x + i - 1));
+        const __m256i high = _mm256_cmpeq_epi16(load(x + i + 16), load(x + i + 15));
+        // The pack interleaves 128-bit lanes; the permutation puts them back in order.
+        const __m256i same = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8);
+        equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t changes(const std::uint32_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 8) {
+        const __m256i same = _mm256_cmpeq_epi32(load(x + i), load(x + i - 1));
+        equal |= static_cast<std::uint64_t>(_mm256_movemask_ps(_mm256_castsi256_ps(same))) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t changes(const std::uint64_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 4) {
+        const __m256i same = _mm256_cmpeq_epi64(load(x + i), load(x + i - 1));
+        equal |= static_cast<std::uint64_t>(_mm256_movemask_pd(_mm256_castsi256_pd(same))) << i;
+    }
+    return ~equal;
+}
+
+#else
+
+#if defined(__SSE2__)
+inline __m128i load(const void* x) { return _mm_loadu_si128(static_cast<const __m128i*>(x)); }
+
+inline std::uint64_t nonzero(const std::uint8_t* x) {
+    std::uint64_t zero = 0;
+    for (int i = 0; i < 64; i += 16) {
+        const __m128i same = _mm_cmpeq_epi8(load(x + i), _mm_setzero_si128());
+        zero |= static_cast<std::uint64_t>(_mm_movemask_epi8(same)) << i;
+    }
+    return ~zero;
+}
+
+inline std::uint64_t changes(const std::uint8_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 16) {
+        const __m128i same = _mm_cmpeq_epi8(load(x + i), load(x + i - 1));
+        equal |= static_cast<std::uint64_t>(_mm_movemask_epi8(same)) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t changes(const std::uint16_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 16) {
+        const __m128i low = _mm_cmpeq_epi16(load(x + i), load(x + i - 1));
+        const __m128i high = _mm_cmpeq_epi16(load(x + i + 8), load(x + i + 7));
+        equal |= static_cast<std::uint64_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t changes(const std::uint32_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 4) {
+        const __m128i same = _mm_cmpeq_epi32(load(x + i), load(x + i - 1));
+        equal |= static_cast<std::uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(same))) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t changes(const std::uint64_t* x) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 2) {
+        // Both halves of a 64-bit label must be equal; SSE2 compares 32 bits at most.
+        const __m128i halves = _mm_cmpeq_epi32(load(x + i), load(x + i - 1));
+        const __m128i same = _mm_and_si128(halves, _mm_shuffle_epi32(halves, 0xB1));
+        equal |= static_cast<std::uint64_t>(_mm_movemask_pd(_mm_castsi128_pd(same))) << i;
+    }
+    return ~equal;
+}
+#elif defined(SEGMETER_SIMD_NEON)
+// One bit per byte of 64 bytes that are all ones or all zeros.
+inline std::uint64_t bits_of(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d) {
+    const uint8x16_t bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t low = vpaddq_u8(vandq_u8(a, bit), vandq_u8(b, bit));
+    const uint8x16_t high = vpaddq_u8(vandq_u8(c, bit), vandq_u8(d, bit));
+    const uint8x16_t sums = vpaddq_u8(low, high);
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
+}
+// Bytes that are all ones where 16 labels are equal to the ones before.
+inline uint8x16_t same(const std::uint8_t* x) { return vceqq_u8(vld1q_u8(x), vld1q_u8(x - 1)); }
+inline uint8x16_t same(const std::uint16_t* x) {
+    const auto half = [&](int i) {
+        return vreinterpretq_u8_u16(vceqq_u16(vld1q_u16(x + i), vld1q_u16(x + i - 1)));
+    };
+    return vuzp1q_u8(half(0), half(8));
+}
+inline uint8x16_t same(const std::uint32_t* x) {
+    const auto quarter = [&](int i) {
+        return vreinterpretq_u16_u32(vceqq_u32(vld1q_u32(x + i), vld1q_u32(x + i - 1)));
+    };
+    return vuzp1q_u8(vreinterpretq_u8_u16(vuzp1q_u16(quarter(0), quarter(4))),
+                     vreinterpretq_u8_u16(vuzp1q_u16(quarter(8), quarter(12))));
+}
+inline uint8x16_t same(const std::uint64_t* x) {
+    const auto eighth = [&](int i) {
+        return vreinterpretq_u32_u64(vceqq_u64(vld1q_u64(x + i), vld1q_u64(x + i - 1)));
+    };
+    const auto quarter = [&](int i) {
+        return vreinterpretq_u16_u32(vuzp1q_u32(eighth(i), eighth(i + 2)));
+    };
+    return vuzp1q_u8(vreinterpretq_u8_u16(vuzp1q_u16(quarter(0), quarter(4))),
+                     vreinterpretq_u8_u16(vuzp1q_u16(quarter(8), quarter(12))));
+}
+template <class T>
+inline std::uint64_t changes(const T* x) {
+    return ~bits_of(same(x), same(x + 16), same(x + 32), same(x + 48));
+}
+inline std::uint64_t nonzero(const std::uint8_t* x) {
+    const auto is_zero = [&](int i) { return vceqzq_u8(vld1q_u8(x + i)); };
+    return ~bits_of(is_zero(0), is_zero(16), is_zero(32), is_zero(48));
+}
+#else
+inline std::uint64_t nonzero(const std::uint8_t* x) {
+    std::uint64_t mask = 0;
+    for (int i = 0; i < 64; ++i) mask |= static_cast<std::uint64_t>(x[i] != 0) << i;
+    return mask;
+}
+
+template <class T>
+inline std::uint64_t changes(const T* x) {
+    std::uint64_t mask = 0;
+    for (int i = 0; i < 64; ++i) mask |= static_cast<std::uint64_t>(x[i] != x[i - 1]) << i;
+    return mask;
+}
+#endif
+
+#endif
+
+// The same for the `n` <= 64 pixels at x; bits from n on are clear, and without `has_previous` so
+// is bit 0.
+template <class T>
+inline std::uint64_t changes_at_edge(const T* x, std::int64_t n, bool has_previous) {
+    std::uint64_t mask = has_previous ? std::uint64_t{x[0] != x[-1]} : 0U;
+    for (std::int64_t i = 1; i < n; ++i) mask |= std::uint64_t{x[i] != x[i - 1]} << i;
+    return mask;
+}
+
+template <std::int64_t kDistance = kPrefetch, class T>
+inline void prefetch_ahead(const T* x) {
+    const char* ahead = reinterpret_cast<const char*>(x) + kDistance;
+    for (std::size_t line = 0; line < sizeof(T); ++line) __builtin_prefetch(ahead + 64 * line);
+}
+
+// Calls visit(mask, i) for every 64 pixels i, i + 1, ... of a tile, the mask saying where a joint
+// run starts. Pixel 0 starts one.
+template <class T, class Visit>
+inline void for_each_mask(const T* pred, const T* target, std::int64_t n, bool has_previous,
+                          Visit&& visit) {
+    const auto edge = [&](std::int64_t i, std::int64_t count, bool previous) {
+        return changes_at_edge(pred + i, count, previous) |
+               changes_at_edge(target + i, count, previous);
+    };
+    std::uint64_t first = 1;
+    std::int64_t i = 0;
+    if (!has_previous || n < 64) {
+        visit(edge(0, n < 64 ? n : 64, has_previous) | first, i);
+        first = 0;
+        i = 64;
+    }
+    for (; i + 64 <= n; i += 64) {
+        prefetch_ahead(pred + i);
+        prefetch_ahead(target + i);
+        visit(changes(pred + i) | changes(target + i) | first, i);
+        first = 0;
+    }
+    if (i < n) visit(edge(i, n - i, true), i);
+}
+
+// --- masks to run starts ---
+
+// Writes base + (position of each set bit) and returns their number; may write 64 entries.
+#if defined(__AVX512VBMI2__)
+
+inline std::int64_t append_positions(std::uint64_t mask, std::int64_t base, std::uint16_t* out) {
+    alignas(64) static constexpr std::uint8_t kCount[64] = {
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const std::int64_t count = __builtin_popcountll(mask);
+    const __m512i at = _mm512_maskz_compress_epi8(mask, _mm512_load_si512(kCount));
+    const __m512i from = _mm512_set1_epi16(static_cast<short>(base));
+    const __m512i low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(at));
+    _mm512_storeu_si512(out, _mm512_add_epi16(low, from));
+    if (count > 32) {
+        const __m512i high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(at, 1));
+        _mm512_storeu_si512(out + 32, _mm512_add_epi16(high, from));
+    }
+    return count;
+}
+
+#else
+
+inline std::int64_t append_positions(std::uint64_t mask, std::int64_t base, std::uint16_t* out) {
+    if (mask == 0) return 0;
+    const std::int64_t count = __builtin_popcountll(mask);
+    // Four steps without asking how many bits there are; the guard bit keeps ctz defined.
+    for (int i = 0; i < 4; ++i, mask &= mask - 1)
+        out[i] = static_cast<std::uint16_t>(base + __builtin_ctzll(mask | (1ULL << 63)));
+    for (std::int64_t i = 4; i < count; ++i, mask &= mask - 1)
+        out[i] = static_cast<std::uint16_t>(base + __builtin_ctzll(mask));
+    return count;
+}
+
+#endif
+
+template <class T>
+std::int64_t count_runs(const T* pred, const T* target, std::int64_t n, bool has_previous) {
+    std::int64_t count = 0;
+    for_each_mask(pred, target, n, has_previous,
+                  [&](std::uint64_t mask, std::int64_t) { count += __builtin_popcountll(mask); });
+    return count;
+}
+
+// All run starts of a tile, and n behind them; returns their number.
+template <class T>
+std::int64_t list_runs(const T* pred, const T* target, std::int64_t n, bool has_previous,
+                       std::uint16_t* runs) {
+    std::int64_t count = 0;
+    for_each_mask(pred, target, n, has_previous, [&](std::uint64_t mask, std::int64_t i) {
+        count += append_positions(mask, i, runs + count);
+    });
+    runs[count] = static_cast<std::uint16_t>(n);
+    return count;
+}
+
+}  // namespace
+}  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE
