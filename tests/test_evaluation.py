@@ -604,12 +604,12 @@ def test_few_pairs_are_in_work_at_a_time(
     started, taken, inner, most = [0], [0], set(), [0]
     lock, count = threading.Lock(), worker.count_pair
 
-    def watched(pair: Any, plan: Plan, *, threads: int) -> Any:
+    def watched(pair: Any, plan: Plan, *, threads: int, **rest: Any) -> Any:
         with lock:
             started[0] += 1
             inner.add(threads)
             most[0] = max(most[0], started[0] - taken[0])
-        return count(pair, plan, threads=threads)
+        return count(pair, plan, threads=threads, **rest)
 
     def progress(done: int, *_: int) -> None:
         taken[0] = done

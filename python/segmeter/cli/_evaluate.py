@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from segmeter.cli import _values
 from segmeter.cli._console import console, progress_bar, say, with_flags
 from segmeter.report._text import count_text, plural
@@ -163,7 +161,8 @@ def _write(result: Result, outputs: Outputs) -> None:
         return
     outputs.csv.mkdir(exist_ok=True)
     for table in _CSV_TABLES + (_GROUP_TABLES if result.label_groups else ()):
-        result.to_csv(outputs.csv / f"{table}.csv", table)
+        if table in result.tables:
+            result.to_csv(outputs.csv / f"{table}.csv", table)
 
 
 def _check_gates(limits: Mapping[str, float], keywords: Mapping[str, Any]) -> None:
@@ -185,11 +184,7 @@ def _score_names(keywords: Mapping[str, Any]) -> list[str]:
     known = inspect.signature(make_plan).parameters
     plan = make_plan(**{name: value for name, value in keywords.items() if name in known})
     names = list(evaluate_pairs(plan, Pairing("none")).scores)
-    measure = None if plan.protocol is None else protocols.get(plan.protocol).measure
-    if measure is not None:
-        one_pixel = np.zeros((1, 1), np.int64)
-        names += measure(one_pixel, one_pixel, "").counts.means()
-    return names
+    return names if plan.protocol is None else [*names, *protocols.get(plan.protocol).score_names]
 
 
 def _below(limits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:

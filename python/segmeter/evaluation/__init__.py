@@ -7,18 +7,20 @@ first and says what is probably wrong.
 from __future__ import annotations
 
 from segmeter.evaluation._findings import Finding
+from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.check import CheckReport, check
 from segmeter.evaluation.pairing import Pair, Pairing, pair_files
 from segmeter.evaluation.plan import Plan, make_plan
 from segmeter.evaluation.result import Result
 from segmeter.evaluation.run import EvaluationInterrupted, evaluate, evaluate_pairs
-from segmeter.evaluation.worker import Problem, count_pair
+from segmeter.evaluation.worker import count_pair
 
 __all__ = [
     "CheckReport",
     "EvaluationInterrupted",
     "Finding",
     "Pair",
+    "PairError",
     "Pairing",
     "Plan",
     "Problem",

@@ -140,8 +140,7 @@ def gather(
     """
     facts = Facts(pairs)
     paths = list(dict.fromkeys(path for pair in pairs for path in (pair.pred, pair.target)))
-    count = len(pairs) if sample is None else min(sample, len(pairs))
-    chosen = [pairs[i * len(pairs) // count] for i in range(count)]
+    chosen = evenly(pairs, sample)
     pool = ThreadPoolExecutor(max_threads())
     try:
         facts.headers = dict(zip(paths, pool.map(_header, paths), strict=True))
@@ -153,6 +152,12 @@ def gather(
     finally:  # on Ctrl-C what has not begun never will
         pool.shutdown(cancel_futures=True)
     return facts
+
+
+def evenly(pairs: Sequence[Pair], sample: int | None) -> list[Pair]:
+    """A sample of pairs, evenly spread; all of them for None."""
+    count = len(pairs) if sample is None else min(sample, len(pairs))
+    return [pairs[i * len(pairs) // count] for i in range(count)]
 
 
 @dataclass(slots=True)

@@ -91,7 +91,9 @@ class Case:
 
 def findings(case: Case) -> list[Finding]:
     """Everything worth saying, errors first."""
-    found = [finding for rule in _RULES for finding in rule(case)]
+    ids = case.plan is not None and not case.plan.pixels
+    rules = [rule for rule in _RULES if not (ids and rule in _LABEL_RULES)]
+    found = [finding for rule in rules for finding in rule(case)]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
@@ -592,6 +594,8 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _palettes,
     _notes,
 )
+_LABEL_RULES = (_many_labels, _scores, _meaning, _void_only_in_pred, _out_of_range)
+"""Rules that take labels for classes: of no use where they are ids of objects."""
 
 
 # --- words ------------------------------------------------------------------------------------

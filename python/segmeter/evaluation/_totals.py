@@ -10,12 +10,15 @@ import numpy as np
 from segmeter import pixel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from segmeter.evaluation._problem import Problem
     from segmeter.evaluation.pairing import Pair
     from segmeter.evaluation.plan import Plan
     from segmeter.evaluation.protocols import ProtocolCounts
-    from segmeter.evaluation.worker import ImageCounts, Problem
+    from segmeter.evaluation.worker import ImageCounts
 
 _MAX_NOTES = 50  # different notes kept; a reader's note may hold numbers of its file
 
@@ -30,13 +33,17 @@ class ImageRecord:
     pixels, counted : int
         All pixels, and those that count.
     one_against_rest : (C + G, 3) array of int64
-        True positives, false positives and false negatives of every class, then every group.
+        True positives, false positives and false negatives of every class, then every group;
+        zeros where pixels are not measured.
+    scores : mapping of str to float
+        Scores of this image that the protocol wants shown.
     """
 
     pair: Pair
     pixels: int
     counted: int
     one_against_rest: NDArray[np.int64]
+    scores: Mapping[str, float]
 
 
 class _Sums(NamedTuple):
@@ -68,6 +75,7 @@ class Totals:
         self.notes: dict[str, tuple[int, str]] = {}
         self._plan = plan
         self._sums = _Sums(np.zeros((plan.num_classes, plan.num_classes + 1), np.int64), None, 0)
+        self._no_pixels = np.zeros((plan.num_classes + len(plan.label_groups), 3), np.int64)
 
     @property
     def matrix(self) -> NDArray[np.int64]:
@@ -85,14 +93,17 @@ class Totals:
         own = image.protocol
         if own is not None and protocol is not None:
             own = protocol + own
-        counted = int(image.matrix.sum())
-        counts = _one_against_rest(image.matrix, self._plan)
-        self.images.append(ImageRecord(image.pair, image.pixels, counted, counts))
+        counted, counts = 0, self._no_pixels
+        if image.matrix is not None:
+            counted = int(image.matrix.sum())
+            counts = _one_against_rest(image.matrix, self._plan)
+            matrix = matrix + image.matrix
+        self.images.append(ImageRecord(image.pair, image.pixels, counted, counts, image.scores))
         for note in dict.fromkeys(image.notes):
             if note in self.notes or len(self.notes) < _MAX_NOTES:
                 count, first = self.notes.get(note, (0, image.pair.id))
                 self.notes[note] = (count + 1, first)
-        self._sums = _Sums(matrix + image.matrix, own, number + 1)
+        self._sums = _Sums(matrix, own, number + 1)
 
     def settle(self) -> None:
         """After an interruption: forget an image that was not taken in wholly."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segmeter.evaluation._facts import SIDES, Facts, gather
+from segmeter.evaluation._facts import SIDES, Facts, evenly, gather
 from segmeter.evaluation._findings import (
     Case,
     Finding,
@@ -23,16 +23,19 @@ from segmeter.evaluation._findings import (
     train_id_options,
     void_options,
 )
-from segmeter.evaluation.pairing import pair_files
+from segmeter.evaluation.pairing import Pairing, pair_files
 from segmeter.evaluation.plan import Plan, UnknownClassesError, make_plan
-from segmeter.evaluation.run import pair_for
+from segmeter.evaluation.run import PairingRule, open_dataset, pair_for
+from segmeter.evaluation.worker import count_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from segmeter.evaluation._listing import Source
-    from segmeter.evaluation.pairing import Pairing, Pattern
+    from segmeter.evaluation._problem import Problem
+    from segmeter.evaluation.pairing import Pattern
     from segmeter.evaluation.plan import Color, Mapping_, OutOfRange
+    from segmeter.evaluation.protocols import ProtocolDataset
 
 _SAMPLE = 32
 _VOC_COLORS = ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
@@ -169,15 +172,11 @@ def check(
         )
     except UnknownClassesError:
         plan = None
-    pairing = pair_for(
-        protocol,
-        pred,
-        target,
-        pair=pair,
-        pred_suffix=pred_suffix,
-        target_suffix=target_suffix,
-        pattern=pattern,
-    )
+    given = PairingRule(pair, pred_suffix, target_suffix, pattern)
+    dataset = open_dataset(protocol, pred, target, given)
+    if plan is not None and dataset is not None:
+        return _check_dataset(plan, dataset, sample)
+    pairing = pair_for(protocol, pred, target, given)
     rule = None if pairing.pairs or pair != "stem" else pairing.better_rule()
     if rule is not None:  # so that what is said of the labels does not wait for a second check
         pred_suffix, target_suffix, pattern = astuple(rule[0])
@@ -191,6 +190,32 @@ def check(
     if options is not None and files is not None:
         command = " ".join(["segmeter evaluate", *files, *options])
     return CheckReport(tuple(found), pairing, facts.to_dict(), command)
+
+
+def _check_dataset(plan: Plan, dataset: ProtocolDataset, sample: int | None) -> CheckReport:
+    """What is wrong with a data set that a protocol reads, found by measuring a sample of it."""
+    pairs = tuple(dataset.pairs)
+    facts = Facts(pairs)
+    problems = list(dataset.problems)
+    for pair in evenly(pairs, sample):
+        problems += count_pair(pair, plan, dataset=dataset).problems
+        facts.sampled += 1
+    pairing = Pairing("by the images that the data sets name", pairs=pairs)
+    return CheckReport(tuple(_as_findings(problems)), pairing, facts.to_dict())
+
+
+def _as_findings(problems: Sequence[Problem]) -> Iterator[Finding]:
+    """One finding per kind of problem, errors first."""
+    by_kind: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        by_kind.setdefault((problem.level, problem.kind), []).append(problem)
+    for (_, kind), alike in sorted(by_kind.items()):
+        first, more = alike[0], len(alike) - 1
+        message = first.message + (f" (and {more:,} more)" if more else "")
+        files = tuple(dict.fromkeys(problem.path for problem in alike))
+        remedy = "mend the files; evaluate lists such images and leaves them out"
+        left_out = first.level == "error"
+        yield Finding(first.level, kind, message, remedy if left_out else "", files)
 
 
 def _options(case: Case, codes: set[str]) -> list[str] | None:

@@ -121,7 +121,7 @@ class Plan:
         >>> sorted(make_plan(num_classes=2, ignore_index=255).known_labels("target"))
         [0, 1, 255]
         """
-        if self.binary or (side == "pred" and self.threshold is not None):
+        if self.binary or not self.pixels or (side == "pred" and self.threshold is not None):
             return None
         if side == "pred" and self.pred_relabel is not None:
             return frozenset(label for label, _ in self.pred_relabel)
@@ -131,6 +131,17 @@ class Plan:
         if side == "target" and self.reduce_zero_label:
             labels = [0, *(label + 1 for label in labels)]
         return frozenset(labels) | frozenset(self.ignore_index)
+
+    @property
+    def pixels(self) -> bool:
+        """Whether a confusion matrix of the pixels is counted.
+
+        Examples
+        --------
+        >>> make_plan(num_classes=2).pixels
+        True
+        """
+        return self.protocol is None or protocols.get(self.protocol).pixels
 
     @property
     def ignored_classes(self) -> tuple[int, ...]:
@@ -201,6 +212,9 @@ class Plan:
         if self.protocol is not None:
             chosen = protocols.get(self.protocol)
             yield f"protocol {chosen.name}: {chosen.summary} ({chosen.source})"
+            if not chosen.pixels:
+                yield "classes in neither target nor prediction are NaN and left out of means"
+                return
         ignored = [*self.ignore_index, *(label for label, to in self.labels or () if to is None)]
         yield f"ignored target labels: {', '.join(map(str, ignored)) or 'none'}"
         if self.ignored_classes:
@@ -311,6 +325,14 @@ def make_plan(
             "threshold": None if chosen.binary else threshold,
         }
         _check_protocol_leaves(chosen, own, out_of_range)
+        if not chosen.pixels:
+            meanings = {
+                "pred_mapping": pred_mapping,
+                "label_groups": label_groups,
+                "color_table": color_table,
+                "out_of_range": None if out_of_range == "raise" else out_of_range,
+            }
+            _check_no_labels(chosen, meanings)
         return _protocol_plan(chosen, ignored, pred_mapping, label_groups, common)
     binary = threshold is not None and mapping is None
     labels, pred_labels = _table(mapping, "mapping"), _table(pred_mapping, "pred_mapping")
@@ -370,10 +392,20 @@ def _check_protocol_leaves(
         raise ValueError(
             f"protocol {chosen.name!r} fixes {' and '.join(given)}; leave out either it or them"
         )
-    if chosen.measure is not None and out_of_range == "ignore":
+    own_counts = chosen.measure is not None or chosen.dataset is not None
+    if own_counts and out_of_range == "ignore":
         raise ValueError(
             f"protocol {chosen.name!r} counts every pixel of a scored label, so "
             "out_of_range='ignore' has no place; 'wrong' has"
+        )
+
+
+def _check_no_labels(chosen: EvaluationProtocol, options: Mapping[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"protocol {chosen.name!r} counts no labels of pixels, so {' and '.join(given)} "
+            "would change nothing; leave it out"
         )
 
 

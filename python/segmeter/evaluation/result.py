@@ -37,7 +37,7 @@ TABLES = (
     "per_image_per_group",
     "problems",
 )
-"""Names of the tables of a :class:`Result`."""
+"""Names of the tables a :class:`Result` may have; ``Result.tables`` names those it has."""
 
 _COUNTS = ("tp", "fp", "fn", "tn")
 _CLASS_SCORES = ("iou", "dice", "precision", "recall", "specificity")
@@ -112,8 +112,24 @@ class Result:
 
     @property
     def matrix(self) -> NDArray[np.int64]:
-        """Confusion matrix of all images, (C, C+1): rows are the target, the last column void."""
+        """Confusion matrix of all images, (C, C+1): rows are the target, the last column void.
+
+        Raises
+        ------
+        ValueError
+            If pixels were not measured.
+        """
+        if not self.plan.pixels:
+            raise ValueError(
+                f"there is no confusion matrix: protocol {self.plan.protocol!r} counts no pixels"
+            )
         return self.totals.matrix
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables, for :meth:`columns`, :meth:`rows`, :meth:`to_csv` and others."""
+        crossed = ("per_image_per_class", "per_image_per_group")
+        return TABLES if self.plan.pixels else tuple(n for n in TABLES if n not in crossed)
 
     @property
     def num_images(self) -> int:
@@ -155,6 +171,10 @@ class Result:
         score, ``..._per_class_per_image`` the mean over classes of each class's mean over the
         images that have it. A protocol adds its own.
         """
+        scores = self._pixel_scores() if self.plan.pixels else {}
+        return scores | {name: float(nan_mean(values)) for name, values in self._means.items()}
+
+    def _pixel_scores(self) -> dict[str, float]:
         scores = {name: float(getattr(pixel, name)(self.matrix)) for name in _DATASET_SCORES}
         images = self._image_scores
         for name in ("pixel_accuracy", "mean_iou", "mean_dice"):
@@ -164,11 +184,15 @@ class Result:
         if self.plan.protocol is not None:
             protocol = get(self.plan.protocol)
             scores |= {} if protocol.scores is None else protocol.scores(self.matrix)
-        return scores | {name: float(nan_mean(values)) for name, values in self._means.items()}
+        return scores
 
     @cached_property
     def scores_over(self) -> dict[str, dict[str, int]]:
         """How many classes (or images) each mean is over, and how many were undefined (NaN)."""
+        table = {name: _defined(values) for name, values in self._means.items()}
+        return self._pixel_scores_over() | table if self.plan.pixels else table
+
+    def _pixel_scores_over(self) -> dict[str, dict[str, int]]:
         classes = self.columns("per_class")
         over = {
             name: classes[column]
@@ -182,7 +206,6 @@ class Result:
             )
         }
         over |= {f"{name}_per_image": values for name, values in self._image_scores.items()}
-        over |= self._means
         table = {name: _defined(np.asarray(values, np.float64)) for name, values in over.items()}
         in_target = int((self.matrix.sum(axis=1) > 0).sum())
         absent = self.plan.num_classes - in_target
@@ -216,14 +239,15 @@ class Result:
             for message, (images, first) in self.totals.notes.items()
         ]
 
-    def worst(self, count: int = 5, by: str = "mean_iou") -> list[Row]:
+    def worst(self, count: int = 5, by: str | None = None) -> list[Row]:
         """Rows of the images with the lowest score, lowest first; undefined scores are left out.
 
         Parameters
         ----------
         count : int
-        by : str
-            A score column of ``per_image``.
+        by : str, optional
+            A score column of ``per_image``. Default: ``"mean_iou"``; where pixels are not
+            measured, the first there is.
 
         Returns
         -------
@@ -234,12 +258,16 @@ class Result:
         ValueError
             If there is no such column.
         """
-        rows = self.per_image
-        choices = list(self._image_scores)
-        if by not in choices:
+        choices = list(self._image_scores) if self.plan.pixels else list(self._own_image_scores)
+        if by is None:
+            by = "mean_iou" if "mean_iou" in choices else next(iter(choices), None)
+            if by is None:
+                return []
+        elif by not in choices:
             raise ValueError(f"by must be one of {choices}, got {by!r}")
-        scored = [row for row in rows if not math.isnan(row[by])]
-        return sorted(scored, key=lambda row: row[by])[:count]
+        name = by
+        scored = [row for row in self.per_image if not math.isnan(row[name])]
+        return sorted(scored, key=lambda row: row[name])[:count]
 
     def columns(self, table: str) -> Columns:
         """One table as columns.
@@ -247,7 +275,7 @@ class Result:
         Parameters
         ----------
         table : str
-            One of :data:`TABLES`.
+            One of :attr:`tables`.
 
         Returns
         -------
@@ -259,8 +287,7 @@ class Result:
         ValueError
             If there is no such table.
         """
-        if table not in TABLES:
-            raise ValueError(f"table must be one of {', '.join(TABLES)}, got {table!r}")
+        self._check_table(table)
         if table in ("per_class", "label_groups"):
             return self._class_columns(table == "label_groups")
         if table == "per_image":
@@ -271,6 +298,10 @@ class Result:
             return {name: [row[name] for row in rows] for name in names}
         pieces = list(self._image_class_pieces(table == "per_image_per_group"))
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _check_table(self, table: str) -> None:
+        if table not in self.tables:
+            raise ValueError(f"table must be one of {', '.join(self.tables)}, got {table!r}")
 
     def rows(self, table: str) -> list[Row]:
         """One table as rows.
@@ -310,12 +341,13 @@ class Result:
             "per_image": self.per_image,
             "problems": self.problems,
             "notes": self.notes,
-            "confusion_matrix": {
+        }
+        if self.plan.pixels:
+            content["confusion_matrix"] = {
                 "rows": "target",
                 "columns": [*self.plan.class_names, "void"],
                 "counts": self.matrix.tolist(),
-            },
-        }
+            }
         if self.totals.protocol is not None:
             content["official"] = self.totals.protocol.official()
         cleaned: dict[str, Any] = _without_nan(content)
@@ -370,6 +402,7 @@ class Result:
         table : str
             One of :data:`TABLES`.
         """
+        self._check_table(table)
         crossed = table in ("per_image_per_class", "per_image_per_group")
         pieces = (
             self._image_class_pieces(table.endswith("group")) if crossed else [self.columns(table)]
@@ -480,11 +513,12 @@ class Result:
         else:
             columns["class"] = list(self.plan.class_names)
             columns["index"] = np.arange(self.plan.num_classes)
-        columns |= dict(zip(_COUNTS, counts.T, strict=True))
-        columns |= _class_scores(counts)
-        columns["iou_per_image"] = self._image_means["all_iou"][which]
-        columns["dice_per_image"] = self._image_means["all_dice"][which]
-        columns["images"] = self._image_means["images"][which]
+        if self.plan.pixels:
+            columns |= dict(zip(_COUNTS, counts.T, strict=True))
+            columns |= _class_scores(counts)
+            columns["iou_per_image"] = self._image_means["all_iou"][which]
+            columns["dice_per_image"] = self._image_means["all_dice"][which]
+            columns["images"] = self._image_means["images"][which]
         protocol = self.totals.protocol
         if protocol is not None:
             own = protocol.group_scores() if groups else protocol.class_scores()
@@ -493,13 +527,28 @@ class Result:
 
     def _image_columns(self) -> Columns:
         images = self.totals.images
+        columns: Columns = {
+            "id": [image.pair.id for image in images],
+            "pred": [image.pair.pred for image in images],
+            "target": [image.pair.target for image in images],
+        }
+        if self.plan.pixels:
+            columns |= self._image_pixel_columns()
+        return columns | self._own_image_scores
+
+    @cached_property
+    def _own_image_scores(self) -> dict[str, NDArray[np.float64]]:
+        """Scores of each image that the protocol gave."""
+        images = self.totals.images
+        names = images[0].scores if images else ()
+        return {name: np.array([image.scores[name] for image in images]) for name in names}
+
+    def _image_pixel_columns(self) -> Columns:
+        images = self.totals.images
         counted = np.array([image.counted for image in images], np.int64)
         # A counted pixel is predicted as one of the classes or as void.
         predicted = self._counts[:, self._which(False), :2].sum(axis=(1, 2))
         return {
-            "id": [image.pair.id for image in images],
-            "pred": [image.pair.pred for image in images],
-            "target": [image.pair.target for image in images],
             "pixels": np.array([image.pixels for image in images], np.int64),
             "ignored": np.array([image.pixels - image.counted for image in images], np.int64),
             "void": counted - predicted,
@@ -531,6 +580,8 @@ def _class_scores(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
 
 def _padded(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Scores of a protocol's groups, NaN for the groups the user added."""
+    if len(values) == length:
+        return values
     return np.concatenate([values, np.full(length - len(values), np.nan)])
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from segmeter._core import max_threads
 from segmeter.evaluation import protocols
+from segmeter.evaluation._problem import Problem
 from segmeter.evaluation._totals import Totals
 from segmeter.evaluation.pairing import Pair, Pairing, Pattern, pair_files
 from segmeter.evaluation.plan import Color, Mapping_, OutOfRange, Plan, make_plan
 from segmeter.evaluation.result import Result
-from segmeter.evaluation.worker import Outcome, Problem, count_pair
+from segmeter.evaluation.worker import Outcome, count_pair
 
 if TYPE_CHECKING:
     from segmeter.evaluation._listing import Source
+    from segmeter.evaluation.protocols import ProtocolDataset
 
 Progress = Callable[[int, int, int], object]
 
@@ -68,7 +72,8 @@ def evaluate(
     pred, target : path, glob string, or sequence of paths
         Folder, glob, ``.txt`` list, list of paths or single file; or ``pred`` a CSV of pairs and
         no target. See :func:`segmeter.evaluation.pairing.pair_files`, also for ``pair``,
-        ``pred_suffix``, ``target_suffix`` and ``pattern``.
+        ``pred_suffix``, ``target_suffix`` and ``pattern``. Some protocols read data sets instead,
+        such as two JSON files; these pair by what the files say.
     protocol, num_classes, class_names, ignore_index, mapping, pred_mapping, label_groups, \
 reduce_zero_label, out_of_range, threshold, color_table : optional
         What labels mean and which of them count. See
@@ -128,15 +133,13 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
         threshold=threshold,
         color_table=color_table,
     )
-    pairing = pair_for(
-        plan.protocol,
-        pred,
-        target,
-        pair=pair,
-        pred_suffix=pred_suffix,
-        target_suffix=target_suffix,
-        pattern=pattern,
-    )
+    rule = PairingRule(pair, pred_suffix, target_suffix, pattern)
+    dataset = open_dataset(plan.protocol, pred, target, rule)
+    if dataset is not None:
+        if missing == "raise" and dataset.problems:
+            raise ValueError(f"{len(dataset.problems)} problems; {dataset.problems[0].message}")
+        return evaluate_dataset(plan, dataset, threads=threads, progress=progress)
+    pairing = pair_for(plan.protocol, pred, target, rule)
     if missing == "raise" and not pairing.complete:
         raise ValueError(f"not every file has a partner\n{pairing.report()}")
     return evaluate_pairs(plan, pairing, threads=threads, progress=progress)
@@ -168,8 +171,47 @@ def evaluate_pairs(
     >>> evaluate_pairs(make_plan(num_classes=2), Pairing("none")).num_images
     0
     """
+    return _evaluate(plan, pairing, None, threads, progress)
+
+
+def evaluate_dataset(
+    plan: Plan, dataset: ProtocolDataset, *, threads: int = 0, progress: Progress | None = None
+) -> Result:
+    """Measure the pairs of a data set that a protocol has read.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its classes become those of the data set.
+    dataset : ProtocolDataset
+    threads, progress
+        As in :func:`evaluate`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    EvaluationInterrupted
+        On Ctrl-C.
+    """
+    names = dataset.class_names
+    plan = replace(plan, num_classes=len(names), class_names=names)
+    pairing = Pairing("by the images that the data sets name", pairs=tuple(dataset.pairs))
+    return _evaluate(plan, pairing, dataset, threads, progress)
+
+
+def _evaluate(
+    plan: Plan,
+    pairing: Pairing,
+    dataset: ProtocolDataset | None,
+    threads: int,
+    progress: Progress | None,
+) -> Result:
     totals = Totals(plan)
     totals.problems += pairing_problems(pairing)
+    totals.problems += () if dataset is None else dataset.problems
     facts = {
         "rule": pairing.rule,
         "pairs": len(pairing.pairs),
@@ -177,7 +219,7 @@ def evaluate_pairs(
         "advice": pairing.advice(),
     }
     threads = threads or max_threads()
-    outcomes = _outcomes(plan, pairing.pairs, threads)
+    outcomes = _outcomes(partial(count_pair, plan=plan, dataset=dataset), pairing.pairs, threads)
     try:
         for done, outcome in enumerate(outcomes, 1):
             totals.problems += outcome.problems
@@ -192,29 +234,43 @@ def evaluate_pairs(
     return Result(plan, totals, facts)
 
 
+@dataclass(frozen=True, slots=True)
+class PairingRule:
+    """The options of :func:`pair_files`, as the user gave them."""
+
+    pair: str = "stem"
+    pred_suffix: str | None = None
+    target_suffix: str | None = None
+    pattern: Pattern = None
+
+
+def open_dataset(
+    protocol: str | None, pred: Source, target: Source | None, rule: PairingRule
+) -> ProtocolDataset | None:
+    """Read both data sets, if the protocol is one that reads data sets."""
+    chosen = None if protocol is None else protocols.get(protocol)
+    if chosen is None or chosen.dataset is None:
+        return None
+    if rule != PairingRule():
+        raise ValueError(
+            f"protocol {chosen.name!r} pairs images by what its files say; "
+            "leave out pair, pred_suffix, target_suffix and pattern"
+        )
+    if not (isinstance(pred, str | os.PathLike) and isinstance(target, str | os.PathLike)):
+        raise ValueError(f"protocol {chosen.name!r} takes one path for pred and one for target")
+    return chosen.dataset(os.fspath(pred), os.fspath(target))
+
+
 def pair_for(
-    protocol: str | None,
-    pred: Source,
-    target: Source | None,
-    *,
-    pair: str = "stem",
-    pred_suffix: str | None = None,
-    target_suffix: str | None = None,
-    pattern: Pattern = None,
+    protocol: str | None, pred: Source, target: Source | None, rule: PairingRule
 ) -> Pairing:
     """Pair files, by the file names of a protocol where the caller names no rule.
 
     Files that do not follow the names of the protocol at all are paired as usual.
     """
-    options: dict[str, Any] = {
-        "pair": pair,
-        "pred_suffix": pred_suffix,
-        "target_suffix": target_suffix,
-        "pattern": pattern,
-    }
+    options: dict[str, Any] = asdict(rule)
     chosen = None if protocol is None else protocols.get(protocol)
-    no_rule = pair == "stem" and pred_suffix is None and target_suffix is None and pattern is None
-    if chosen is None or chosen.target_pattern is None or not no_rule or target is None:
+    if chosen is None or chosen.target_pattern is None or rule != PairingRule() or target is None:
         return pair_files(pred, target, **options)
     own = pair_files(pred, target, pattern=(chosen.pred_pattern, chosen.target_pattern))
     usual = own if own.pairs else pair_files(pred, target, **options)
@@ -241,18 +297,20 @@ def _missing(pairing: Pairing, path: str, missing: str, present: str) -> Problem
     return Problem(pairing.keys[path], path, f"missing-{missing}", "error", message)
 
 
-def _outcomes(plan: Plan, pairs: Sequence[Pair], threads: int) -> Generator[Outcome]:
+def _outcomes(
+    count: Callable[..., Outcome], pairs: Sequence[Pair], threads: int
+) -> Generator[Outcome]:
     """Outcomes in the order of the pairs; a few pairs are in work at any time."""
     workers = max(1, min(threads, len(pairs)))
     inner = max(1, threads // workers)
     if workers == 1:
-        yield from (count_pair(pair, plan, threads=inner) for pair in pairs)
+        yield from (count(pair, threads=inner) for pair in pairs)
         return
     waiting: deque[Future[Outcome]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="segmeter")
     try:
         for pair in pairs:
-            waiting.append(pool.submit(count_pair, pair, plan, threads=inner))
+            waiting.append(pool.submit(count, pair, threads=inner))
             if len(waiting) >= _IN_FLIGHT_PER_THREAD * workers:
                 yield waiting.popleft().result()
         while waiting:

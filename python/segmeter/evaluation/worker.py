@@ -3,56 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segmeter.evaluation import protocols
 from segmeter.evaluation._files import read_labels
+from segmeter.evaluation._problem import PairError, Problem
 from segmeter.io import LabelMap, ReadError
 from segmeter.pixel import confusion_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from segmeter.evaluation.pairing import Pair
     from segmeter.evaluation.plan import Plan
-    from segmeter.evaluation.protocols import ProtocolCounts
+    from segmeter.evaluation.protocols import Measured, ProtocolCounts, ProtocolDataset
 
 _TURN_TOLERANCE = 1e-3  # of unit vectors along the axes
 _ORIGIN_TOLERANCE = 1e-2  # of a voxel
 _SPACING_TOLERANCE = 1e-4  # NIfTI stores spacing as float32, and tools round it on the way
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with one image.
-
-    Attributes
-    ----------
-    id : str
-        The image's id.
-    path : str
-        The file it is about.
-    kind : str
-        ``"missing-prediction"``, ``"missing-target"``, ``"ambiguous"``, ``"unreadable"``,
-        ``"shape"``, ``"labels"``, ``"protocol"``, ``"spacing"``, ``"affine"`` or ``"error"``.
-    level : {"error", "warning"}
-        Whether the image is left out of the numbers, or counted nevertheless.
-    message : str
-        One line that names the files.
-    """
-
-    id: str
-    path: str
-    kind: str
-    level: Literal["error", "warning"]
-    message: str
-
-    def to_dict(self) -> dict[str, str]:
-        """The problem as a row of a table."""
-        return {name: getattr(self, name) for name in ("id", "path", "kind", "level", "message")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +35,22 @@ class ImageCounts:
     Attributes
     ----------
     pair : Pair
-    matrix : (C, C+1) array of int64
-        Rows are the target, the last column is void.
+    matrix : (C, C+1) array of int64, or None
+        Rows are the target, the last column is void. None where pixels are not measured.
     pixels : int
         All pixels; those not in the matrix are ignored ones.
     protocol : ProtocolCounts or None
+    scores : mapping of str to float
+        Scores of this image that the protocol wants shown.
     notes : tuple of str
         What the readers found worth saying.
     """
 
     pair: Pair
-    matrix: NDArray[np.int64]
+    matrix: NDArray[np.int64] | None
     pixels: int
     protocol: ProtocolCounts | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -86,21 +62,17 @@ class Outcome:
     problems: tuple[Problem, ...] = field(default=())
 
 
-class _PairError(ValueError):
-    """Data that cannot be counted; becomes a problem of its pair."""
-
-    def __init__(self, kind: str, path: str, message: str) -> None:
-        super().__init__(message)
-        self.kind, self.path = kind, path
-
-
-def count_pair(pair: Pair, plan: Plan, *, threads: int = 1) -> Outcome:
+def count_pair(
+    pair: Pair, plan: Plan, *, dataset: ProtocolDataset | None = None, threads: int = 1
+) -> Outcome:
     """Read one pair of files and count it.
 
     Parameters
     ----------
     pair : Pair
     plan : Plan
+    dataset : ProtocolDataset, optional
+        What the pair is one of, under a protocol that reads data sets.
     threads : int
         Threads inside the kernel.
 
@@ -117,10 +89,12 @@ def count_pair(pair: Pair, plan: Plan, *, threads: int = 1) -> Outcome:
     (True, 'unreadable')
     """
     try:
+        if dataset is not None:
+            return _outcome_of(pair, dataset)
         return _count_pair(pair, plan, threads)
     except ReadError as error:
         return _failed(pair, error.path, "unreadable", str(error))
-    except _PairError as error:
+    except PairError as error:
         return _failed(pair, error.path, error.kind, str(error))
     except MemoryError:
         message = f"{pair.pred}, {pair.target}: not enough memory"
@@ -139,9 +113,12 @@ def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
     pred = read_labels(pair.pred, colors, scores=plan.threshold is not None)
     target = read_labels(pair.target, colors)
     if pred.labels.shape != target.labels.shape:
-        raise _PairError("shape", pair.pred, _shapes(pair, pred, target))
+        raise PairError("shape", pair.pred, _shapes(pair, pred, target))
     pred_labels = _relabelled(pair, pred.labels, plan)
-    matrix = _matrix(pair, pred_labels, target.labels, plan, threads)
+    chosen = None if plan.protocol is None else protocols.get(plan.protocol)
+    matrix = None
+    if plan.pixels:
+        matrix = _matrix(pair, pred_labels, target.labels, plan, threads)
     problems = []
     if differing_spacing(pred.spacing, target.spacing):
         message = (
@@ -153,22 +130,42 @@ def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
     if displaced:
         message = f"{pair.pred}: {displaced}; counted by index all the same"
         problems.append(Problem(pair.id, pair.pred, "affine", "warning", message))
-    counts = None
-    measure = None if plan.protocol is None else protocols.get(plan.protocol).measure
+    image = ImageCounts(pair, matrix, target.labels.size, notes=_notes(pred, target))
+    measure = None if chosen is None else chosen.measure
     if measure is not None:
-        try:
-            measured = measure(pred_labels, target.labels, pair.target)
-        except ReadError:
-            raise
-        except ValueError as error:
-            raise _PairError("protocol", pair.target, _one_line(error)) from error
-        counts = measured.counts
-        if measured.warning is not None:
-            row = Problem(pair.id, pair.target, "protocol", "warning", measured.warning)
-            problems.append(row)
-    notes = (*(f"pred: {note}" for note in pred.notes), *(f"target: {n}" for n in target.notes))
-    image = ImageCounts(pair, matrix, target.labels.size, counts, notes)
+        measured, warnings = _measured(
+            pair,
+            lambda: measure(
+                pred_labels, target.labels, pair.target, target.spacing or pred.spacing
+            ),
+        )
+        problems += warnings
+        image = replace(image, protocol=measured.counts, scores=measured.scores)
     return Outcome(image, tuple(problems))
+
+
+def _outcome_of(pair: Pair, dataset: ProtocolDataset) -> Outcome:
+    """Outcome of one pair of a data set that the protocol reads itself."""
+    measured, warnings = _measured(pair, lambda: dataset.measure(pair))
+    image = ImageCounts(pair, None, 0, measured.counts, measured.scores)
+    return Outcome(image, tuple(warnings))
+
+
+def _measured(pair: Pair, measure: Callable[[], Measured]) -> tuple[Measured, list[Problem]]:
+    """What a protocol measured, and its warning if it has one."""
+    try:
+        measured = measure()
+    except (ReadError, PairError):
+        raise
+    except ValueError as error:
+        raise PairError("protocol", pair.target, _one_line(error)) from error
+    if measured.warning is None:
+        return measured, []
+    return measured, [Problem(pair.id, pair.target, "protocol", "warning", measured.warning)]
+
+
+def _notes(pred: LabelMap, target: LabelMap) -> tuple[str, ...]:
+    return (*(f"pred: {note}" for note in pred.notes), *(f"target: {n}" for n in target.notes))
 
 
 def _matrix(
@@ -201,7 +198,7 @@ def _matrix(
         what, _, _ = _one_line(error).partition("; ")  # the rest names the kernel's own options
         path = pair.target if what.startswith("target") else pair.pred
         message = f"{path}: {what}; {_remedy(plan, what)}"
-        raise _PairError("labels", path, message) from error
+        raise PairError("labels", path, message) from error
 
 
 def _remedy(plan: Plan, what: str) -> str:
@@ -225,7 +222,7 @@ def _relabelled(pair: Pair, pred: NDArray[Any], plan: Plan) -> NDArray[Any]:
             f"{pair.pred}: pred holds label {unknown.flat[0]}, which pred_mapping does not name "
             f"({unknown.size:,} pixels of unnamed labels)"
         )
-        raise _PairError("labels", pair.pred, message)
+        raise PairError("labels", pair.pred, message)
     return to[place]
 
 

@@ -23,7 +23,7 @@ except ImportError as error:
 from segmeter.report._text import ABSENT, count_text, plural, printable, score_text, share_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -142,9 +142,13 @@ def draws(console: Console) -> bool:
 def overview(result: Result, console: Console) -> Iterator[RenderableType]:
     """Yield the short answer: how much was counted, and the scores of every class."""
     yield _headline(result)
-    if result.num_images:
-        yield ""
+    if not result.num_images:
+        return
+    yield ""
+    if result.plan.pixels:
         yield from _class_table("class", result.per_class, result, console)
+    else:
+        yield from own_table("class", result.per_class)
 
 
 def problem_text(problem: Mapping[str, str], wording: Callable[[str], str]) -> str:
@@ -173,16 +177,9 @@ def _parts(
 
 
 def _headline(result: Result) -> Text:
-    counted = int(result.matrix.sum())
-    ignored = result.counts.ignored
-    line = Text()
-    line.append(plural(result.num_images, "image"), style="bold")
-    line.append(f", {count_text(counted)} pixels counted, {count_text(ignored)} ignored")
-    line.append(f" ({share_text(ignored, counted + ignored)})" if ignored else "")
-    void = int(result.matrix[:, -1].sum())
-    if void:
-        text = f", {count_text(void)} predicted as void ({share_text(void, counted)})"
-        line.append(text, style="yellow")
+    line = Text(plural(result.num_images, "image"), style="bold")
+    if result.plan.pixels:
+        line.append_text(_pixel_headline(result))
     errors = sum(problem["level"] == "error" for problem in result.problems)
     warnings = len(result.problems) - errors
     if errors:
@@ -190,6 +187,50 @@ def _headline(result: Result) -> Text:
     if warnings:
         line.append(f", {plural(warnings, 'warning')}", style="yellow")
     return line
+
+
+def _pixel_headline(result: Result) -> Text:
+    counted = int(result.matrix.sum())
+    ignored = result.counts.ignored
+    line = Text(style="not bold")
+    line.append(f", {count_text(counted)} pixels counted, {count_text(ignored)} ignored")
+    line.append(f" ({share_text(ignored, counted + ignored)})" if ignored else "")
+    void = int(result.matrix[:, -1].sum())
+    if void:
+        text = f", {count_text(void)} predicted as void ({share_text(void, counted)})"
+        line.append(text, style="yellow")
+    return line
+
+
+def own_table(
+    kind: str, rows: Sequence[Mapping[str, Any]], *, left_out: Container[str] = ("index",)
+) -> Iterator[RenderableType]:
+    """Rows of names, counts and scores; many rows without any score become one line below."""
+    if not rows:
+        return
+    shown = [column for column in rows[0] if column != kind and column not in left_out]
+    scores = [column for column in shown if isinstance(rows[0][column], float)]
+    absent = [row for row in rows if scores and all(math.isnan(row[name]) for name in scores)]
+    hidden = absent if len(absent) > _MAX_ABSENT_ROWS else []
+    table = plain_table()
+    table.add_column(kind, no_wrap=True, overflow="ellipsis", max_width=_MAX_NAME_WIDTH)
+    for column in shown:
+        table.add_column(_readable(column), justify="right", no_wrap=True)
+    for row in rows:
+        if row not in hidden:
+            table.add_row(Text(printable(str(row[kind]))), *(_cell(row[name]) for name in shown))
+    yield table
+    yield from _absent_line(hidden, kind)
+    if any(math.isnan(row[name]) for row in rows for name in scores):
+        yield Text(f"{ABSENT} not defined (nothing to score), left out of means", "dim")
+
+
+def _absent_line(hidden: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Text]:
+    if hidden:
+        names = [printable(row[kind]) for row in hidden[:_MAX_ABSENT_NAMES]]
+        more = ", ..." if len(hidden) > len(names) else ""
+        text = f"{count_text(len(hidden))} more are in neither target nor prediction"
+        yield Text(f"{text}: {', '.join(names)}{more}", "dim")
 
 
 def _class_table(
@@ -222,13 +263,8 @@ def _class_table(
         table.add_section()
         table.add_row(*_mean_cells(result, shown, bars))
     yield table
-    undefined = any(math.isnan(row[column]) for row in rows for column in shown)
-    if hidden:
-        names = [printable(row[kind]) for row in hidden[:_MAX_ABSENT_NAMES]]
-        more = ", ..." if len(hidden) > len(names) else ""
-        text = f"{count_text(len(hidden))} more are in neither target nor prediction"
-        yield Text(f"{text}: {', '.join(names)}{more}", "dim")
-    if undefined:
+    yield from _absent_line(hidden, kind)
+    if any(math.isnan(row[column]) for row in rows for column in shown):
         reason = "no such pixel" + (", or no instances" if "iiou" in shown else "")
         yield Text(f"{ABSENT} not defined ({reason}), left out of means", "dim")
 
@@ -271,20 +307,20 @@ def _mean_cells(result: Result, shown: Iterable[str], bars: bool) -> list[Text]:
 
 def _score_table(scores: Mapping[str, float]) -> Table:
     """Dataset scores by name and by the way they are aggregated, mean IoU first."""
-    rows: dict[str, dict[str, float]] = {"mean_iou": {}}
+    rows: dict[str, dict[str, float]] = {"mean_iou": {}} if "mean_iou" in scores else {}
     for key, value in scores.items():
         if key not in _IN_MEAN_ROW:
             suffix = max(filter(key.endswith, _AGGREGATIONS), key=len)
             rows.setdefault(key.removesuffix(suffix), {})[suffix] = value
+    ways = [suffix for suffix in _AGGREGATIONS if any(suffix in row for row in rows.values())]
     table = plain_table()
     table.add_column("score", no_wrap=True)
-    for heading in _AGGREGATIONS.values():
-        table.add_column(heading, justify="right")
+    for suffix in ways:
+        table.add_column(_AGGREGATIONS[suffix], justify="right")
     for name, values in rows.items():
         weight = "bold " if name == "mean_iou" else ""
         cells = [
-            score_cell(values[suffix], weight) if suffix in values else Text("")
-            for suffix in _AGGREGATIONS
+            score_cell(values[suffix], weight) if suffix in values else Text("") for suffix in ways
         ]
         table.add_row(Text(_readable(name), style=weight.strip()), *cells)
     return table
@@ -292,8 +328,13 @@ def _score_table(scores: Mapping[str, float]) -> Table:
 
 def _worst_images(result: Result, console: Console, worst: int) -> Iterator[RenderableType]:
     """Images below a perfect score, the lowest first, and the class that is lowest in each."""
+    if result.num_images == 1:
+        return
+    if not result.plan.pixels:
+        yield from _worst_by_own_score(result, worst)
+        return
     rows = [row for row in result.worst(worst) if row["mean_iou"] < 1]
-    if not rows or result.num_images == 1:
+    if not rows:
         return
     table = plain_table()
     table.add_column("worst images", overflow="fold", min_width=len("worst images"))
@@ -310,6 +351,15 @@ def _worst_images(result: Result, console: Console, worst: int) -> Iterator[Rend
         )
     yield ""
     yield table
+
+
+def _worst_by_own_score(result: Result, worst: int) -> Iterator[RenderableType]:
+    """Images with the lowest scores that the protocol gives images, if it gives any."""
+    files = ("pred", "target")
+    rows = [{"worst images": row.pop("id")} | row for row in result.worst(worst)]
+    if rows:
+        yield ""
+        yield from own_table("worst images", rows, left_out=files)
 
 
 def _lowest_class(result: Result, image: str) -> tuple[str, float]:
@@ -389,6 +439,12 @@ def score_cell(value: float | None, weight: str = "") -> Text:
         return Text(score_text(value), style="dim")
     color = "green" if value >= _GOOD else "yellow" if value >= _FAIR else "red"
     return Text(score_text(value), style=weight + color)
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, float):
+        return score_cell(value)
+    return Text(count_text(value) if isinstance(value, int) else printable(str(value)))
 
 
 def _bar(value: float | None) -> Text:

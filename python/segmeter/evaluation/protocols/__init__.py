@@ -12,9 +12,21 @@ Examples
 from __future__ import annotations
 
 from segmeter.evaluation.protocols import ade20k, binary, camvid, cityscapes, voc
-from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured, ProtocolCounts
+from segmeter.evaluation.protocols._protocol import (
+    EvaluationProtocol,
+    Measured,
+    ProtocolCounts,
+    ProtocolDataset,
+)
 
-__all__ = ["PROTOCOLS", "EvaluationProtocol", "Measured", "ProtocolCounts", "get"]
+__all__ = [
+    "PROTOCOLS",
+    "EvaluationProtocol",
+    "Measured",
+    "ProtocolCounts",
+    "ProtocolDataset",
+    "get",
+]
 
 PROTOCOLS = {
     protocol.name: protocol

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from typing import Protocol as Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from segmeter.evaluation._problem import Problem
+    from segmeter.evaluation.pairing import Pair
+
+Spacing: TypeAlias = "tuple[float, ...] | None"
 
 
 class ProtocolCounts(Interface):
@@ -53,10 +58,39 @@ class Measured:
     counts : ProtocolCounts
     warning : str or None
         What was missing, in one line.
+    scores : mapping of str to float
+        Scores of this pair alone, for the table of images; the same names for every pair.
     """
 
     counts: ProtocolCounts
     warning: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+class ProtocolDataset(Interface):
+    """Predictions and targets of a benchmark that come as whole data sets, such as JSON files."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that have scores, in the order of ``class_scores``."""
+        ...
+
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """What is measured, one by one: usually one pair per image, with a unique id each."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What is wrong with the data set as a whole, such as images without a prediction."""
+        ...
+
+    def measure(self, pair: Pair, /) -> Measured:
+        """Measure one of the pairs; called from several threads at once.
+
+        ``PairError``, ``ReadError`` and ``ValueError`` make the pair a problem.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +116,18 @@ class EvaluationProtocol:
     pred_pattern, target_pattern : str, optional
         Which files belong to the benchmark, and what in their names makes a pair.
     measure : callable, optional
-        ``measure(pred_labels, target_labels, target_path)`` for counts beyond the matrix.
+        ``measure(pred_labels, target_labels, target_path, spacing)`` for counts beyond the
+        matrix; ``spacing`` is one number per array axis, or None where no file says it.
+    dataset : callable, optional
+        ``dataset(pred, target)`` for benchmarks whose files (named by two paths) are read as a
+        whole. Instead of ``measure``; ``class_names`` are those of the data set, and ``pixels``
+        is False.
+    pixels : bool
+        Whether a confusion matrix is counted, with everything that follows from it.
     scores : callable, optional
         Further data set scores from the confusion matrix.
+    score_names : tuple of str
+        Names of the means its own counts have, known before anything is counted.
     """
 
     name: str
@@ -97,5 +140,8 @@ class EvaluationProtocol:
     label_groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     pred_pattern: str | None = None
     target_pattern: str | None = None
-    measure: Callable[[NDArray[Any], NDArray[Any], str], Measured] | None = None
+    measure: Callable[[NDArray[Any], NDArray[Any], str, Spacing], Measured] | None = None
+    dataset: Callable[[str, str], ProtocolDataset] | None = None
+    pixels: bool = True
     scores: Callable[[NDArray[np.int64]], dict[str, float]] | None = None
+    score_names: tuple[str, ...] = ()

@@ -202,7 +202,12 @@ class CityscapesCounts:
         return _ratio(hit, hit + missed + self._false_positives(ids, ids))
 
 
-def measure(pred: NDArray[Any], target: NDArray[Any], target_path: str) -> Measured:
+def measure(
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    target_path: str,
+    spacing: tuple[float, ...] | None = None,  # noqa: ARG001 (all protocols take it)
+) -> Measured:
     """Count one image: the matrix of all ids, and the weighted pixels of its instances.
 
     Parameters
@@ -211,6 +216,8 @@ def measure(pred: NDArray[Any], target: NDArray[Any], target_path: str) -> Measu
         Label ids.
     target_path : str
         Path of the target; the instance file has ``instanceIds`` where it has ``labelIds``.
+    spacing : tuple of float, optional
+        Of no use here.
 
     Returns
     -------
@@ -314,6 +321,7 @@ PROTOCOL = EvaluationProtocol(
     pred_pattern=r"(?:^|/)([^/_]+_\d+_\d+)[^/]*$",
     target_pattern=r"(?:^|/)([^/_]+_\d+_\d+)_gt(?:Fine|Coarse)_labelIds$",
     measure=measure,
+    score_names=("mean_iiou", "mean_category_iou", "mean_category_iiou"),
 )
 TRAIN_IDS = EvaluationProtocol(
     name="cityscapes-trainids",
