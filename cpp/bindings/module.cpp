@@ -50,4 +50,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("build_info", &build_info);
 
     segmeter::bindings::bind_pixel(m);
+    segmeter::bindings::bind_rle(m);
 }
