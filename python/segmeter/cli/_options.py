@@ -102,8 +102,8 @@ class Inputs:
         _option(
             _LABELS,
             "NAME",
-            "As the official tool counts: cityscapes, cityscapes-trainids, voc, ade20k, camvid or"
-            " binary.",
+            "As the official tool counts: cityscapes, cityscapes-trainids, voc, ade20k, camvid,"
+            " binary, coco-panoptic or cityscapes-panoptic.",
         ),
     ] = None
 

@@ -47,7 +47,9 @@ _NAMES = {
     "cohen_kappa": "Cohen's kappa",
     "matthews_corrcoef": "Matthews correlation",
 }
-_WORDS = {"iou": "IoU", "iiou": "iIoU", "dice": "Dice"}
+_WORDS = {"iou": "IoU", "iiou": "iIoU", "dice": "Dice"} | {
+    word: word.upper() for word in ("pq", "sq", "rq", "tp", "fp", "fn", "f1", "ap", "ar", "aji")
+}
 _IN_MEAN_ROW = ("mean_precision", "mean_recall")
 
 _LINES = Box("\n".join(["    ", "    ", " ── ", "    ", " ── ", " ── ", "    ", "    "]))
@@ -444,6 +446,8 @@ def score_cell(value: float | None, weight: str = "") -> Text:
 def _cell(value: object) -> Text:
     if isinstance(value, float):
         return score_cell(value)
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
     return Text(count_text(value) if isinstance(value, int) else printable(str(value)))
 
 

@@ -221,16 +221,21 @@ class CocoPanopticDataset:
         target_ids: NDArray[Any],
     ) -> tuple[PanopticCounts, str | None]:
         pred_classes, target_classes = self._classes(pred), self._classes(target)
-        table = overlap_table(pred_ids, target_ids, ignore_index=_VOID, threads=1)
+        if _VOID in target_classes:
+            raise _wrong(target, f"segment id {_VOID} is void, which no target segment can have")
+        # Predicted pixels of id 0 are a segment if the JSON file says so.
+        table = overlap_table(pred_ids, target_ids, background=None, ignore_index=_VOID, threads=1)
         _check_named(pred, pred_classes, table.pred_id)
         number = len(self.categories)
         areas = {s.id: s.area for s in target.segments if s.area is not None}
         ids = table.target_id.tolist()
-        # Pixels of an id that no segment has are neither void nor a segment: a crowd of a class
-        # of their own.
+        # Pixels of an id that no segment has get a class of their own; in the target, where they
+        # are neither void nor a segment, as a crowd.
         table = replace(
             table,
-            pred_class=np.array([pred_classes[i] for i in table.pred_id.tolist()], np.int64),
+            pred_class=np.array(
+                [pred_classes.get(i, number) for i in table.pred_id.tolist()], np.int64
+            ),
             target_class=np.array([target_classes.get(i, number) for i in ids], np.int64),
             target_area=np.array(
                 [areas.get(i, area) for i, area in zip(ids, table.target_area, strict=True)],
@@ -259,10 +264,10 @@ class CocoPanopticDataset:
         """Segment id to class index; what the file states of the segments is checked."""
         found: dict[int, int] = {}
         for segment in annotation.segments:
-            if not _VOID < segment.id <= _MAX_ID:
+            if not 0 <= segment.id <= _MAX_ID:
                 raise _wrong(
                     annotation,
-                    f"segment id {segment.id} is outside 1..{_MAX_ID}, the ids of a colour",
+                    f"segment id {segment.id} is outside 0..{_MAX_ID}, the ids of a colour",
                 )
             index = self._index.get(segment.category)
             if index is None:
@@ -419,7 +424,7 @@ def _check_named(
 ) -> None:
     """Predicted picture and JSON file must name the same segments, as the official program asks."""
     there = ids.tolist()
-    nameless = [i for i in there if i not in classes]
+    nameless = [i for i in there if i not in classes and i != _VOID]
     if nameless:
         raise _wrong(
             annotation,
