@@ -65,3 +65,48 @@ def find_outsiders(
     mask: NDArray[np.bool_] | None,
     most: int,
 ) -> list[tuple[int, int, int]]: ...
+
+_Masks = tuple[NDArray[np.uint32], NDArray[np.int64]]
+
+def masks_from_coco(
+    segmentations: Sequence[Any], height: int, width: int
+) -> tuple[_Masks, list[tuple[int, str]]]: ...
+def masks_from_pixels(pixels: NDArray[Any]) -> _Masks: ...
+def masks_paint(height: int, width: int, runs: _Masks) -> NDArray[np.uint8]: ...
+def masks_texts(height: int, width: int, runs: _Masks) -> list[bytes]: ...
+def masks_counts(height: int, width: int, runs: _Masks) -> list[list[int]]: ...
+def masks_table(
+    height: int, width: int, runs: _Masks
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def masks_merged(height: int, width: int, runs: _Masks, intersection: bool) -> _Masks: ...
+def masks_iou(
+    height: int, width: int, pred: _Masks, target: _Masks, crowd: NDArray[np.uint8]
+) -> NDArray[np.float64]: ...
+def coco_match(
+    height: int,
+    width: int,
+    pred: _Masks,
+    pred_classes: NDArray[np.int64],
+    pred_areas: NDArray[np.float64],
+    pred_scores: NDArray[np.float64],
+    target: _Masks,
+    target_classes: NDArray[np.int64],
+    target_areas: NDArray[np.float64],
+    crowd: NDArray[np.uint8],
+    ignored: NDArray[np.uint8],
+    num_classes: int,
+    iou_thresholds: NDArray[np.float64],
+    area_ranges: NDArray[np.float64],
+    max_detections: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]: ...
+def coco_curves(
+    classes: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    images: NDArray[np.int64],
+    ranks: NDArray[np.int64],
+    outcome: NDArray[np.uint8],
+    positives: NDArray[np.int64],
+    recalls: NDArray[np.float64],
+    limits: NDArray[np.int64],
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

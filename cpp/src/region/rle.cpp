@@ -26,6 +26,14 @@ std::invalid_argument wrong_total(std::int64_t total, std::int64_t height, std::
                                  std::to_string(width) + " has " + std::to_string(height * width));
 }
 
+void check_size(std::int64_t height, std::int64_t width) {
+    if (height < 0 || width < 0 || (width > 0 && height > kMaxPixels / width))
+        throw std::invalid_argument("an image of " + std::to_string(height) + " x " +
+                                    std::to_string(width) +
+                                    " pixels: sizes must not be negative, and there must be fewer"
+                                    " than 2^32 pixels");
+}
+
 std::invalid_argument negative_count(std::size_t index, std::int64_t count) {
     return std::invalid_argument("count " + std::to_string(index) + " is negative (" +
                                  std::to_string(count) + ")");
@@ -185,6 +193,7 @@ Iterator keep_odd(Iterator first, Iterator last) {
 }  // namespace
 
 void check_masks(const RunMaskView& masks) {
+    check_size(masks.height, masks.width);
     const auto pixels = static_cast<std::uint32_t>(masks.height * masks.width);
     const auto total = static_cast<std::int64_t>(masks.bounds.size());
     bool fits =
@@ -200,11 +209,7 @@ void check_masks(const RunMaskView& masks) {
 }
 
 RunMasks::RunMasks(std::int64_t height, std::int64_t width) : height_(height), width_(width) {
-    if (height < 0 || width < 0 || (width > 0 && height > kMaxPixels / width))
-        throw std::invalid_argument("an image of " + std::to_string(height) + " x " +
-                                    std::to_string(width) +
-                                    " pixels: sizes must not be negative and have fewer than"
-                                    " 2^32 pixels");
+    check_size(height, width);
 }
 
 RunMaskView RunMasks::view() const noexcept { return {height_, width_, bounds_, offsets_}; }

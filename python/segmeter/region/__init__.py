@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._coco import CocoAveragePrecision, CocoCounts, coco_average_precision, coco_counts
 from ._instances import (
     COCO_THRESHOLDS,
     AggregatedJaccardCounts,
@@ -51,6 +52,7 @@ from ._partition import (
     partition_counts,
     split_merge_information,
 )
+from ._rle import RunLengthMasks, mask_iou
 from ._sizes import (
     COCO_SIZES,
     ComponentIouCounts,
@@ -70,6 +72,8 @@ __all__: list[str] = [
     "AggregatedJaccardCounts",
     "BestDiceCounts",
     "CellTrackingCounts",
+    "CocoAveragePrecision",
+    "CocoCounts",
     "ComponentIouCounts",
     "CountErrorCounts",
     "CountErrors",
@@ -84,6 +88,7 @@ __all__: list[str] = [
     "PanopticQuality",
     "ParsingCoveringCounts",
     "PartitionCounts",
+    "RunLengthMasks",
     "SizeCounts",
     "SizeScores",
     "SplitMergeInformation",
@@ -94,12 +99,15 @@ __all__: list[str] = [
     "cell_tracking_counts",
     "cell_tracking_det",
     "cell_tracking_seg",
+    "coco_average_precision",
+    "coco_counts",
     "component_iou",
     "component_iou_counts",
     "count_error_counts",
     "count_errors",
     "instance_counts",
     "instance_scores",
+    "mask_iou",
     "match_regions",
     "mean_component_iou",
     "object_counts",
