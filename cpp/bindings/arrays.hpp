@@ -79,4 +79,14 @@ py::array_t<T> zeros(const std::vector<py::ssize_t>& shape) {
     return py::array_t<T>(shape, static_cast<T*>(memory), owner);
 }
 
+// The same of any plain dtype.
+inline py::array zeros_of(const py::dtype& dtype, const std::vector<py::ssize_t>& shape) {
+    std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
+    for (const py::ssize_t extent : shape) bytes *= static_cast<std::size_t>(extent);
+    void* memory = std::calloc(std::max<std::size_t>(bytes, 1), 1);
+    if (memory == nullptr) throw std::bad_alloc();
+    const py::capsule owner(memory, [](void* p) { std::free(p); });
+    return {dtype, shape, memory, owner};
+}
+
 }  // namespace segmeter::bindings

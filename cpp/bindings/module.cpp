@@ -51,4 +51,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
     segmeter::bindings::bind_pixel(m);
     segmeter::bindings::bind_rle(m);
+    segmeter::bindings::bind_region(m);
 }

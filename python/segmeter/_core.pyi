@@ -110,3 +110,62 @@ def coco_curves(
     limits: NDArray[np.int64],
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+_Runs = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64] | None]
+_Regions = tuple[_Runs, NDArray[np.int32], NDArray[np.int64]]
+
+def find_runs(
+    labels: NDArray[Any],
+    background: int | None,
+    binary: bool,
+    ignored: Sequence[int],
+    mask: NDArray[np.bool_] | None,
+    threads: int,
+) -> _Runs: ...
+def check_runs(shape: Sequence[int], runs: _Runs) -> None: ...
+def label_components(
+    labels: NDArray[Any],
+    connectivity: int,
+    background: int | None,
+    binary: bool,
+    ignored: Sequence[int],
+    mask: NDArray[np.bool_] | None,
+    threads: int,
+) -> _Regions: ...
+def label_components_of_runs(
+    shape: Sequence[int], runs: _Runs, is_unsigned: bool, connectivity: int, threads: int
+) -> _Regions: ...
+def instance_regions(
+    labels: NDArray[Any],
+    background: int | None,
+    ignored: Sequence[int],
+    mask: NDArray[np.bool_] | None,
+    threads: int,
+) -> _Regions: ...
+def instance_regions_of_runs(
+    shape: Sequence[int], runs: _Runs, is_unsigned: bool, threads: int
+) -> _Regions: ...
+def paint_runs(
+    shape: Sequence[int],
+    runs: _Runs,
+    key: NDArray[np.int32] | None,
+    value_of_key: NDArray[np.int64],
+    dtype: np.dtype[Any],
+    background: int,
+    threads: int,
+) -> NDArray[Any]: ...
+def exposed_faces(
+    shape: Sequence[int],
+    runs: _Runs,
+    run_region: NDArray[np.int32],
+    area: NDArray[np.int64],
+    num_runs: NDArray[np.int64],
+) -> NDArray[np.int64]: ...
+def euler_numbers(
+    shape: Sequence[int],
+    runs: _Runs,
+    run_region: NDArray[np.int32],
+    area: NDArray[np.int64],
+    num_runs: NDArray[np.int64],
+    connectivity: int,
+) -> NDArray[np.int64]: ...

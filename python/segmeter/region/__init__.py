@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._coco import CocoAveragePrecision, CocoCounts, coco_average_precision, coco_counts
+from ._components import Regions, instance_regions, label_components
 from ._instances import (
     COCO_THRESHOLDS,
     AggregatedJaccardCounts,
@@ -53,6 +54,7 @@ from ._partition import (
     split_merge_information,
 )
 from ._rle import RunLengthMasks, mask_iou
+from ._runs import RunList
 from ._sizes import (
     COCO_SIZES,
     ComponentIouCounts,
@@ -88,7 +90,9 @@ __all__: list[str] = [
     "PanopticQuality",
     "ParsingCoveringCounts",
     "PartitionCounts",
+    "Regions",
     "RunLengthMasks",
+    "RunList",
     "SizeCounts",
     "SizeScores",
     "SplitMergeInformation",
@@ -106,7 +110,9 @@ __all__: list[str] = [
     "count_error_counts",
     "count_errors",
     "instance_counts",
+    "instance_regions",
     "instance_scores",
+    "label_components",
     "mask_iou",
     "match_regions",
     "mean_component_iou",

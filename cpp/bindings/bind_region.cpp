@@ -1,0 +1,250 @@
+#include <cstring>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "segmeter/region/components.hpp"
+#include "segmeter/region/runs.hpp"
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+
+namespace segmeter::bindings {
+namespace {
+
+template <class T>
+using Plain = py::array_t<T, py::array::c_style | py::array::forcecast>;
+using Shape = std::vector<std::int64_t>;
+
+// The buffer's memory as an array that owns it.
+template <class T>
+py::array_t<T> to_array(Buffer<T>&& buffer) {
+    const auto size = static_cast<py::ssize_t>(buffer.size());
+    if (size == 0) return py::array_t<T>(0);
+    buffer.shrink();
+    T* data = buffer.release();
+    const py::capsule owner(data, [](void* p) { std::free(p); });
+    return py::array_t<T>(size, data, owner);
+}
+
+template <class T>
+Buffer<T> to_buffer(const Plain<T>& array) {
+    Buffer<T> buffer;
+    buffer.append(array.data(), static_cast<std::size_t>(array.size()));
+    return buffer;
+}
+
+// row_begin, begin, end, value (or None)
+using RunArrays = std::tuple<Plain<std::int64_t>, Plain<std::uint32_t>, Plain<std::uint32_t>,
+                             std::optional<Plain<std::int64_t>>>;
+
+Runs runs_of(const Shape& shape, const RunArrays& arrays) {
+    const auto& [row_begin, begin, end, value] = arrays;
+    Runs runs;
+    runs.shape = shape;
+    runs.row_begin = to_buffer(row_begin);
+    runs.begin = to_buffer(begin);
+    runs.end = to_buffer(end);
+    if (value) runs.value = to_buffer(*value);
+    require_valid(runs);
+    return runs;
+}
+
+py::tuple run_arrays(Runs&& runs, bool has_values) {
+    py::object value = py::none();
+    if (has_values) value = to_array(std::move(runs.value));
+    return py::make_tuple(to_array(std::move(runs.row_begin)), to_array(std::move(runs.begin)),
+                          to_array(std::move(runs.end)), value);
+}
+
+// One row of 13 numbers per region: value, first, area, num_runs, sums, lows and highs.
+py::tuple region_arrays(Regions&& regions) {
+    static_assert(sizeof(RegionFacts) == 13 * sizeof(std::int64_t));
+    const auto count = static_cast<py::ssize_t>(regions.facts.size());
+    py::array_t<std::int64_t> facts({count, py::ssize_t{13}});
+    if (count > 0)
+        std::memcpy(facts.mutable_data(), regions.facts.data(),
+                    regions.facts.size() * sizeof(RegionFacts));
+    return py::make_tuple(run_arrays(std::move(regions.runs), false),
+                          to_array(std::move(regions.run_region)), facts);
+}
+
+// Keyword arguments that say which pixels belong to runs.
+struct Selection {
+    Selection(const py::array& labels, std::optional<std::int64_t> background, bool binary,
+              const std::vector<std::int64_t>& ignored, const std::optional<py::array>& mask,
+              int threads)
+        : map(view_of(labels)) {
+        if (mask) {
+            mask_view = view_of(*mask);
+            if (mask_view->dtype != DType::kBool) throw py::type_error("mask must be bool");
+            require_shape(*mask_view, map.shape, "mask");
+        }
+        options = {background, binary, ignored, mask_view ? &*mask_view : nullptr, threads};
+    }
+    Selection(const Selection&) = delete;
+    Selection& operator=(const Selection&) = delete;
+
+    ArrayView map;
+    std::optional<ArrayView> mask_view;
+    RunOptions options;
+};
+
+py::tuple bound_find_runs(const py::array& labels, std::optional<std::int64_t> background,
+                          bool binary, const std::vector<std::int64_t>& ignored,
+                          const std::optional<py::array>& mask, int threads) {
+    const Selection selection(labels, background, binary, ignored, mask, threads);
+    Runs runs;
+    {
+        const py::gil_scoped_release release;
+        runs = find_runs(selection.map, selection.options);
+    }
+    return run_arrays(std::move(runs), !binary);
+}
+
+py::tuple bound_label_components(const py::array& labels, int connectivity,
+                                 std::optional<std::int64_t> background, bool binary,
+                                 const std::vector<std::int64_t>& ignored,
+                                 const std::optional<py::array>& mask, int threads) {
+    const Selection selection(labels, background, binary, ignored, mask, threads);
+    Regions regions;
+    {
+        const py::gil_scoped_release release;
+        regions = label_components(selection.map, static_cast<Connectivity>(connectivity),
+                                   selection.options);
+    }
+    return region_arrays(std::move(regions));
+}
+
+py::tuple bound_label_runs(const Shape& shape, const RunArrays& arrays, bool is_unsigned,
+                           int connectivity, int threads) {
+    Runs runs = runs_of(shape, arrays);
+    Regions regions;
+    {
+        const py::gil_scoped_release release;
+        regions = label_components(std::move(runs), is_unsigned,
+                                   static_cast<Connectivity>(connectivity), threads);
+    }
+    return region_arrays(std::move(regions));
+}
+
+py::tuple bound_instance_regions(const py::array& labels, std::optional<std::int64_t> background,
+                                 const std::vector<std::int64_t>& ignored,
+                                 const std::optional<py::array>& mask, int threads) {
+    const Selection selection(labels, background, false, ignored, mask, threads);
+    Regions regions;
+    {
+        const py::gil_scoped_release release;
+        regions = instance_regions(selection.map, selection.options);
+    }
+    return region_arrays(std::move(regions));
+}
+
+py::tuple bound_instances_of_runs(const Shape& shape, const RunArrays& arrays, bool is_unsigned,
+                                  int threads) {
+    Runs runs = runs_of(shape, arrays);
+    Regions regions;
+    {
+        const py::gil_scoped_release release;
+        regions = instance_regions(std::move(runs), is_unsigned, threads);
+    }
+    return region_arrays(std::move(regions));
+}
+
+void bound_check_runs(const Shape& shape, const RunArrays& arrays) {
+    require_maximal(runs_of(shape, arrays));
+}
+
+py::array bound_paint_runs(const Shape& shape, const RunArrays& arrays,
+                           const std::optional<Plain<std::int32_t>>& key,
+                           const Plain<std::int64_t>& value_of_key, const py::dtype& dtype,
+                           std::int64_t background, int threads) {
+    const Runs runs = runs_of(shape, arrays);
+    if (key) {
+        if (key->size() != runs.count()) throw py::value_error("one key per run");
+        const auto* keys = key->data();
+        for (py::ssize_t i = 0; i < key->size(); ++i)
+            if (keys[i] < 0 || keys[i] >= value_of_key.size())
+                throw py::value_error("key without a value");
+    }
+    py::array out = zeros_of(dtype, {shape.begin(), shape.end()});
+    auto* data = static_cast<std::byte*>(out.mutable_data());
+    const ArrayView view = view_of(out);
+    {
+        const py::gil_scoped_release release;
+        paint(runs, key ? key->data() : nullptr, value_of_key.data(), background, view.dtype, data,
+              threads);
+    }
+    return out;
+}
+
+// What the shape functions need of regions that Python holds.
+Regions regions_of(const Shape& shape, const RunArrays& arrays,
+                   const Plain<std::int32_t>& run_region, const Plain<std::int64_t>& area,
+                   const Plain<std::int64_t>& num_runs) {
+    Regions regions;
+    regions.runs = runs_of(shape, arrays);
+    regions.run_region = to_buffer(run_region);
+    if (run_region.size() != regions.runs.count()) throw py::value_error("one region per run");
+    for (const std::int32_t region : regions.run_region)
+        if (region < 0 || region >= area.size()) throw py::value_error("run of no region");
+    regions.facts.resize(static_cast<std::size_t>(area.size()));
+    for (std::size_t i = 0; i < regions.facts.size(); ++i) {
+        regions.facts[i] = RegionFacts{};
+        regions.facts[i].area = area.at(i);
+        regions.facts[i].num_runs = num_runs.at(i);
+    }
+    return regions;
+}
+
+py::array_t<std::int64_t> bound_exposed_faces(const Shape& shape, const RunArrays& arrays,
+                                              const Plain<std::int32_t>& run_region,
+                                              const Plain<std::int64_t>& area,
+                                              const Plain<std::int64_t>& num_runs) {
+    const Regions regions = regions_of(shape, arrays, run_region, area, num_runs);
+    Buffer<std::int64_t> faces;
+    {
+        const py::gil_scoped_release release;
+        faces = exposed_faces(regions);
+    }
+    return to_array(std::move(faces));
+}
+
+py::array_t<std::int64_t> bound_euler_numbers(const Shape& shape, const RunArrays& arrays,
+                                              const Plain<std::int32_t>& run_region,
+                                              const Plain<std::int64_t>& area,
+                                              const Plain<std::int64_t>& num_runs,
+                                              int connectivity) {
+    const Regions regions = regions_of(shape, arrays, run_region, area, num_runs);
+    Buffer<std::int64_t> euler;
+    {
+        const py::gil_scoped_release release;
+        euler = euler_numbers(regions, static_cast<Connectivity>(connectivity));
+    }
+    return to_array(std::move(euler));
+}
+
+}  // namespace
+
+void bind_region(py::module_& m) {
+    m.def("find_runs", &bound_find_runs, py::arg("labels"), py::arg("background"),
+          py::arg("binary"), py::arg("ignored"), py::arg("mask"), py::arg("threads"));
+    m.def("check_runs", &bound_check_runs, py::arg("shape"), py::arg("runs"));
+    m.def("label_components", &bound_label_components, py::arg("labels"), py::arg("connectivity"),
+          py::arg("background"), py::arg("binary"), py::arg("ignored"), py::arg("mask"),
+          py::arg("threads"));
+    m.def("label_components_of_runs", &bound_label_runs, py::arg("shape"), py::arg("runs"),
+          py::arg("is_unsigned"), py::arg("connectivity"), py::arg("threads"));
+    m.def("instance_regions", &bound_instance_regions, py::arg("labels"), py::arg("background"),
+          py::arg("ignored"), py::arg("mask"), py::arg("threads"));
+    m.def("instance_regions_of_runs", &bound_instances_of_runs, py::arg("shape"), py::arg("runs"),
+          py::arg("is_unsigned"), py::arg("threads"));
+    m.def("paint_runs", &bound_paint_runs, py::arg("shape"), py::arg("runs"), py::arg("key"),
+          py::arg("value_of_key"), py::arg("dtype"), py::arg("background"), py::arg("threads"));
+    m.def("exposed_faces", &bound_exposed_faces, py::arg("shape"), py::arg("runs"),
+          py::arg("run_region"), py::arg("area"), py::arg("num_runs"));
+    m.def("euler_numbers", &bound_euler_numbers, py::arg("shape"), py::arg("runs"),
+          py::arg("run_region"), py::arg("area"), py::arg("num_runs"), py::arg("connectivity"));
+}
+
+}  // namespace segmeter::bindings

@@ -1,0 +1,462 @@
+#include "segmeter/region/components.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "segmeter/parallel.hpp"
+
+#include "region/finder.hpp"
+#include "region/labeller.hpp"
+#include "region/rows.hpp"
+
+namespace segmeter {
+namespace {
+
+void require_fitting(Connectivity connectivity, std::size_t axes) {
+    const bool is_flat = connectivity == Connectivity::k4 || connectivity == Connectivity::k8;
+    if (is_flat != (axes == 2))
+        throw std::invalid_argument("connectivity is 4 or 8 in 2-D, 6, 18 or 26 in 3-D, not " +
+                                    std::to_string(static_cast<int>(connectivity)));
+}
+
+// --- facts ---
+
+std::int64_t sum_of_range(std::int64_t begin, std::int64_t end) {
+    return (begin + end - 1) * (end - begin) / 2;
+}
+
+RegionFacts nothing_yet(std::int64_t value, std::int64_t first) {
+    constexpr std::int64_t kFar = std::int64_t{1} << 62;
+    return {value, first, 0, 0, {0, 0, 0}, {kFar, kFar, kFar}, {0, 0, 0}};
+}
+
+void add_run(RegionFacts& facts, std::int64_t z, std::int64_t y, std::int64_t begin,
+             std::int64_t end) {
+    const std::int64_t area = end - begin;
+    facts.area += area;
+    facts.num_runs += 1;
+    facts.sum[0] += z * area;
+    facts.sum[1] += y * area;
+    facts.sum[2] += sum_of_range(begin, end);
+    const std::array<std::int64_t, 3> low{z, y, begin};
+    const std::array<std::int64_t, 3> high{z + 1, y + 1, end};
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        facts.low[axis] = std::min(facts.low[axis], low[axis]);
+        facts.high[axis] = std::max(facts.high[axis], high[axis]);
+    }
+}
+
+void add_facts(RegionFacts& facts, const RegionFacts& more) {
+    facts.first = std::min(facts.first, more.first);
+    facts.area += more.area;
+    facts.num_runs += more.num_runs;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        facts.sum[axis] += more.sum[axis];
+        facts.low[axis] = std::min(facts.low[axis], more.low[axis]);
+        facts.high[axis] = std::max(facts.high[axis], more.high[axis]);
+    }
+}
+
+// --- one slab ---
+
+// Runs of consecutive rows with their regions, numbered within the slab.
+struct RegionSlab {
+    std::int64_t first_row = 0;
+    Buffer<std::int64_t> row_end;
+    Buffer<std::uint32_t> begin;
+    Buffer<std::uint32_t> end;
+    Buffer<std::int32_t> region;
+    Buffer<RegionFacts> facts;
+
+    [[nodiscard]] RunRange row(std::int64_t row) const {
+        const auto r = static_cast<std::size_t>(row - first_row);
+        return {r == 0 ? 0 : row_end[r - 1], row_end[r]};
+    }
+};
+
+// Takes over the runs, not their values.
+template <class Value>
+RegionSlab without_values(RunSlab<Value>& runs) {
+    RegionSlab slab;
+    slab.first_row = runs.first_row;
+    slab.row_end = std::move(runs.row_end);
+    slab.begin = std::move(runs.begin);
+    slab.end = std::move(runs.end);
+    return slab;
+}
+
+// Calls function(run, z, y) for every run.
+template <class Function>
+void for_each_run(const RegionSlab& slab, const VolumeShape& shape, Function&& function) {
+    std::int64_t run = 0;
+    std::int64_t row = slab.first_row;
+    for (const std::int64_t end : slab.row_end) {
+        const std::int64_t z = row / shape.rows;
+        for (; run < end; ++run) function(static_cast<std::size_t>(run), z, row - z * shape.rows);
+        ++row;
+    }
+}
+
+// Joins runs row by row as they are found.
+template <class Value>
+class ComponentSlab {
+   public:
+    ComponentSlab(const VolumeShape& shape, const Reach& reach, bool has_values)
+        : shape_(shape), reach_(reach), has_values_(has_values) {}
+
+    RunSlab<Value> runs;
+
+    // The row's runs have been appended to `runs`.
+    void join_row(std::int64_t row) {
+        require_countable(runs.begin.size());
+        const RunRange mine = range(row);
+        parent_.resize(static_cast<std::size_t>(mine.end));
+        std::iota(parent_.data() + mine.begin, parent_.data() + mine.end,
+                  static_cast<std::int32_t>(mine.begin));
+        if (mine.begin == mine.end) return;
+        const std::int64_t z = row / shape_.rows;
+        for_each_row_before(reach_, z, row - z * shape_.rows, shape_.rows,
+                            [&](std::int64_t before, int reach) {
+                                if (before >= runs.first_row) join(mine, range(before), reach);
+                            });
+    }
+
+    // Numbers the components; the runs are moved out.
+    template <class ValueOf>
+    RegionSlab finish(ValueOf&& value_of) {
+        RegionSlab slab = without_values(runs);
+        slab.region = std::move(parent_);
+        for_each_run(slab, shape_, [&](std::size_t run, std::int64_t z, std::int64_t y) {
+            // Parents come first, so theirs is already a number of a component.
+            std::int32_t& region = slab.region[run];
+            const std::int64_t begin = slab.begin[run];
+            if (region == static_cast<std::int32_t>(run)) {
+                region = static_cast<std::int32_t>(slab.facts.size());
+                const std::int64_t first = (z * shape_.rows + y) * shape_.length + begin;
+                slab.facts.push_back(
+                    nothing_yet(has_values_ ? value_of(runs.value[run]) : 1, first));
+            } else {
+                region = slab.region[static_cast<std::size_t>(region)];
+            }
+            add_run(slab.facts[static_cast<std::size_t>(region)], z, y, begin, slab.end[run]);
+        });
+        return slab;
+    }
+
+   private:
+    [[nodiscard]] RunRange range(std::int64_t row) const {
+        const auto r = static_cast<std::size_t>(row - runs.first_row);
+        return {r == 0 ? 0 : runs.row_end[r - 1], runs.row_end[r]};
+    }
+    void join(RunRange mine, RunRange before, int reach) {
+        MinimumUnionFind sets(parent_.data());
+        for_each_contact(runs.begin.data(), runs.end.data(), mine, runs.begin.data(),
+                         runs.end.data(), before, reach, [&](std::int64_t i, std::int64_t j) {
+                             if (!has_values_ || value(i) == value(j))
+                                 sets.unite(static_cast<std::int32_t>(i),
+                                            static_cast<std::int32_t>(j));
+                         });
+    }
+    [[nodiscard]] Value value(std::int64_t run) const {
+        return runs.value[static_cast<std::size_t>(run)];
+    }
+
+    const VolumeShape& shape_;
+    Reach reach_;
+    bool has_values_;
+    Buffer<std::int32_t> parent_;
+};
+
+// --- slabs to one table ---
+
+// Facts of regions of all slabs, numbered one slab after the other, and which of them are one.
+class RegionJoin {
+   public:
+    explicit RegionJoin(const std::vector<RegionSlab>& slabs) {
+        std::size_t total = 0;
+        for (const RegionSlab& slab : slabs) {
+            offset_.push_back(total);
+            total += slab.facts.size();
+        }
+        parent_.resize(total);
+        std::iota(parent_.begin(), parent_.end(), 0);
+    }
+    void unite(std::size_t slab_a, std::int32_t a, std::size_t slab_b, std::int32_t b) {
+        MinimumUnionFind(parent_.data()).unite(number(slab_a, a), number(slab_b, b));
+    }
+    [[nodiscard]] std::int32_t number(std::size_t slab, std::int32_t region) const {
+        return static_cast<std::int32_t>(offset_[slab]) + region;
+    }
+
+    // Turns parents into final numbers, in order of the first pixel, and adds facts up.
+    Buffer<RegionFacts> finish(const std::vector<RegionSlab>& slabs) {
+        Buffer<RegionFacts> facts;
+        std::size_t i = 0;
+        for (const RegionSlab& slab : slabs)
+            for (const RegionFacts& part : slab.facts) {
+                std::int32_t& mine = parent_[i];
+                if (mine == static_cast<std::int32_t>(i)) {
+                    mine = static_cast<std::int32_t>(facts.size());
+                    facts.push_back(part);
+                } else {
+                    mine = parent_[static_cast<std::size_t>(mine)];
+                    add_facts(facts[static_cast<std::size_t>(mine)], part);
+                }
+                ++i;
+            }
+        return facts;
+    }
+    // After finish().
+    [[nodiscard]] const std::int32_t* final_numbers(std::size_t slab) const {
+        return parent_.data() + offset_[slab];
+    }
+
+   private:
+    std::vector<std::size_t> offset_;
+    Buffer<std::int32_t> parent_;
+};
+
+// One behind the other, with region numbers mapped.
+Regions gather_slabs(std::vector<RegionSlab>& slabs, const RegionJoin& join,
+                     std::vector<std::int64_t> shape) {
+    Regions regions;
+    regions.runs.shape = std::move(shape);
+    regions.runs.row_begin.push_back(0);
+    for (std::size_t s = 0; s < slabs.size(); ++s) {
+        RegionSlab& slab = slabs[s];
+        const std::int64_t offset = regions.runs.count();
+        for (const std::int64_t end : slab.row_end) regions.runs.row_begin.push_back(offset + end);
+        const std::int32_t* number = join.final_numbers(s);
+        for (std::int32_t& region : slab.region) region = number[region];
+        regions.runs.begin.append(slab.begin.data(), slab.begin.size());
+        regions.runs.end.append(slab.end.data(), slab.end.size());
+        regions.run_region.append(slab.region.data(), slab.region.size());
+        require_countable(regions.runs.begin.size());
+        slab = RegionSlab{};
+    }
+    return regions;
+}
+
+// The first slice (or, in 2-D, row) of every slab against what lies before it.
+void join_borders(const std::vector<RegionSlab>& slabs, const VolumeShape& shape,
+                  const Reach& reach, RegionJoin& join) {
+    for (std::size_t s = 1; s < slabs.size(); ++s) {
+        const RegionSlab& slab = slabs[s];
+        const RegionSlab& before = slabs[s - 1];
+        const std::int64_t border_rows = shape.slices > 1 ? shape.rows : 1;
+        for (std::int64_t row = slab.first_row; row < slab.first_row + border_rows; ++row) {
+            const std::int64_t z = row / shape.rows;
+            for_each_row_before(
+                reach, z, row - z * shape.rows, shape.rows, [&](std::int64_t other, int distance) {
+                    if (other >= slab.first_row) return;
+                    for_each_contact(
+                        slab.begin.data(), slab.end.data(), slab.row(row), before.begin.data(),
+                        before.end.data(), before.row(other), distance,
+                        [&](std::int64_t i, std::int64_t j) {
+                            const std::int32_t a = slab.region[static_cast<std::size_t>(i)];
+                            const std::int32_t b = before.region[static_cast<std::size_t>(j)];
+                            if (slab.facts[static_cast<std::size_t>(a)].value ==
+                                before.facts[static_cast<std::size_t>(b)].value)
+                                join.unite(s, a, s - 1, b);
+                        });
+                });
+        }
+    }
+}
+
+Regions joined_components(std::vector<RegionSlab>& slabs, std::span<const std::int64_t> extents,
+                          const Reach& reach) {
+    const VolumeShape shape(extents);
+    RegionJoin join(slabs);
+    join_borders(slabs, shape, reach, join);
+    Buffer<RegionFacts> facts = join.finish(slabs);
+    Regions regions = gather_slabs(slabs, join, {extents.begin(), extents.end()});
+    regions.facts = std::move(facts);
+    return regions;
+}
+
+template <class Label>
+Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const RunOptions& options,
+                     const LabelRules& rules) {
+    using Value = RunValue<Label>;
+    const VolumeShape shape(labels.shape);
+    const Reach reach(connectivity);
+    const SlabPlan plan(shape, options.threads);
+    std::vector<RegionSlab> slabs(static_cast<std::size_t>(plan.count()));
+    run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
+        RunFinder<Label> finder(labels, options, rules);
+        ComponentSlab<Value> slab(shape, reach, !rules.binary);
+        slab.runs.first_row = plan.first_row(block);
+        for (std::int64_t row = slab.runs.first_row; row < plan.first_row(block + 1); ++row) {
+            finder.append_row(row, slab.runs);
+            slab.join_row(row);
+        }
+        slabs[static_cast<std::size_t>(block)] =
+            slab.finish([&](Value bits) { return label_of_bits(bits, labels.dtype); });
+    });
+    return joined_components(slabs, labels.shape, reach);
+}
+
+// The rows of a finished list that belong to a slab.
+RunSlab<std::uint64_t> slab_of(const Runs& runs, std::int64_t first_row, std::int64_t last_row) {
+    RunSlab<std::uint64_t> slab;
+    slab.first_row = first_row;
+    const auto first = static_cast<std::size_t>(first_row);
+    const auto last = static_cast<std::size_t>(last_row);
+    const auto begin = static_cast<std::size_t>(runs.row_begin[first]);
+    const std::size_t count = static_cast<std::size_t>(runs.row_begin[last]) - begin;
+    for (std::size_t row = first; row < last; ++row)
+        slab.row_end.push_back(runs.row_begin[row + 1] - runs.row_begin[first]);
+    slab.begin.append(runs.begin.data() + begin, count);
+    slab.end.append(runs.end.data() + begin, count);
+    if (!runs.value.empty())
+        slab.value.append(reinterpret_cast<const std::uint64_t*>(runs.value.data()) + begin, count);
+    return slab;
+}
+
+// --- instances ---
+
+// Regions of a slab by value, numbered in the order they are met.
+template <class Value, class ValueOf>
+RegionSlab group_by_value(RunSlab<Value>& runs, const VolumeShape& shape, bool has_values,
+                          ValueOf&& value_of) {
+    RegionSlab slab = without_values(runs);
+    slab.region.resize(slab.begin.size());
+    std::unordered_map<Value, std::int32_t> number;
+    for_each_run(slab, shape, [&](std::size_t run, std::int64_t z, std::int64_t y) {
+        const Value bits = has_values ? runs.value[run] : Value{1};
+        const auto [place, is_new] =
+            number.try_emplace(bits, static_cast<std::int32_t>(slab.facts.size()));
+        if (is_new)
+            slab.facts.push_back(
+                nothing_yet(value_of(bits), (z * shape.rows + y) * shape.length + slab.begin[run]));
+        slab.region[run] = place->second;
+        add_run(slab.facts[static_cast<std::size_t>(place->second)], z, y, slab.begin[run],
+                slab.end[run]);
+    });
+    return slab;
+}
+
+// Regions in order of their value.
+void sort_by_value(Regions& regions) {
+    const std::size_t n = regions.facts.size();
+    std::vector<std::int32_t> order(n);
+    std::iota(order.begin(), order.end(), 0);
+    const auto value = [&](std::int32_t i) {
+        return regions.facts[static_cast<std::size_t>(i)].value;
+    };
+    std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+        return regions.is_unsigned
+                   ? static_cast<std::uint64_t>(value(a)) < static_cast<std::uint64_t>(value(b))
+                   : value(a) < value(b);
+    });
+    std::vector<std::int32_t> place(n);
+    Buffer<RegionFacts> facts(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        facts[i] = regions.facts[static_cast<std::size_t>(order[i])];
+        place[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i);
+    }
+    for (std::int32_t& region : regions.run_region)
+        region = place[static_cast<std::size_t>(region)];
+    regions.facts = std::move(facts);
+}
+
+Regions joined_instances(std::vector<RegionSlab>& slabs, std::span<const std::int64_t> extents,
+                         bool is_unsigned) {
+    RegionJoin join(slabs);
+    std::unordered_map<std::int64_t, std::pair<std::size_t, std::int32_t>> seen;
+    for (std::size_t s = 0; s < slabs.size(); ++s)
+        for (std::size_t i = 0; i < slabs[s].facts.size(); ++i) {
+            const auto region = static_cast<std::int32_t>(i);
+            const auto [place, is_new] =
+                seen.try_emplace(slabs[s].facts[i].value, std::pair(s, region));
+            if (!is_new) join.unite(s, region, place->second.first, place->second.second);
+        }
+    Buffer<RegionFacts> facts = join.finish(slabs);
+    Regions regions = gather_slabs(slabs, join, {extents.begin(), extents.end()});
+    regions.facts = std::move(facts);
+    regions.is_unsigned = is_unsigned;
+    sort_by_value(regions);
+    return regions;
+}
+
+template <class Label>
+Regions instances_as(const ArrayView& labels, const RunOptions& options, const LabelRules& rules) {
+    const VolumeShape shape(labels.shape);
+    const SlabPlan plan(shape, options.threads);
+    std::vector<RegionSlab> slabs(static_cast<std::size_t>(plan.count()));
+    run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
+        RunFinder<Label> finder(labels, options, rules);
+        RunSlab<RunValue<Label>> runs;
+        runs.first_row = plan.first_row(block);
+        for (std::int64_t row = runs.first_row; row < plan.first_row(block + 1); ++row)
+            finder.append_row(row, runs);
+        require_countable(runs.begin.size());
+        slabs[static_cast<std::size_t>(block)] =
+            group_by_value(runs, shape, !rules.binary,
+                           [&](auto bits) { return label_of_bits(bits, labels.dtype); });
+    });
+    return joined_instances(slabs, labels.shape, labels.dtype == DType::kUInt64);
+}
+
+}  // namespace
+
+Regions label_components(const ArrayView& labels, Connectivity connectivity,
+                         const RunOptions& options) {
+    require_readable(labels);
+    require_fitting(connectivity, labels.shape.size());
+    const LabelRules rules(labels.dtype, options);
+    Regions regions = with_label_type(rules.width, [&](auto label) {
+        return label_map_as<decltype(label)>(labels, connectivity, options, rules);
+    });
+    regions.is_unsigned = labels.dtype == DType::kUInt64 && !rules.binary;
+    return regions;
+}
+
+Regions label_components(Runs runs, bool is_unsigned, Connectivity connectivity, int threads) {
+    require_fitting(connectivity, runs.shape.size());
+    const VolumeShape shape(runs.shape);
+    const Reach reach(connectivity);
+    const SlabPlan plan(shape, threads);
+    std::vector<RegionSlab> slabs(static_cast<std::size_t>(plan.count()));
+    run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
+        const std::int64_t first = plan.first_row(block);
+        const std::int64_t last = plan.first_row(block + 1);
+        ComponentSlab<std::uint64_t> slab(shape, reach, !runs.value.empty());
+        slab.runs = slab_of(runs, first, last);
+        for (std::int64_t row = first; row < last; ++row) slab.join_row(row);
+        slabs[static_cast<std::size_t>(block)] =
+            slab.finish([](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
+    });
+    Regions regions = joined_components(slabs, runs.shape, reach);
+    regions.is_unsigned = is_unsigned;
+    return regions;
+}
+
+Regions instance_regions(const ArrayView& labels, const RunOptions& options) {
+    require_readable(labels);
+    const LabelRules rules(labels.dtype, options);
+    return with_label_type(rules.width, [&](auto label) {
+        return instances_as<decltype(label)>(labels, options, rules);
+    });
+}
+
+Regions instance_regions(Runs runs, bool is_unsigned, int threads) {
+    const VolumeShape shape(runs.shape);
+    const SlabPlan plan(shape, threads);
+    std::vector<RegionSlab> slabs(static_cast<std::size_t>(plan.count()));
+    run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
+        RunSlab<std::uint64_t> slab =
+            slab_of(runs, plan.first_row(block), plan.first_row(block + 1));
+        slabs[static_cast<std::size_t>(block)] =
+            group_by_value(slab, shape, !runs.value.empty(),
+                           [](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
+    });
+    return joined_instances(slabs, runs.shape, is_unsigned);
+}
+
+}  // namespace segmeter

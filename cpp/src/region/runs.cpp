@@ -1,0 +1,173 @@
+#include "segmeter/region/runs.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include "segmeter/parallel.hpp"
+
+#include "region/finder.hpp"
+#include "region/rows.hpp"
+
+namespace segmeter {
+
+SlabPlan::SlabPlan(const VolumeShape& shape, int threads)
+    : threads_(thread_count(threads, shape.all_rows() * shape.length)),
+      rows_per_unit_(shape.slices > 1 ? std::max<std::int64_t>(1, shape.rows) : 1),
+      units_(shape.all_rows() / rows_per_unit_) {
+    // A few slabs for every thread even out their work; each costs a serial look at its border.
+    const std::int64_t wanted = threads_ == 1 ? 1 : std::int64_t{4} * threads_;
+    count_ = std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(1, units_));
+}
+
+namespace {
+
+template <class Label>
+Runs find_runs_as(const ArrayView& labels, const RunOptions& options, const LabelRules& rules) {
+    const VolumeShape shape(labels.shape);
+    const SlabPlan plan(shape, options.threads);
+    std::vector<RunSlab<RunValue<Label>>> slabs(static_cast<std::size_t>(plan.count()));
+    run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
+        RunFinder<Label> finder(labels, options, rules);
+        auto& slab = slabs[static_cast<std::size_t>(block)];
+        slab.first_row = plan.first_row(block);
+        for (std::int64_t row = slab.first_row; row < plan.first_row(block + 1); ++row)
+            finder.append_row(row, slab);
+    });
+    Runs runs;
+    runs.shape.assign(labels.shape.begin(), labels.shape.end());
+    runs.row_begin.push_back(0);
+    for (const auto& slab : slabs) {
+        const std::int64_t offset = runs.count();
+        for (const std::int64_t end : slab.row_end) runs.row_begin.push_back(offset + end);
+        runs.begin.append(slab.begin.data(), slab.begin.size());
+        runs.end.append(slab.end.data(), slab.end.size());
+        require_countable(runs.begin.size());
+        for (const auto bits : slab.value) runs.value.push_back(label_of_bits(bits, labels.dtype));
+    }
+    return runs;
+}
+
+}  // namespace
+
+Runs find_runs(const ArrayView& labels, const RunOptions& options) {
+    require_readable(labels);
+    const LabelRules rules(labels.dtype, options);
+    return with_label_type(rules.width, [&](auto label) {
+        return find_runs_as<decltype(label)>(labels, options, rules);
+    });
+}
+
+Runs concatenate(std::span<const Runs* const> parts) {
+    if (parts.empty()) throw std::invalid_argument("no run list to concatenate");
+    Runs whole;
+    whole.shape = parts[0]->shape;
+    whole.shape[0] = 0;
+    whole.row_begin.push_back(0);
+    for (const Runs* part : parts) {
+        if (!std::equal(part->shape.begin() + 1, part->shape.end(), whole.shape.begin() + 1,
+                        whole.shape.end()))
+            throw std::invalid_argument("run lists of different extents");
+        if (part->count() > 0 && whole.count() > 0 && part->value.empty() != whole.value.empty())
+            throw std::invalid_argument("run lists with and without values");
+        const std::int64_t offset = whole.count();
+        whole.shape[0] += part->shape[0];
+        for (std::size_t row = 1; row < part->row_begin.size(); ++row)
+            whole.row_begin.push_back(offset + part->row_begin[row]);
+        whole.begin.append(part->begin.data(), part->begin.size());
+        whole.end.append(part->end.data(), part->end.size());
+        whole.value.append(part->value.data(), part->value.size());
+        require_countable(whole.begin.size());
+    }
+    return whole;
+}
+
+void require_valid(const Runs& runs) {
+    const auto require = [](bool holds, const char* what) {
+        if (!holds) throw std::invalid_argument(what);
+    };
+    require(runs.shape.size() == 2 || runs.shape.size() == 3, "a run list has 2 or 3 axes");
+    require(std::all_of(runs.shape.begin(), runs.shape.end(), [](auto n) { return n >= 0; }),
+            "shape of a run list must not be negative");
+    require(runs.row_length() <= kMaxRowLength, "rows of a run list are too long");
+    const std::size_t count = runs.begin.size();
+    require_countable(count);
+    require(runs.end.size() == count, "begin and end must be equally many");
+    require(runs.value.empty() || runs.value.size() == count, "one value per run");
+    require(runs.row_begin.size() == static_cast<std::size_t>(runs.rows()) + 1 &&
+                runs.row_begin[0] == 0 &&
+                runs.row_begin.back() == static_cast<std::int64_t>(count) &&
+                std::is_sorted(runs.row_begin.begin(), runs.row_begin.end()),
+            "row_begin must rise from 0 to the number of runs, one entry more than rows");
+    bool in_order = true;
+    for (std::int64_t row = 0; row < runs.rows(); ++row) {
+        const auto r = static_cast<std::size_t>(row);
+        std::uint32_t last = 0;
+        for (std::int64_t run = runs.row_begin[r]; run < runs.row_begin[r + 1]; ++run) {
+            const auto i = static_cast<std::size_t>(run);
+            in_order &= last <= runs.begin[i] && runs.begin[i] < runs.end[i];
+            last = runs.end[i];
+        }
+        in_order &= last <= runs.row_length();
+    }
+    require(in_order, "runs must be in order, not empty, apart and within their row");
+}
+
+void require_maximal(const Runs& runs) {
+    for (std::size_t row = 0; row + 1 < runs.row_begin.size(); ++row)
+        for (std::int64_t run = runs.row_begin[row] + 1; run < runs.row_begin[row + 1]; ++run) {
+            const auto i = static_cast<std::size_t>(run);
+            if (runs.begin[i] == runs.end[i - 1] &&
+                (runs.value.empty() || runs.value[i] == runs.value[i - 1]))
+                throw std::invalid_argument("runs of one value must not touch each other");
+        }
+}
+
+// --- painting ---
+
+namespace {
+
+// How the pixels of a list are filled.
+struct Brush {
+    const Runs& runs;
+    const std::int32_t* key;
+    const std::int64_t* value_of_key;
+    std::int64_t background;
+
+    [[nodiscard]] std::int64_t value(std::size_t run) const {
+        if (key != nullptr) return value_of_key[key[run]];
+        return runs.value.empty() ? 1 : runs.value[run];
+    }
+};
+
+template <class Label>
+void paint_rows(const Brush& brush, std::int64_t first_row, std::int64_t last_row, Label* out) {
+    const Runs& runs = brush.runs;
+    out += first_row * runs.row_length();
+    for (std::int64_t row = first_row; row < last_row; ++row, out += runs.row_length()) {
+        const auto r = static_cast<std::size_t>(row);
+        if (brush.background != 0)
+            std::fill(out, out + runs.row_length(), static_cast<Label>(brush.background));
+        for (std::int64_t run = runs.row_begin[r]; run < runs.row_begin[r + 1]; ++run) {
+            const auto i = static_cast<std::size_t>(run);
+            std::fill(out + runs.begin[i], out + runs.end[i], static_cast<Label>(brush.value(i)));
+        }
+    }
+}
+
+}  // namespace
+
+void paint(const Runs& runs, const std::int32_t* key, const std::int64_t* value_of_key,
+           std::int64_t background, DType dtype, std::byte* out, int threads) {
+    const SlabPlan plan(VolumeShape(runs.shape), threads);
+    const Brush brush{runs, key, value_of_key, background};
+    with_label_type(item_size(dtype), [&](auto label) {
+        using Label = decltype(label);
+        run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
+            paint_rows(brush, plan.first_row(block), plan.first_row(block + 1),
+                       reinterpret_cast<Label*>(out));
+        });
+    });
+}
+
+}  // namespace segmeter
