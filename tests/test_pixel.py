@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import pickle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,10 @@ from hypothesis import strategies as st
 
 import segmeter
 from segmeter import _core, reference
+from segmeter.pixel import _matrix as matrix_module
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LABEL_TYPES = [np.dtype(t) for t in "?bBhHiIqQ"]
 LAYOUTS = ("C", "F", "flipped", "every_second", "broadcast", "swapped", "read_only", "unaligned")
@@ -452,7 +458,7 @@ OK = np.zeros((2, 3), np.uint8)
         ({"ignore_index": [True, False]}, TypeError, "mask must be a bool array"),
         ({"ignore_index": 0.5}, TypeError, "ignore_index must be an integer"),
         ({"ignore_index": OK}, TypeError, r"shape \(2, 3\) and dtype uint8.*astype\(bool\)"),
-        ({"ignore_index": np.array([0, 1, 0])}, ValueError, "label twice; if it is a mask"),
+        ({"ignore_index": np.array([0, 1, 0])}, ValueError, "nothing but 0 and 1.*mask.astype"),
         ({"out_of_range": ["raise"]}, ValueError, "'raise', 'ignore' or 'wrong'"),
         ({"threshold": 0.5}, ValueError, "pass from_scores=True"),
         ({"channel_axis": 0}, ValueError, "pass from_scores=True"),
@@ -643,3 +649,123 @@ def test_out_of_range_ignored_pixels_are_counted_as_ignored() -> None:
     total = segmeter.ConfusionMatrix(2, out_of_range="ignore").update([0, 5, 0], [0, 1, 9])
     assert total.ignored == 2
     assert total.matrix.tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+# --- one meaning of "ignored", and what cannot be done to counts ----------------------------------
+
+
+def test_ignoring_a_class_means_the_same_in_every_entry_point(tmp_path: Path) -> None:
+    pred, target = np.array([[0, 1, 1, 1]]), np.array([[1, 1, 1, 0]])
+    for side, labels in (("pred", pred), ("target", target)):
+        (tmp_path / side).mkdir()
+        np.save(tmp_path / side / "a.npy", labels)
+    rules = {"num_classes": 2, "ignore_index": 0}
+    matrix = segmeter.confusion_matrix(pred, target, void_column=True, **rules)
+    total = segmeter.ConfusionMatrix(**rules).update(pred, target)
+    result = segmeter.evaluate(tmp_path / "pred", tmp_path / "target", **rules)
+    assert matrix.tolist() == [[0, 0, 0], [0, 2, 1]]
+    assert total.matrix.tolist() == result.matrix.tolist() == matrix.tolist()
+    assert segmeter.mean_iou(matrix) == result.scores["mean_iou"] == 2 / 3
+    assert total.scores()["mean_iou"] == 2 / 3
+    named = segmeter.ConfusionMatrix(**rules, class_names=["0", "1"]).update(pred, target)
+    assert named == result.counts
+    with pytest.raises(ValueError, match=r"pred holds ignored labels.*0 \(1 pixel.*void_column"):
+        segmeter.confusion_matrix(pred, target, **rules)
+
+
+def test_the_largest_score_in_an_ignored_class_is_void() -> None:
+    scores = np.array([[0.9, 0.2, 0.1], [0.1, 0.8, 0.9]])
+    options: dict[str, Any] = {"num_classes": 2, "ignore_index": 0, "from_scores": True}
+    options["channel_axis"] = 0
+    target = np.array([1, 1, 0])
+    matrix = segmeter.confusion_matrix(scores, target, void_column=True, **options)
+    assert matrix.tolist() == [[0, 0, 0], [0, 1, 1]]
+    with pytest.raises(ValueError, match=r"largest score in an ignored class.*void_column"):
+        segmeter.confusion_matrix(scores, target, **options)
+
+
+def test_counts_cannot_be_changed_through_the_matrix(tmp_path: Path) -> None:
+    total = segmeter.ConfusionMatrix(2).update([0, 1], [0, 1])
+    before = total.matrix
+    before[0, 0] = 99
+    assert total.matrix[0, 0] == 1
+    earlier = total.matrix
+    total.update([0], [0])
+    assert (earlier[0, 0], total.matrix[0, 0]) == (1, 2)
+    with pytest.raises(AttributeError):
+        total.matrix = before  # type: ignore[misc]
+    for side in ("pred", "target"):
+        (tmp_path / side).mkdir()
+        np.save(tmp_path / side / "a.npy", np.array([[0, 1]]))
+    result = segmeter.evaluate(tmp_path / "pred", tmp_path / "target", num_classes=2)
+    with pytest.raises(ValueError, match="read-only"):
+        result.matrix[0, 0] = 99
+
+
+def test_added_counts_are_checked() -> None:
+    total = segmeter.ConfusionMatrix(2).add_counts([[1, 2, 3], [4, 5, 6]], ignored=7)
+    assert (total.matrix.sum(), total.ignored, total.num_images) == (21, 7, 1)
+    for wrong, words in (([[1, 2], [3, 4]], "got shape"), (np.full((2, 3), -1), "negative")):
+        with pytest.raises(ValueError, match=words):
+            total.add_counts(wrong)
+    assert total.matrix.sum() == 21
+
+
+def test_missing_arrays_are_named() -> None:
+    arrays = segmeter.ConfusionMatrix(2).to_arrays()
+    del arrays["ignored"], arrays["out_of_range"]
+    with pytest.raises(ValueError, match="ignored, out_of_range are missing"):
+        segmeter.ConfusionMatrix.from_arrays(arrays)
+
+
+def test_accumulators_are_pickled_and_copied() -> None:
+    total = segmeter.ConfusionMatrix(2, ignore_index=[255, 0], labels={0: 0, 7: 1, 9: 1})
+    total.update([7, 9, 0], [7, 255, 9])
+    for again in (pickle.loads(pickle.dumps(total)), copy.deepcopy(total)):
+        assert again == total
+        assert again.update([7], [9]) == total + segmeter.ConfusionMatrix(
+            2, ignore_index=[0, 255], labels={0: 0, 7: 1, 9: 1}
+        ).update([7], [9])
+
+
+def test_a_matrix_beyond_memory_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exhausted:
+        def __getattr__(self, name: str) -> Any:
+            raise MemoryError
+
+    def no_memory(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    words = r"\(65536, 65537\) takes 32\.0 GiB.*labels="
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "zeros", no_memory)
+        with pytest.raises(MemoryError, match=words):
+            segmeter.ConfusionMatrix(65_536)
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_module._core, "LabelRules", lambda *_: Exhausted())
+        with pytest.raises(MemoryError, match=words):
+            segmeter.confusion_matrix(
+                [0], [0], num_classes=65_536, labels=range(65_536), void_column=True
+            )
+
+
+@pytest.mark.parametrize("option", ["num_classes", "threads"])
+@pytest.mark.parametrize("value", [True, np.True_])
+def test_truth_is_no_number(option: str, value: Any) -> None:
+    segmeter.confusion_matrix([0], [0], num_classes=1, threads=1)
+    with pytest.raises(TypeError, match=f"{option} must be an integer, got"):
+        segmeter.confusion_matrix([0], [0], **({"num_classes": 1} | {option: value}))
+
+
+def test_ragged_lists_and_repeated_labels() -> None:
+    with pytest.raises(ValueError, match=r"pred is a ragged nested list.*list of arrays"):
+        segmeter.confusion_matrix([[0, 1], [0]], [[0, 1], [0, 1]], num_classes=2)
+    matrix = segmeter.confusion_matrix([0, 1, 1], [0, 1, 2], num_classes=2, ignore_index=[2, 2])
+    assert matrix.tolist() == [[1, 0], [0, 1]]
+    again = segmeter.confusion_matrix([0, 1], [0, 1], num_classes=3, ignore_index=[2, 0, 0])
+    assert again.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_float_labels_in_memory_are_told_apart_from_float_files() -> None:
+    with pytest.raises(TypeError, match=r"astype\(numpy.int32\) \(files of whole numbers"):
+        segmeter.confusion_matrix(np.array([0.0, 1.0]), [0, 1], num_classes=2)

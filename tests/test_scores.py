@@ -996,3 +996,11 @@ def test_bad_matrices(matrix: Any, error: type[Exception], message: str) -> None
 def test_bad_options(call: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call([[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("beta", [1e155, 1e200, 10**200, 1.7e308])
+def test_a_huge_beta_leaves_recall(beta: float) -> None:
+    matrix = [[6, 2], [1, 3]]
+    np.testing.assert_allclose(pixel.f_beta(matrix, beta=beta), pixel.recall(matrix))
+    with pytest.raises(ValueError, match="beta must be a finite number"):
+        pixel.f_beta(matrix, beta=float("inf"))

@@ -14,28 +14,39 @@ using Labels = py::array_t<std::int64_t, py::array::c_style | py::array::forceca
 // Pairs (label, class), class < 0 meaning void; absent: labels are classes.
 using Mapping = std::optional<std::pair<Labels, Labels>>;
 
-// Everything but the arrays and the way of counting: how labels are read, where results go.
-struct Rules {
-    LabelTable pred;
-    LabelTable target;
-};
-
-LabelTable base_table(std::int64_t num_classes, const Mapping& mapping) {
+LabelTable table_of(std::int64_t num_classes, const Mapping& mapping) {
     if (!mapping) return LabelTable(num_classes);
     const auto& [labels, classes] = *mapping;
     return {num_classes, std::span(labels.data(), static_cast<std::size_t>(labels.size())),
             std::span(classes.data(), static_cast<std::size_t>(classes.size()))};
 }
 
-Rules rules_of(std::int64_t num_classes, const Mapping& pred_mapping, const Mapping& target_mapping,
-               const std::vector<std::int64_t>& ignored) {
-    Rules rules{base_table(num_classes, pred_mapping), base_table(num_classes, target_mapping)};
-    for (const std::int64_t label : ignored) {
-        rules.target.set_void(label);
-        rules.pred.set_void_if_invalid(label);
+// How labels are read and where results go: what is the same from one call to the next, converted
+// once, because small images come in millions.
+struct Rules {
+    Rules(std::int64_t classes, const Mapping& pred_mapping, const Mapping& target_mapping,
+          const Mapping& channel_mapping, bool has_void_column, bool counts_invalid_as_void,
+          int most_threads)
+        : num_classes(classes),
+          pred(table_of(classes, pred_mapping)),
+          target(table_of(classes, target_mapping)),
+          channels(table_of(classes, channel_mapping)),
+          void_column(has_void_column),
+          invalid_is_void(counts_invalid_as_void),
+          threads(most_threads) {}
+
+    [[nodiscard]] ConfusionOptions options(bool per_image) const {
+        return {per_image, void_column, invalid_is_void, threads};
     }
-    return rules;
-}
+
+    std::int64_t num_classes;
+    LabelTable pred;
+    LabelTable target;
+    LabelTable channels;
+    bool void_column;
+    bool invalid_is_void;
+    int threads;
+};
 
 std::optional<ArrayView> mask_view(const std::optional<py::array>& mask, const ArrayView& target) {
     if (!mask) return std::nullopt;
@@ -45,103 +56,102 @@ std::optional<ArrayView> mask_view(const std::optional<py::array>& mask, const A
     return view;
 }
 
-std::vector<py::ssize_t> output_shape(const py::array& target, std::int64_t num_classes,
-                                      const ConfusionOptions& options, bool square) {
+std::vector<py::ssize_t> output_shape(const py::array& target, const Rules& rules, bool per_image) {
     std::vector<py::ssize_t> shape;
-    if (options.per_image) {
+    shape.reserve(3);
+    if (per_image) {
         if (target.ndim() == 0) throw py::value_error("per_image needs an image axis");
         shape.push_back(target.shape(0));
     }
-    if (square) {
-        shape.push_back(num_classes);
-        shape.push_back(num_classes + (options.void_column ? 1 : 0));
-    } else {
-        shape.push_back(4);
-    }
+    shape.push_back(rules.num_classes);
+    shape.push_back(rules.num_classes + (rules.void_column ? 1 : 0));
     return shape;
 }
 
-using Counted = std::tuple<py::array_t<std::int64_t>, py::array_t<std::int64_t>, bool>;
-
-// Runs `count(matrix, tally)` without the GIL. The flag says whether some counted pixel has a
-// void or invalid label, so that the usual case needs no look at the tally.
-template <class Count>
-Counted counted(const py::array& target, std::int64_t num_classes, const ConfusionOptions& options,
-                Count&& count) {
-    static_assert(sizeof(PixelTally) == 4 * sizeof(std::int64_t));
-    auto matrix = zeros<std::int64_t>(output_shape(target, num_classes, options, true));
-    auto tally = zeros<std::int64_t>(output_shape(target, num_classes, options, false));
-    auto* rows = reinterpret_cast<PixelTally*>(tally.mutable_data());
-    std::int64_t* cells = matrix.mutable_data();
-    const std::int64_t images = tally.size() / 4;
-    bool odd = false;
-    {
-        const py::gil_scoped_release release;
-        count(cells, rows);
-        for (std::int64_t i = 0; i < images; ++i)
-            odd |=
-                rows[i].void_pred != 0 || rows[i].invalid_pred != 0 || rows[i].invalid_target != 0;
+// The matrix; ignored pixels; and pixels that are void in pred, invalid in pred and invalid in
+// target, or None if there are none, which is the usual case.
+py::tuple counted(py::array_t<std::int64_t> matrix, std::span<const PixelTally> tallies) {
+    PixelTally sum;
+    for (const PixelTally& tally : tallies) {
+        sum.ignored += tally.ignored;
+        sum.void_pred += tally.void_pred;
+        sum.invalid_pred += tally.invalid_pred;
+        sum.invalid_target += tally.invalid_target;
     }
-    return {std::move(matrix), std::move(tally), odd};
+    py::object odd = py::none();
+    if (sum.void_pred != 0 || sum.invalid_pred != 0 || sum.invalid_target != 0)
+        odd = py::make_tuple(sum.void_pred, sum.invalid_pred, sum.invalid_target);
+    return py::make_tuple(std::move(matrix), sum.ignored, std::move(odd));
 }
 
-Counted bound_confusion_matrix(const py::array& pred, const py::array& target,
-                               std::int64_t num_classes, const Mapping& pred_mapping,
-                               const Mapping& target_mapping,
-                               const std::vector<std::int64_t>& ignored,
-                               const std::optional<py::array>& mask, bool per_image,
-                               bool void_column, bool invalid_is_void, int threads) {
+// Runs `count(matrix, tally, options)` without the GIL.
+template <class Count>
+py::tuple run_count(const py::array& target, const Rules& rules, bool per_image, Count&& count) {
+    auto matrix = zeros<std::int64_t>(output_shape(target, rules, per_image));
+    std::int64_t* cells = matrix.mutable_data();
+    const ConfusionOptions options = rules.options(per_image);
+    if (!per_image) {
+        PixelTally tally;
+        {
+            const py::gil_scoped_release release;
+            count(cells, &tally, options);
+        }
+        return counted(std::move(matrix), {&tally, 1});
+    }
+    std::vector<PixelTally> tallies(static_cast<std::size_t>(target.shape(0)));
+    {
+        const py::gil_scoped_release release;
+        count(cells, tallies.data(), options);
+    }
+    return counted(std::move(matrix), tallies);
+}
+
+py::tuple bound_count(const Rules& rules, const py::array& pred, const py::array& target,
+                      const std::optional<py::array>& mask, bool per_image) {
     const ArrayView pred_view = view_of(pred);
     const ArrayView target_view = view_of(target);
     if (is_float(pred_view.dtype) || is_float(target_view.dtype))
         throw py::type_error("labels must be integers");
     require_shape(pred_view, target_view.shape, "pred");
     const std::optional<ArrayView> flags = mask_view(mask, target_view);
-    const Rules rules = rules_of(num_classes, pred_mapping, target_mapping, ignored);
-    const ConfusionOptions options{per_image, void_column, invalid_is_void, threads};
-    return counted(target, num_classes, options, [&](std::int64_t* matrix, PixelTally* tally) {
-        confusion_matrix(pred_view, target_view, flags ? &*flags : nullptr, rules.pred,
-                         rules.target, options, matrix, tally);
-    });
+    return run_count(target, rules, per_image,
+                     [&](std::int64_t* matrix, PixelTally* tally, const ConfusionOptions& options) {
+                         confusion_matrix(pred_view, target_view, flags ? &*flags : nullptr,
+                                          rules.pred, rules.target, options, matrix, tally);
+                     });
 }
 
-Counted bound_from_scores(const py::array& scores, std::optional<double> threshold,
-                          const py::array& target, std::int64_t num_classes,
-                          const Mapping& target_mapping, const std::vector<std::int64_t>& ignored,
-                          const std::optional<py::array>& mask, bool per_image, bool void_column,
-                          bool invalid_is_void, int threads) {
+py::tuple bound_count_scores(const Rules& rules, const py::array& scores,
+                             std::optional<double> threshold, const py::array& target,
+                             const std::optional<py::array>& mask, bool per_image) {
     const ArrayView score_view = view_of(scores);
     const ArrayView target_view = view_of(target);
     if (!is_float(score_view.dtype)) throw py::type_error("scores must be floating point");
     if (is_float(target_view.dtype)) throw py::type_error("labels must be integers");
     const auto channels = score_view.shape.empty() ? 0 : score_view.shape[0];
-    if (channels != num_classes && !(channels == 1 && num_classes == 2))
+    if (channels != rules.num_classes && !(channels == 1 && rules.num_classes == 2))
         throw py::value_error("scores must have num_classes channels, or one for two classes");
     ArrayView one_channel = score_view;
     one_channel.shape = score_view.shape.subspan(1);
     require_shape(one_channel, target_view.shape, "scores");
     const std::optional<ArrayView> flags = mask_view(mask, target_view);
-    const Rules rules = rules_of(num_classes, std::nullopt, target_mapping, ignored);
-    const ConfusionOptions options{per_image, void_column, invalid_is_void, threads};
     bool probable = true;
-    Counted result =
-        counted(target, num_classes, options, [&](std::int64_t* matrix, PixelTally* tally) {
-            probable = confusion_matrix_from_scores(score_view, threshold, target_view,
-                                                    flags ? &*flags : nullptr, rules.target,
-                                                    options, matrix, tally);
-        });
+    py::tuple result =
+        run_count(target, rules, per_image,
+                  [&](std::int64_t* matrix, PixelTally* tally, const ConfusionOptions& options) {
+                      probable = confusion_matrix_from_scores(
+                          score_view, threshold, target_view, flags ? &*flags : nullptr,
+                          rules.channels, rules.target, options, matrix, tally);
+                  });
     if (!probable)
         throw py::value_error(
             "pred holds scores outside 0..1 in its only channel: pass threshold=, 0.0 for logits");
     return result;
 }
 
-py::array_t<double> bound_weighted(const py::array& pred, const py::array& target,
-                                   const py::array& weights, std::int64_t num_classes,
-                                   const Mapping& pred_mapping, const Mapping& target_mapping,
-                                   const std::vector<std::int64_t>& ignored,
-                                   const std::optional<py::array>& mask, bool per_image,
-                                   bool void_column, bool invalid_is_void, int threads) {
+py::array_t<double> bound_sum_weights(const Rules& rules, const py::array& pred,
+                                      const py::array& target, const py::array& weights,
+                                      const std::optional<py::array>& mask, bool per_image) {
     const ArrayView pred_view = view_of(pred);
     const ArrayView target_view = view_of(target);
     const ArrayView weight_view = view_of(weights);
@@ -151,9 +161,8 @@ py::array_t<double> bound_weighted(const py::array& pred, const py::array& targe
     require_shape(pred_view, target_view.shape, "pred");
     require_shape(weight_view, target_view.shape, "weights");
     const std::optional<ArrayView> flags = mask_view(mask, target_view);
-    const Rules rules = rules_of(num_classes, pred_mapping, target_mapping, ignored);
-    const ConfusionOptions options{per_image, void_column, invalid_is_void, threads};
-    auto matrix = zeros<double>(output_shape(target, num_classes, options, true));
+    const ConfusionOptions options = rules.options(per_image);
+    auto matrix = zeros<double>(output_shape(target, rules, per_image));
     double* cells = matrix.mutable_data();
     bool valid = false;
     {
@@ -167,16 +176,13 @@ py::array_t<double> bound_weighted(const py::array& pred, const py::array& targe
 
 // [(label, count, first flat position)] of void or invalid labels at counted pixels of pred, or,
 // without pred, of target.
-py::list bound_find_outsiders(const std::optional<py::array>& pred, bool void_labels,
-                              const py::array& target, std::int64_t num_classes,
-                              const Mapping& pred_mapping, const Mapping& target_mapping,
-                              const std::vector<std::int64_t>& ignored,
+py::list bound_find_outsiders(const Rules& rules, const std::optional<py::array>& pred,
+                              bool void_labels, const py::array& target,
                               const std::optional<py::array>& mask, int most) {
     const ArrayView target_view = view_of(target);
     const ArrayView labels = pred ? view_of(*pred) : target_view;
     require_shape(labels, target_view.shape, "pred");
     const std::optional<ArrayView> flags = mask_view(mask, target_view);
-    const Rules rules = rules_of(num_classes, pred_mapping, target_mapping, ignored);
     const LabelTable& table = pred ? rules.pred : rules.target;
     std::vector<Outsider> found;
     {
@@ -198,21 +204,20 @@ py::list bound_find_outsiders(const std::optional<py::array>& pred, bool void_la
 }  // namespace
 
 void bind_pixel(py::module_& m) {
-    m.def("confusion_matrix", &bound_confusion_matrix, py::arg("pred"), py::arg("target"),
-          py::arg("num_classes"), py::arg("pred_mapping"), py::arg("target_mapping"),
-          py::arg("ignored"), py::arg("mask"), py::arg("per_image"), py::arg("void_column"),
-          py::arg("invalid_is_void"), py::arg("threads"));
-    m.def("confusion_matrix_from_scores", &bound_from_scores, py::arg("scores"),
-          py::arg("threshold"), py::arg("target"), py::arg("num_classes"),
-          py::arg("target_mapping"), py::arg("ignored"), py::arg("mask"), py::arg("per_image"),
-          py::arg("void_column"), py::arg("invalid_is_void"), py::arg("threads"));
-    m.def("weighted_confusion_matrix", &bound_weighted, py::arg("pred"), py::arg("target"),
-          py::arg("weights"), py::arg("num_classes"), py::arg("pred_mapping"),
-          py::arg("target_mapping"), py::arg("ignored"), py::arg("mask"), py::arg("per_image"),
-          py::arg("void_column"), py::arg("invalid_is_void"), py::arg("threads"));
-    m.def("find_outsiders", &bound_find_outsiders, py::arg("pred"), py::arg("void_labels"),
-          py::arg("target"), py::arg("num_classes"), py::arg("pred_mapping"),
-          py::arg("target_mapping"), py::arg("ignored"), py::arg("mask"), py::arg("most"));
+    py::class_<Rules>(m, "LabelRules")
+        .def(py::init<std::int64_t, const Mapping&, const Mapping&, const Mapping&, bool, bool,
+                      int>(),
+             py::arg("num_classes"), py::arg("pred_mapping"), py::arg("target_mapping"),
+             py::arg("channel_mapping"), py::arg("void_column"), py::arg("invalid_is_void"),
+             py::arg("threads"))
+        .def("count", &bound_count, py::arg("pred"), py::arg("target"), py::arg("mask"),
+             py::arg("per_image"))
+        .def("count_scores", &bound_count_scores, py::arg("scores"), py::arg("threshold"),
+             py::arg("target"), py::arg("mask"), py::arg("per_image"))
+        .def("sum_weights", &bound_sum_weights, py::arg("pred"), py::arg("target"),
+             py::arg("weights"), py::arg("mask"), py::arg("per_image"))
+        .def("find_outsiders", &bound_find_outsiders, py::arg("pred"), py::arg("void_labels"),
+             py::arg("target"), py::arg("mask"), py::arg("most"));
 }
 
 }  // namespace segmeter::bindings

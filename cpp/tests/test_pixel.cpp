@@ -210,9 +210,9 @@ TEST_CASE_TEMPLATE("scores are decided as a plain argmax with first ties and NaN
         at_each_level([&] {
             std::vector<std::int64_t> matrix(expected.size());
             PixelTally tally;
-            CHECK(confusion_matrix_from_scores(score_array.view(dtype), 0.5,
-                                               target.view(DType::kUInt16), nullptr,
-                                               LabelTable(channels), {}, matrix.data(), &tally));
+            CHECK(confusion_matrix_from_scores(
+                score_array.view(dtype), 0.5, target.view(DType::kUInt16), nullptr,
+                LabelTable(channels), LabelTable(channels), {}, matrix.data(), &tally));
             CHECK(matrix == expected);
         });
     }

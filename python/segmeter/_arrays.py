@@ -30,6 +30,8 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
 
     Raises
     ------
+    ValueError
+        If ``value`` is a nested list with rows of different lengths.
     TypeError
         If ``value`` offers no CPU memory that NumPy can read.
     """
@@ -46,6 +48,11 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
         if array.dtype == object and hasattr(value, "__dlpack__"):
             array = np.from_dlpack(value)
     except Exception as error:
+        if isinstance(value, list | tuple) and "inhomogeneous" in str(error):
+            raise ValueError(
+                f"{name} is a ragged nested list: rows of one map must be equally long; maps of "
+                "different sizes are passed as a list of arrays"
+            ) from None
         raise TypeError(
             f"{name} must be an array in CPU memory of a type that NumPy has, "
             f"got {type(value).__name__}: {error}"

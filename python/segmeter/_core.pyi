@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Mapping = tuple[NDArray[np.int64], NDArray[np.int64]] | None
-_Counted = tuple[NDArray[np.int64], NDArray[np.int64], bool]
+_Counted = tuple[NDArray[np.int64], int, tuple[int, int, int] | None]
 
 def noop() -> None: ...
 def cpu_features() -> list[str]: ...
@@ -14,57 +14,48 @@ def simd_level() -> str: ...
 def set_simd_level(level: str) -> None: ...
 def max_threads() -> int: ...
 def build_info() -> dict[str, Any]: ...
-def confusion_matrix(
-    pred: NDArray[Any],
-    target: NDArray[Any],
-    num_classes: int,
-    pred_mapping: _Mapping,
-    target_mapping: _Mapping,
-    ignored: Sequence[int],
-    mask: NDArray[np.bool_] | None,
-    per_image: bool,
-    void_column: bool,
-    invalid_is_void: bool,
-    threads: int,
-) -> _Counted: ...
-def confusion_matrix_from_scores(
-    scores: NDArray[Any],
-    threshold: float | None,
-    target: NDArray[Any],
-    num_classes: int,
-    target_mapping: _Mapping,
-    ignored: Sequence[int],
-    mask: NDArray[np.bool_] | None,
-    per_image: bool,
-    void_column: bool,
-    invalid_is_void: bool,
-    threads: int,
-) -> _Counted: ...
-def weighted_confusion_matrix(
-    pred: NDArray[Any],
-    target: NDArray[Any],
-    weights: NDArray[np.floating[Any]],
-    num_classes: int,
-    pred_mapping: _Mapping,
-    target_mapping: _Mapping,
-    ignored: Sequence[int],
-    mask: NDArray[np.bool_] | None,
-    per_image: bool,
-    void_column: bool,
-    invalid_is_void: bool,
-    threads: int,
-) -> NDArray[np.float64]: ...
-def find_outsiders(
-    pred: NDArray[Any] | None,
-    void_labels: bool,
-    target: NDArray[Any],
-    num_classes: int,
-    pred_mapping: _Mapping,
-    target_mapping: _Mapping,
-    ignored: Sequence[int],
-    mask: NDArray[np.bool_] | None,
-    most: int,
-) -> list[tuple[int, int, int]]: ...
+class LabelRules:
+    def __init__(
+        self,
+        num_classes: int,
+        pred_mapping: _Mapping,
+        target_mapping: _Mapping,
+        channel_mapping: _Mapping,
+        void_column: bool,
+        invalid_is_void: bool,
+        threads: int,
+    ) -> None: ...
+    def count(
+        self,
+        pred: NDArray[Any],
+        target: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        per_image: bool,
+    ) -> _Counted: ...
+    def count_scores(
+        self,
+        scores: NDArray[Any],
+        threshold: float | None,
+        target: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        per_image: bool,
+    ) -> _Counted: ...
+    def sum_weights(
+        self,
+        pred: NDArray[Any],
+        target: NDArray[Any],
+        weights: NDArray[np.floating[Any]],
+        mask: NDArray[np.bool_] | None,
+        per_image: bool,
+    ) -> NDArray[np.float64]: ...
+    def find_outsiders(
+        self,
+        pred: NDArray[Any] | None,
+        void_labels: bool,
+        target: NDArray[Any],
+        mask: NDArray[np.bool_] | None,
+        most: int,
+    ) -> list[tuple[int, int, int]]: ...
 
 _Masks = tuple[NDArray[np.uint32], NDArray[np.int64]]
 

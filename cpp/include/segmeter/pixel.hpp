@@ -91,13 +91,12 @@ void confusion_matrix(const ArrayView& pred, const ArrayView& target, const Arra
 // threshold scores are probabilities cut at 0.5, and one outside 0..1 makes the result false and
 // the matrix of no use: logits would be cut at the wrong place without anybody noticing. Else one
 // channel per class: the class of the largest score, the first one on ties; NaN counts as largest.
+// `channels` says what channel 0, 1, ... stands for: a class, or void.
 // No label map is written: every tile of pixels is decided and counted while it is in cache.
-[[nodiscard]] bool confusion_matrix_from_scores(const ArrayView& scores,
-                                                std::optional<double> threshold,
-                                                const ArrayView& target, const ArrayView* mask,
-                                                const LabelTable& target_labels,
-                                                const ConfusionOptions& options,
-                                                std::int64_t* matrix, PixelTally* tally);
+[[nodiscard]] bool confusion_matrix_from_scores(
+    const ArrayView& scores, std::optional<double> threshold, const ArrayView& target,
+    const ArrayView* mask, const LabelTable& channels, const LabelTable& target_labels,
+    const ConfusionOptions& options, std::int64_t* matrix, PixelTally* tally);
 
 // One label value outside the classes, as the error message needs it.
 struct Outsider {

@@ -398,10 +398,10 @@ bool weighted_confusion_matrix(const ArrayView& pred, const ArrayView& target,
 
 bool confusion_matrix_from_scores(const ArrayView& scores, std::optional<double> threshold,
                                   const ArrayView& target, const ArrayView* mask,
-                                  const LabelTable& target_labels, const ConfusionOptions& options,
-                                  std::int64_t* matrix, PixelTally* tally) {
-    const LabelTable classes(target_labels.num_classes());
-    return count_all({target, scores, mask, nullptr, classes, target_labels, options, threshold},
+                                  const LabelTable& channels, const LabelTable& target_labels,
+                                  const ConfusionOptions& options, std::int64_t* matrix,
+                                  PixelTally* tally) {
+    return count_all({target, scores, mask, nullptr, channels, target_labels, options, threshold},
                      matrix, tally);
 }
 

@@ -74,12 +74,13 @@ class Totals:
         self.problems: list[Problem] = []
         self.notes: dict[str, tuple[int, str]] = {}
         self._plan = plan
-        self._sums = _Sums(np.zeros((plan.num_classes, plan.num_classes + 1), np.int64), None, 0)
+        nothing = _frozen(np.zeros((plan.num_classes, plan.num_classes + 1), np.int64))
+        self._sums = _Sums(nothing, None, 0)
         self._no_pixels = np.zeros((plan.num_classes + len(plan.label_groups), 3), np.int64)
 
     @property
     def matrix(self) -> NDArray[np.int64]:
-        """Confusion matrix (C, C+1), summed over images."""
+        """Confusion matrix (C, C+1), summed over images; read-only."""
         return self._sums.matrix
 
     @property
@@ -103,11 +104,16 @@ class Totals:
             if note in self.notes or len(self.notes) < _MAX_NOTES:
                 count, first = self.notes.get(note, (0, image.pair.id))
                 self.notes[note] = (count + 1, first)
-        self._sums = _Sums(matrix, own, number + 1)
+        self._sums = _Sums(_frozen(matrix), own, number + 1)
 
     def settle(self) -> None:
         """After an interruption: forget an image that was not taken in wholly."""
         del self.images[self._sums.images :]
+
+
+def _frozen(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
+    matrix.flags.writeable = False
+    return matrix
 
 
 def _one_against_rest(matrix: NDArray[np.int64], plan: Plan) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ Color: TypeAlias = tuple[int, int, int]
 OutOfRange = Literal["raise", "ignore", "wrong"]
 _MAX_CLASSES = 65536
 _DESCRIBED = 20  # entries of a mapping that a line can hold
-_PLAN_VERSION = 2  # raised when equal plans would give other numbers than before
+_PLAN_VERSION = 3  # raised when equal plans would give other numbers than before
 
 
 class UnknownClassesError(ValueError):
@@ -128,6 +128,8 @@ class Plan:
         own = side == "pred" and self.pred_labels is not None
         table = self.pred_labels if own else self.labels
         labels = range(self.num_classes) if table is None else [label for label, _ in table]
+        if own:  # what the target's table ignores is void where pred's does not name it
+            labels = [*labels, *(label for label, to in self.labels or () if to is None)]
         if side == "target" and self.reduce_zero_label:
             labels = [0, *(label + 1 for label in labels)]
         return frozenset(labels) | frozenset(self.ignore_index)
@@ -161,9 +163,6 @@ class Plan:
     def kernel_tables(self) -> tuple[dict[int, int | None] | None, dict[int, int | None] | None]:
         """``labels`` and ``pred_labels`` of :func:`segmeter.confusion_matrix` under this plan.
 
-        An ignored class (see ``ignored_classes``) has no label left in them: a prediction of it is
-        void, and the class is absent from the scores.
-
         Returns
         -------
         tuple (dict or None, dict or None)
@@ -172,17 +171,17 @@ class Plan:
         --------
         >>> make_plan(num_classes=2, ignore_index=255).kernel_tables()
         (None, None)
-        >>> make_plan(num_classes=2, ignore_index=0).kernel_tables()
-        ({0: None, 1: 1}, None)
+        >>> make_plan(threshold=127, ignore_index=0).kernel_tables()
+        ({0: None, 1: 1}, {0: None, 1: 1})
         """
         labels = None if self.labels is None else dict(self.labels)
         pred_labels = None if self.pred_labels is None else dict(self.pred_labels)
         if self.threshold is not None:
             pred_labels = {0: 0, 1: 1}
-        gone = self.ignored_classes
-        if gone:
-            labels = _without(labels or {k: k for k in range(self.num_classes)}, gone)
-            pred_labels = None if pred_labels is None else _without(pred_labels, gone)
+        if self.binary and self.ignored_classes:
+            # The kernel sees a mask there, not the label: the tables say which class is none.
+            labels = {0: None, 1: 1}
+            pred_labels = labels if pred_labels is not None else None
         return labels, pred_labels
 
     def _target_table(self) -> Iterable[tuple[int, int | None]]:
@@ -267,7 +266,8 @@ def make_plan(
         Default: ``"0"``, ``"1"``, ...
     ignore_index : int or sequence of int, optional
         Target labels (as they stand in the files) that do not count. A class of which every label
-        is ignored is no class: it has no score, and a prediction of it on a counted pixel is void.
+        is ignored is no class: it has no score, and a prediction of it on a counted pixel is void,
+        as is a predicted ignore label. :func:`segmeter.confusion_matrix` has the rule in full.
     mapping : mapping or sequence, optional
         Label in the files to class index; None or ``"ignore"``: ignored. A sequence is a table:
         entry v says what label v is. Labels it does not name are out of range. It holds for pred
@@ -278,7 +278,8 @@ def make_plan(
         Named unions of classes, by class index (after ``mapping``) or class name, scored like
         classes from the same counts. They may overlap.
     reduce_zero_label : bool
-        Target 0 does not count and target v is class v - 1 (pred is taken as it is).
+        Target 0 does not count and target v is class v - 1 (pred is taken as it is). With a
+        ``mapping`` this comes first: the mapping says what the values that are left, v - 1, mean.
     out_of_range : {"raise", "ignore", "wrong"}
         What a label that is no class does: make the image a problem; take the pixel out of the
         counts; in pred, count as wrong.
@@ -422,6 +423,11 @@ def _ignored(ignore_index: int | Sequence[int] | None) -> tuple[int, ...]:
     if ignore_index is None:
         return ()
     given = ignore_index if isinstance(ignore_index, Iterable) else [ignore_index]
+    if "bool" in str(getattr(ignore_index, "dtype", "")) or getattr(ignore_index, "ndim", 0) > 1:
+        raise TypeError(
+            "ignore_index must be label values here: a mask belongs to one image, and files bring "
+            "their own as a label; segmeter.confusion_matrix takes masks"
+        )
     return tuple(sorted({_integer(label, "ignore_index") for label in given}))
 
 
@@ -447,10 +453,6 @@ def _class(value: int | str | None, option: str) -> int | None:
     if index < 0:
         raise ValueError(f"{option}: a class is at least 0, or None to ignore; got {index}")
     return index
-
-
-def _without(table: Mapping[int, int | None], gone: Sequence[int]) -> dict[int, int | None]:
-    return {label: None if to in gone else to for label, to in table.items()}
 
 
 def _integer(value: object, option: str) -> int:

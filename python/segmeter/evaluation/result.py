@@ -114,6 +114,8 @@ class Result:
     def matrix(self) -> NDArray[np.int64]:
         """Confusion matrix of all images, (C, C+1): rows are the target, the last column void.
 
+        Read-only: a copy may be changed.
+
         Raises
         ------
         ValueError
@@ -157,10 +159,8 @@ class Result:
             out_of_range=plan.out_of_range,
             class_names=plan.class_names,
         )
-        counts.matrix = self.matrix.copy()
-        counts.ignored = sum(image.pixels - image.counted for image in self.totals.images)
-        counts.num_images = self.num_images
-        return counts
+        ignored = sum(image.pixels - image.counted for image in self.totals.images)
+        return counts.add_counts(self.matrix, ignored=ignored, num_images=self.num_images)
 
     @cached_property
     def scores(self) -> dict[str, float]:

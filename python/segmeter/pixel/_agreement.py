@@ -80,6 +80,7 @@ def matthews_corrcoef(matrix: MatrixLike, *, absent: Absent = "nan") -> Score:
     Parameters
     ----------
     matrix : array_like ``(..., C, C)`` or ``(..., C, C + 1)``, or an object with ``.matrix``
+        A void column is one more predicted class, which the target never has.
     absent : {"nan", "zero", "one", "raise"}
         Value where both maps are the same single class, or there is no pixel. Where only one of
         them is constant, or they are different constants, the score is 0.
@@ -118,6 +119,7 @@ def mutual_information(
     Parameters
     ----------
     matrix : array_like ``(..., C, C)`` or ``(..., C, C + 1)``, or an object with ``.matrix``
+        A void column is one more predicted class: pixels predicted as void belong together.
     base : float
         Base of the logarithm: e (the default) gives nats, 2 gives bits.
     absent : {"nan", "zero", "one", "raise"}
@@ -177,7 +179,8 @@ def rand_index(matrix: MatrixLike, *, absent: Absent = "nan") -> Score:
     Parameters
     ----------
     matrix : array_like ``(..., C, C)`` or ``(..., C, C + 1)``, or an object with ``.matrix``
-        Whole counts: pairs of fractional pixels do not exist.
+        Whole counts: pairs of fractional pixels do not exist. A void column is one more predicted
+        class: pixels predicted as void are joined by pred.
     absent : {"nan", "zero", "one", "raise"}
         Value for a matrix without any pixel.
 

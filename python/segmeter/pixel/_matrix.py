@@ -25,21 +25,55 @@ _LISTED = 5  # label values an error message lists
 _CHANNELS_ARE_CLASSES = "pred_labels does not apply to scores: their channels are the classes"
 
 
-class _Rules(NamedTuple):
-    """How labels are read: the validated form of the keyword arguments."""
+_VOID = -1  # what a label means that is no class, but ignored or nobody's true positive
 
-    num_classes: int
-    pred_mapping: tuple[NDArray[np.int64], NDArray[np.int64]] | None
-    target_mapping: tuple[NDArray[np.int64], NDArray[np.int64]] | None
-    ignored: tuple[int, ...]
-    out_of_range: OutOfRange
-    void_column: bool
-    threads: int
+# Labels, and the class or _VOID of each; None: labels are classes.
+_Mapping = tuple["NDArray[np.int64]", "NDArray[np.int64]"] | None
 
 
-# The matrix, or one per image, and pixels (ignored, void in pred, invalid in pred, invalid in
-# target), likewise.
-_Counted = tuple["NDArray[Any]", "NDArray[np.int64]"]
+class _Rules:
+    """How labels are read: the validated form of the keyword arguments, made once.
+
+    ``ignored_classes`` have no target label that counts: predictions of them are void.
+    """
+
+    __slots__ = (
+        "_arguments", "ignored_classes", "native", "num_classes", "out_of_range", "pred_mapping",
+        "target_mapping", "void_column",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        num_classes: int,
+        pred_mapping: _Mapping,
+        target_mapping: _Mapping,
+        ignored_classes: tuple[int, ...],
+        out_of_range: OutOfRange,
+        void_column: bool,
+        threads: int,
+    ) -> None:
+        self._arguments = (
+            num_classes, pred_mapping, target_mapping, ignored_classes, out_of_range, void_column,
+            threads,
+        )  # fmt: skip
+        self.num_classes = num_classes
+        self.pred_mapping = pred_mapping
+        self.target_mapping = target_mapping
+        self.ignored_classes = ignored_classes
+        self.out_of_range = out_of_range
+        self.void_column = void_column
+        channels = dict(enumerate(range(num_classes))) | dict.fromkeys(ignored_classes, _VOID)
+        self.native = _core.LabelRules(
+            num_classes, pred_mapping, target_mapping, _stored(channels, num_classes),
+            void_column, out_of_range == "wrong", threads,
+        )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Rules, self._arguments
+
+
+# The matrix, or one per image, and the number of pixels left out.
+_Counted = tuple["NDArray[Any]", int]
 
 
 def confusion_matrix(
@@ -74,16 +108,19 @@ def confusion_matrix(
     ignore_index : int, sequence of int, or bool array, optional
         Label value or values of ``target`` whose pixels are left out; or a mask of ``target``'s
         shape (a list of masks for a list of maps), true where pixels are left out. Values are
-        looked at before ``labels`` maps them.
+        looked at as they stand in ``target``, before anything maps them. Predicted, such a label
+        is void; see Notes.
     labels : sequence of int, or mapping, optional
         The label value of each class, ``labels[k]`` being class ``k``; or a mapping from label
         value to class index, several values to one class allowed, ``None`` meaning "ignored".
         Applied inside the kernel, to both maps.
     pred_labels : sequence of int, or mapping, optional
-        The same for ``pred`` alone, where its labels differ from those of ``target``.
+        The same for ``pred`` alone, where its labels differ from those of ``target``; ``None``
+        meaning "void". A label that it does not name, but ``labels`` ignores, is void too.
     reduce_zero_label : bool, default False
         ``target`` label 0 is ignored and label ``v`` is class ``v - 1`` (ADE20K as trained with
-        by mmsegmentation); ``pred`` is read as it is.
+        by mmsegmentation); ``pred`` is read as it is. With ``labels``, the reduction comes first:
+        ``labels`` names the values that are left, ``v - 1``, as they stand in ``pred``.
     out_of_range : {"raise", "ignore", "wrong"}, default "raise"
         What to do with labels that are neither a class nor ignored. ``"raise"``: an error with
         value, count and first position. ``"ignore"``: the pixel is left out. ``"wrong"``: a
@@ -93,7 +130,6 @@ def confusion_matrix(
         ignore label, or out of range under ``out_of_range="wrong"``. Such a pixel is a false
         negative of its class and nobody's false positive. Without the column (the default unless
         ``out_of_range="wrong"``) a predicted ignore label is an error: it is never dropped.
-        An ignore label that is also a class keeps its own column.
     per_image : bool, default False
         Return one matrix per image: the first axis, or the items of a list.
     weights : array_like of float, optional
@@ -128,9 +164,17 @@ def confusion_matrix(
         Shapes differ; labels out of range; an argument outside its range.
     TypeError
         Labels are not integers, scores not floats, or an argument is of the wrong type.
+    MemoryError
+        The matrix does not fit into memory.
 
     Notes
     -----
+    Ignored pixels leave numerator, denominator and normaliser. So a class of which every target
+    label is ignored is no class any more: its row and column are zero, every score of it is
+    undefined, and a prediction of it on a counted pixel is void. A predicted ignore label is void
+    as well; only where ``pred`` has numbers of its own (``pred_labels``, ``reduce_zero_label``)
+    may the same number be a class there, and then it is one.
+
     Definition and source: rows are the truth, as in scikit-learn's ``confusion_matrix``;
     the void column is the one of the Cityscapes evaluation, where a pixel predicted as an
     unevaluated label is a false negative only. Empty maps give zeros.
@@ -171,14 +215,15 @@ class ConfusionMatrix:
     num_classes : int
         Number of classes C.
     ignore_index, labels, pred_labels, reduce_zero_label, out_of_range, threads
-        As in :func:`confusion_matrix`.
+        As in :func:`confusion_matrix`; masks go to :meth:`update`.
     class_names : sequence of str, optional
         Names of the classes, for the scores.
 
     Attributes
     ----------
     matrix : numpy.ndarray
-        int64, shape ``(C, C + 1)``; the last column holds void predictions.
+        int64, shape ``(C, C + 1)``; the last column holds void predictions. A copy: what is done
+        to it changes no count, and later counts do not change it.
     ignored : int
         Pixels left out.
     num_images : int
@@ -223,7 +268,11 @@ class ConfusionMatrix:
             )
         self._has_pred_labels = pred_labels is not None
         self.class_names = None if class_names is None else tuple(map(str, class_names))
-        self.matrix = np.zeros((self._rules.num_classes, self._rules.num_classes + 1), np.int64)
+        shape = (self._rules.num_classes, self._rules.num_classes + 1)
+        try:
+            self._matrix = np.zeros(shape, np.int64)
+        except MemoryError:
+            raise _too_large(shape) from None
         self.ignored = 0
         self.num_images = 0
 
@@ -231,6 +280,11 @@ class ConfusionMatrix:
     def num_classes(self) -> int:
         """Number of classes."""
         return self._rules.num_classes
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """A copy of the counts, ``(C, C + 1)``: rows are the target, the last column void."""
+        return self._matrix.copy()
 
     def update(
         self,
@@ -262,24 +316,58 @@ class ConfusionMatrix:
         if isinstance(target, (list, tuple)) and len(target) == 0:
             return self
         if is_list_of_arrays(target):
-            matrix, tally = _count_list(pred, target, mask, None, self._rules, False, scoring)
+            matrix, ignored = _count_list(pred, target, mask, None, self._rules, False, scoring)
             images = len(cast("Sequence[ArrayLike]", target))
         else:
-            matrix, tally = _count(pred, target, mask, None, self._rules, False, scoring)
+            matrix, ignored = _count(pred, target, mask, None, self._rules, False, scoring)
             images = 1
-        ignored, _, invalid_pred, invalid_target = tally.tolist()
-        if self._rules.out_of_range == "ignore":
-            ignored += invalid_pred + invalid_target
-        self.matrix += matrix
+        self._matrix += matrix
         self.ignored += ignored
         self.num_images += images
+        return self
+
+    def add_counts(self, matrix: ArrayLike, *, ignored: int = 0, num_images: int = 1) -> Self:
+        """Add counts that were made elsewhere by the same rules; returns ``self``.
+
+        Parameters
+        ----------
+        matrix : array_like of int ``(C, C + 1)``
+            As :func:`confusion_matrix` returns it with ``void_column=True``.
+        ignored : int
+            Pixels left out of it.
+        num_images : int
+            Images it was counted from.
+
+        Raises
+        ------
+        ValueError
+            If ``matrix`` has another shape, or holds anything but counts.
+
+        Examples
+        --------
+        >>> import segmeter
+        >>> matrix = segmeter.confusion_matrix([0, 1], [0, 0], num_classes=2, void_column=True)
+        >>> segmeter.ConfusionMatrix(2).add_counts(matrix)
+        ConfusionMatrix(num_classes=2, num_images=1, pixels=2, ignored=0)
+        """
+        counts = np.asarray(matrix)
+        if counts.shape != self._matrix.shape or counts.dtype.kind not in "iu":
+            raise ValueError(
+                f"matrix must hold {self._matrix.shape} whole counts (C, C + 1), got shape "
+                f"{counts.shape} of {counts.dtype}"
+            )
+        if (counts < 0).any():
+            raise ValueError("matrix must not hold negative counts")
+        self._matrix += counts.astype(np.int64)
+        self.ignored += _integer(ignored, "ignored")
+        self.num_images += _integer(num_images, "num_images")
         return self
 
     def scores(self) -> dict[str, Any]:
         """All scores that follow from the matrix; see :func:`segmeter.scores`."""
         from ._summary import scores
 
-        return scores(self.matrix, class_names=self.class_names)
+        return scores(self._matrix, class_names=self.class_names)
 
     def __add__(self, other: Self) -> Self:
         if not isinstance(other, ConfusionMatrix):
@@ -290,7 +378,7 @@ class ConfusionMatrix:
                 "can be added"
             )
         total = copy(self)
-        total.matrix = self.matrix + other.matrix
+        total._matrix = self._matrix + other._matrix
         total.ignored = self.ignored + other.ignored
         total.num_images = self.num_images + other.num_images
         return total
@@ -302,7 +390,7 @@ class ConfusionMatrix:
             self._counts_like(other)
             and self.ignored == other.ignored
             and self.num_images == other.num_images
-            and np.array_equal(self.matrix, other.matrix)
+            and np.array_equal(self._matrix, other._matrix)
         )
 
     def _counts_like(self, other: ConfusionMatrix) -> bool:
@@ -322,7 +410,7 @@ class ConfusionMatrix:
             "target_mapping": (
                 nothing if rules.target_mapping is None else np.stack(rules.target_mapping)
             ),
-            "ignore_index": np.array(sorted(rules.ignored), np.int64),
+            "ignored_classes": np.array(rules.ignored_classes, np.int64),
             "out_of_range": np.array(rules.out_of_range),
             "has_pred_labels": np.array(self._has_pred_labels),
         }
@@ -332,7 +420,7 @@ class ConfusionMatrix:
     def __repr__(self) -> str:
         return (
             f"ConfusionMatrix(num_classes={self.num_classes}, num_images={self.num_images}, "
-            f"pixels={int(self.matrix.sum())}, ignored={self.ignored})"
+            f"pixels={int(self._matrix.sum())}, ignored={self.ignored})"
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -346,7 +434,7 @@ class ConfusionMatrix:
         True
         """
         return {
-            "matrix": self.matrix.copy(),
+            "matrix": self.matrix,
             "ignored": np.array(self.ignored),
             "num_images": np.array(self.num_images),
             "class_names": np.array(self.class_names or (), dtype=np.str_),
@@ -359,32 +447,38 @@ class ConfusionMatrix:
         Raises
         ------
         ValueError
-            If ``matrix`` is no matrix of counts.
+            If an array is missing, or ``matrix`` is no matrix of counts.
         """
-        matrix = np.asarray(arrays["matrix"])
-        shape = matrix.shape
-        if len(shape) != 2 or shape[1] != shape[0] + 1 or matrix.dtype.kind not in "iu":
+        missing = [name for name in _STORED if name not in arrays]
+        if missing:
             raise ValueError(
-                f"matrix must hold (C, C + 1) whole counts, got shape {shape} of {matrix.dtype}"
+                f"arrays must hold what to_arrays() gave; {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} missing"
             )
-        if (matrix < 0).any():
-            raise ValueError("matrix must not hold negative counts")
+        matrix = np.asarray(arrays["matrix"])
         names = [str(name) for name in np.asarray(arrays["class_names"])]
-        total = cls(shape[0], class_names=names or None)
+        total = cls(len(np.atleast_1d(matrix)) or 1, class_names=names or None)
         total._has_pred_labels = bool(np.asarray(arrays["has_pred_labels"]))
-        total._rules = total._rules._replace(
-            pred_mapping=_stored_mapping(arrays["pred_mapping"]),
-            target_mapping=_stored_mapping(arrays["target_mapping"]),
-            ignored=tuple(np.asarray(arrays["ignore_index"]).tolist()),
-            out_of_range=cast("OutOfRange", str(np.asarray(arrays["out_of_range"]))),
+        total._rules = _Rules(
+            total.num_classes,
+            _restored(arrays["pred_mapping"]),
+            _restored(arrays["target_mapping"]),
+            tuple(np.asarray(arrays["ignored_classes"]).tolist()),
+            cast("OutOfRange", str(np.asarray(arrays["out_of_range"]))),
+            True,
+            0,
         )
-        total.matrix = matrix.astype(np.int64)
-        total.ignored = int(np.asarray(arrays["ignored"]))
-        total.num_images = int(np.asarray(arrays["num_images"]))
-        return total
+        ignored, num_images = (int(np.asarray(arrays[k])) for k in ("ignored", "num_images"))
+        return total.add_counts(matrix, ignored=ignored, num_images=num_images)
 
 
-def _stored_mapping(array: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+_STORED = (
+    "matrix", "ignored", "num_images", "class_names", "pred_mapping", "target_mapping",
+    "ignored_classes", "out_of_range", "has_pred_labels",
+)  # fmt: skip
+
+
+def _restored(array: ArrayLike) -> _Mapping:
     labels, classes = np.asarray(array, np.int64)
     return (labels, classes) if labels.size else None
 
@@ -403,15 +497,22 @@ def _rules(
     threads: int,
 ) -> _Rules:
     """Validated rules; those of the usual calls are kept, since small images come in millions."""
-    usual = (
-        type(num_classes) is int
-        and type(out_of_range) is str
+    if (
+        labels is None
+        and pred_labels is None
+        # True is equal to 1, so that it would find what was kept for 1.
+        and type(num_classes) is int
+        and type(threads) is int
         and (ignore_index is None or type(ignore_index) is int)
-    )
-    validated = _usual_rules if usual and labels is None and pred_labels is None else _validated
-    return validated(
-        num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
-        out_of_range, void_column, threads,
+        and type(out_of_range) is str
+    ):
+        return _usual_rules(
+            num_classes, ignore_index, None, None, reduce_zero_label, out_of_range, void_column,
+            threads,
+        )  # fmt: skip
+    return _validated(
+        num_classes, ignore_index, labels, pred_labels, reduce_zero_label, out_of_range,
+        void_column, threads,
     )  # fmt: skip
 
 
@@ -436,29 +537,59 @@ def _validated(
     wide = out_of_range == "wrong" if void_column is None else bool(void_column)
     if out_of_range == "wrong" and not wide:
         raise ValueError("out_of_range='wrong' needs void_column=True: wrong pixels go there")
-    target_mapping = pred_mapping = None
-    if labels is not None:
-        target_mapping = pred_mapping = _mapping(labels, num_classes, "labels")
-    if pred_labels is not None:
-        pred_mapping = _mapping(pred_labels, num_classes, "pred_labels")
-    if reduce_zero_label:
-        target_mapping = _without_zero(target_mapping, num_classes)
+    pred, target, gone = _meanings(
+        num_classes, _ignored(ignore_index), labels, pred_labels, reduce_zero_label
+    )
     return _Rules(
-        num_classes, pred_mapping, target_mapping, _ignored(ignore_index),
+        num_classes, _stored(pred, num_classes), _stored(target, num_classes), gone,
         cast("OutOfRange", out_of_range), wide, threads,
     )  # fmt: skip
 
 
-_usual_rules = lru_cache(maxsize=256, typed=True)(_validated)
+_usual_rules = lru_cache(maxsize=64)(_validated)
+
+
+def _meanings(
+    num_classes: int,
+    ignored: tuple[int, ...],
+    labels: Labels | None,
+    pred_labels: Labels | None,
+    reduce_zero_label: bool,
+) -> tuple[dict[int, int], dict[int, int], tuple[int, ...]]:
+    """What labels of pred and of target mean, and the classes of which no label is left."""
+    named = {k: k for k in range(num_classes)}
+    if labels is not None:
+        named = _mapping(labels, num_classes, "labels")
+    target = {v + 1: k for v, k in named.items()} | {0: _VOID} if reduce_zero_label else named
+    counted = target | dict.fromkeys(ignored, _VOID)
+    gone = set(target.values()) - set(counted.values()) - {_VOID}
+    if pred_labels is None and not reduce_zero_label:
+        return counted, counted, tuple(sorted(gone))
+    own = named if pred_labels is None else _mapping(pred_labels, num_classes, "pred_labels")
+    # pred has numbers of its own: one that it knows is what it says, whatever target's are.
+    void = [*ignored, *(label for label, k in named.items() if k == _VOID)]
+    pred = dict.fromkeys(void, _VOID) | {v: _VOID if k in gone else k for v, k in own.items()}
+    return pred, counted, tuple(sorted(gone))
+
+
+def _stored(meaning: dict[int, int], num_classes: int) -> _Mapping:
+    """A mapping as the kernels take it, in one form for one meaning."""
+    if len(meaning) == num_classes and all(label == k >= 0 for label, k in meaning.items()):
+        return None
+    labels = sorted(meaning)
+    classes = [meaning[label] for label in labels]
+    return np.array(labels, np.int64), np.array(classes, np.int64)
 
 
 def _integer(value: Any, name: str) -> int:
     if type(value) is int:
         return value
     try:
-        return operator.index(value)
+        if not isinstance(value, bool):
+            return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+        pass
+    raise TypeError(f"{name} must be an integer, got {value!r}")
 
 
 def _label(value: Any, name: str) -> int:
@@ -468,42 +599,35 @@ def _label(value: Any, name: str) -> int:
     return label
 
 
-def _mapping(
-    labels: Any, num_classes: int, name: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _mapping(labels: Any, num_classes: int, name: str) -> dict[int, int]:
     if isinstance(labels, Mapping):
         if not labels:
             raise ValueError(f"{name} maps no label; name at least one")
-        keys = [_label(label, name) for label in labels]
-        classes = [-1 if k is None else _integer(k, name) for k in labels.values()]
-        outside = [k for v, k in zip(labels.values(), classes, strict=True) if v is not None]
-        if any(not 0 <= k < num_classes for k in outside):
-            wrong = next(k for k in outside if not 0 <= k < num_classes)
-            raise ValueError(
-                f"{name} maps to class {wrong}, outside 0..{num_classes - 1} (num_classes="
-                f"{num_classes}); use None for labels to ignore"
-            )
-    elif not isinstance(labels, Sequence | np.ndarray) or isinstance(labels, str):
+        return {
+            _label(label, name): _VOID if k is None else _class(k, num_classes, name)
+            for label, k in labels.items()
+        }
+    if not isinstance(labels, Sequence | np.ndarray) or isinstance(labels, str):
         raise TypeError(f"{name} must be a sequence or a mapping of label values, got {labels!r}")
-    else:
-        keys = [_label(label, name) for label in labels]
-        classes = list(range(len(keys)))
-        if len(keys) != num_classes:
-            raise ValueError(
-                f"{name} must name one label per class: num_classes={num_classes}, "
-                f"got {len(keys)} labels"
-            )
-        if len(set(keys)) != len(keys):
-            raise ValueError(f"{name} holds a label twice; use a mapping to merge labels")
-    return np.array(keys, np.int64), np.array(classes, np.int64)
+    if len(labels) != num_classes:
+        raise ValueError(
+            f"{name} must name one label per class: num_classes={num_classes}, "
+            f"got {len(labels)} labels"
+        )
+    meaning = {_label(label, name): k for k, label in enumerate(labels)}
+    if len(meaning) != len(labels):
+        raise ValueError(f"{name} holds a label twice; use a mapping to merge labels")
+    return meaning
 
 
-def _without_zero(
-    mapping: tuple[NDArray[np.int64], NDArray[np.int64]] | None, num_classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    if mapping is None:
-        mapping = (np.arange(num_classes), np.arange(num_classes))
-    return np.append(mapping[0] + 1, 0), np.append(mapping[1], -1)
+def _class(value: Any, num_classes: int, name: str) -> int:
+    index = _integer(value, name)
+    if not 0 <= index < num_classes:
+        raise ValueError(
+            f"{name} maps to class {index}, outside 0..{num_classes - 1} (num_classes="
+            f"{num_classes}); use None for labels to ignore"
+        )
+    return index
 
 
 def _is_mask_array(value: Any) -> bool:
@@ -536,12 +660,13 @@ def _ignored(ignore_index: Any) -> tuple[int, ...]:
             "ignore_index must be label values or a bool mask; got an array of shape "
             f"{values.shape} and dtype {values.dtype}: pass a mask as mask.astype(bool)"
         )
-    labels = tuple(_label(value, "ignore_index") for value in values.ravel())
-    if len(set(labels)) < len(labels):
+    labels = {_label(value, "ignore_index") for value in values.ravel()}
+    if labels <= {0, 1} and values.size > 2:
         raise ValueError(
-            "ignore_index names a label twice; if it is a mask, pass it as mask.astype(bool)"
+            "ignore_index holds nothing but 0 and 1, many times: if it is a mask, pass it as "
+            "mask.astype(bool), else name each label once"
         )
-    return labels
+    return tuple(sorted(labels))
 
 
 class _Scoring(NamedTuple):
@@ -583,34 +708,41 @@ def _count(
         raise _not_labels(target, "target")
     if per_image and target.ndim == 0:
         raise ValueError("per_image=True needs an image axis, got a single pixel")
-    num_classes, pred_mapping, target_mapping, ignored, out_of_range, void_column, threads = rules
-    invalid_is_void = out_of_range == "wrong"
-    if scoring is not None:
-        scores, threshold = _channels_first(pred, target, num_classes, scoring)
-        matrix, tally, odd = _core.confusion_matrix_from_scores(
-            scores, threshold, target, num_classes, target_mapping, ignored,
-            mask, per_image, void_column, invalid_is_void, threads,
-        )  # fmt: skip
-    else:
-        if pred.dtype.kind not in "biu":
-            raise _not_labels(pred, "pred")
-        if pred.shape != target.shape:
-            raise ValueError(
-                f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
-            )
-        matrix, tally, odd = _core.confusion_matrix(
-            pred, target, num_classes, pred_mapping, target_mapping, ignored,
-            mask, per_image, void_column, invalid_is_void, threads,
-        )  # fmt: skip
-    if odd:
-        _check(pred, target, mask, rules, tally.reshape(-1, 4).sum(axis=0).tolist())
-    if weights is not None:
-        sums = _core.weighted_confusion_matrix(
-            pred, target, _weights(weights, target), num_classes, pred_mapping, target_mapping,
-            ignored, mask, per_image, void_column, invalid_is_void, threads,
-        )  # fmt: skip
-        return sums, tally
-    return matrix, tally
+    native = rules.native
+    try:
+        if scoring is not None:
+            scores, threshold = _channels_first(pred, target, rules.num_classes, scoring)
+            matrix, ignored, odd = native.count_scores(scores, threshold, target, mask, per_image)
+        else:
+            if pred.dtype.kind not in "biu":
+                raise _not_labels(pred, "pred")
+            if pred.shape != target.shape:
+                raise ValueError(
+                    f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
+                )
+            matrix, ignored, odd = native.count(pred, target, mask, per_image)
+        if odd is not None:
+            ignored += _check(pred, target, mask, rules, odd)
+        if weights is not None:
+            scale = _weights(weights, target)
+            return native.sum_weights(pred, target, scale, mask, per_image), ignored
+    except MemoryError:
+        raise _too_large(_output_shape(target, rules, per_image)) from None
+    return matrix, ignored
+
+
+def _output_shape(target: NDArray[Any], rules: _Rules, per_image: bool) -> tuple[int, ...]:
+    square = (rules.num_classes, rules.num_classes + rules.void_column)
+    return (len(target), *square) if per_image else square
+
+
+def _too_large(shape: tuple[int, ...]) -> MemoryError:
+    size = 8 * math.prod(shape) / 2**30
+    images = "; count fewer images at once" if len(shape) == 3 else ""
+    return MemoryError(
+        f"a confusion matrix of shape {shape} takes {size:,.1f} GiB, more than there is; give the "
+        f"classes that occur numbers from 0 with labels=, so that num_classes is small{images}"
+    )
 
 
 def _count_list(
@@ -628,28 +760,31 @@ def _count_list(
             not isinstance(items, list | tuple) or len(items) != len(targets)
         ):
             raise ValueError(f"{name} must be a list of {len(targets)} maps, as target is")
-    matrices, tallies = None, None
+    matrices, left_out = None, 0
     for i, target in enumerate(targets):
         mask = None if masks is None else masks[i]
         scale = None if weights is None else weights[i]
         try:
-            matrix, tally = _count(preds[i], target, mask, scale, rules, False, scoring)
+            matrix, ignored = _count(preds[i], target, mask, scale, rules, False, scoring)
         except (ValueError, TypeError) as error:
             raise type(error)(f"image {i} of the list: {error}") from None
-        if matrices is None or tallies is None:
-            images = (len(targets),) if per_image else (1,)
-            matrices = np.zeros(images + matrix.shape, matrix.dtype)
-            tallies = np.zeros(images + tally.shape, tally.dtype)
+        if matrices is None:
+            images = len(targets) if per_image else 1
+            matrices = np.zeros((images, *matrix.shape), matrix.dtype)
         matrices[i if per_image else 0] += matrix
-        tallies[i if per_image else 0] += tally
-    assert matrices is not None and tallies is not None  # noqa: PT018  # a list has an item
-    return (matrices, tallies) if per_image else (matrices[0], tallies[0])
+        left_out += ignored
+    assert matrices is not None  # a list has an item
+    return matrices if per_image else matrices[0], left_out
 
 
 def _not_labels(array: NDArray[Any], name: str) -> TypeError:
     hint = ""
     if array.dtype.kind == "f":
-        hint = "; cast labels to an integer type, or pass from_scores=True for scores"
+        hint = (
+            "; cast labels to an integer type, such as labels.astype(numpy.int32) (files of whole "
+            "numbers are cast by the readers, which look at every value), or pass "
+            "from_scores=True for scores"
+        )
     return TypeError(f"{name} must hold integer or bool labels, got dtype {array.dtype}{hint}")
 
 
@@ -716,10 +851,10 @@ def _check(
     target: NDArray[Any],
     mask: NDArray[Any] | None,
     rules: _Rules,
-    tally: list[int],
-) -> None:
-    """Raise what the rules forbid among void and invalid labels."""
-    _, void_pred, invalid_pred, invalid_target = tally
+    odd: tuple[int, int, int],
+) -> int:
+    """Raise what the rules forbid among void and invalid labels; the pixels that leave instead."""
+    void_pred, invalid_pred, invalid_target = odd
     policy = rules.out_of_range
     if invalid_target and policy != "ignore":
         remedy = (
@@ -733,7 +868,13 @@ def _check(
         raise ValueError(_complaint("pred", False, pred, target, mask, rules, remedy))
     if void_pred and not rules.void_column:
         remedy = "it is a wrong pixel and has no column: pass void_column=True to count it there"
+        if pred.dtype.kind == "f":
+            raise ValueError(
+                f"pred has its largest score in an ignored class (of {rules.ignored_classes}) at "
+                f"{void_pred} counted pixels; {remedy}"
+            )
         raise ValueError(_complaint("pred", True, pred, target, mask, rules, remedy))
+    return invalid_pred + invalid_target if policy == "ignore" else 0
 
 
 def _complaint(
@@ -745,10 +886,8 @@ def _complaint(
     rules: _Rules,
     remedy: str,
 ) -> str:
-    rows = _core.find_outsiders(
-        pred if name == "pred" else None, void, target, rules.num_classes, rules.pred_mapping,
-        rules.target_mapping, rules.ignored, mask, _LISTED + 1,
-    )  # fmt: skip
+    labels = pred if name == "pred" else None
+    rows = rules.native.find_outsiders(labels, void, target, mask, _LISTED + 1)
     listed = [
         f"{label} ({count} {'pixel' if count == 1 else 'pixels'}, first at "
         f"{tuple(map(int, np.unravel_index(first, target.shape)))})"
@@ -757,8 +896,16 @@ def _complaint(
     more = ", and more" if len(rows) > _LISTED else ""
     if void:
         what = "ignored labels at counted pixels"
-    elif (rules.target_mapping if name == "target" else rules.pred_mapping) is None:
+    elif _is_plain(rules.target_mapping if name == "target" else rules.pred_mapping):
         what = f"labels outside 0..{rules.num_classes - 1}"
     else:
         what = "labels that are neither mapped to a class nor ignored"
     return f"{name} holds {what}: {', '.join(listed)}{more}; {remedy}"
+
+
+def _is_plain(mapping: _Mapping) -> bool:
+    """Whether classes are the labels of the same number, some perhaps ignored."""
+    if mapping is None:
+        return True
+    labels, classes = mapping
+    return bool(((labels == classes) | (classes == _VOID)).all())

@@ -181,8 +181,9 @@ def f_beta(
     array([0.769, 0.714])
     """
     _check_weight("beta", beta)
-    scale = 1 + beta**2
-    return _overlap("f_beta", matrix, 1 / scale, beta**2 / scale, absent, present)
+    square = float(beta) * float(beta)  # infinite where a power would raise; then recall is left
+    share = square / (1 + square) if math.isfinite(square) else 1.0
+    return _overlap("f_beta", matrix, 1 / (1 + square), share, absent, present)
 
 
 def tversky_index(

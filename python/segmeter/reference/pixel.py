@@ -52,17 +52,26 @@ def confusion_matrix(
     images = _split(pred, target, ignore_index, weights, per_image)
     ignored_labels = _ignored_labels(ignore_index)
     target_roles = _roles(num_classes, labels, reduce_zero_label)
-    pred_roles = _roles(num_classes, labels if pred_labels is None else pred_labels, False)
+    counted_roles = target_roles | dict.fromkeys(ignored_labels, IGNORED)
+    gone = set(target_roles.values()) - set(counted_roles.values())  # classes without a label left
+    if pred_labels is None and not reduce_zero_label:
+        pred_roles = counted_roles
+    else:  # numbers of pred's own: they win over those that target ignores
+        own = _roles(num_classes, labels if pred_labels is None else pred_labels, False)
+        named = _roles(num_classes, labels, False)
+        void = [*ignored_labels, *(v for v, role in named.items() if role == IGNORED)]
+        pred_roles = dict.fromkeys(void, IGNORED) | _without(own, gone)
+    channel_roles = _without({k: k for k in range(num_classes)}, gone)
     matrices = []
     for image_pred, image_target, mask, image_weights in images:
         if from_scores:
             axis = channel_axis if not per_image else _axis_within_image(channel_axis)
             image_pred = decide(image_pred, image_target, num_classes, axis, threshold)
-            roles = {k: k for k in range(num_classes)}
+            roles = channel_roles
         else:
             roles = pred_roles
-        truth = _apply(image_target.ravel(), target_roles, ignored_labels, ignore_wins=True)
-        guess = _apply(image_pred.ravel(), roles, ignored_labels, ignore_wins=False)
+        truth = _apply(image_target.ravel(), counted_roles)
+        guess = _apply(image_pred.ravel(), roles)
         if mask is not None:
             truth = np.where(mask.ravel(), IGNORED, truth)
         matrices.append(
@@ -156,15 +165,14 @@ def _roles(num_classes: int, labels: Any, reduce_zero_label: bool) -> dict[int, 
     return roles
 
 
-def _apply(
-    values: NDArray[Any], roles: dict[int, int], ignored_labels: list[int], *, ignore_wins: bool
-) -> NDArray[np.int64]:
+def _without(roles: dict[int, int], gone: set[int]) -> dict[int, int]:
+    return {label: IGNORED if role in gone else role for label, role in roles.items()}
+
+
+def _apply(values: NDArray[Any], roles: dict[int, int]) -> NDArray[np.int64]:
     result = np.full(values.shape, INVALID, np.int64)
     for value in np.unique(values):
-        role = roles.get(int(value), INVALID)
-        if int(value) in ignored_labels and (ignore_wins or role == INVALID):
-            role = IGNORED
-        result[values == value] = role
+        result[values == value] = roles.get(int(value), INVALID)
     return result
 
 
