@@ -11,7 +11,15 @@ Examples
 
 from __future__ import annotations
 
-from segmeter.evaluation.protocols import ade20k, binary, camvid, cityscapes, coco_panoptic, voc
+from segmeter.evaluation.protocols import (
+    ade20k,
+    binary,
+    camvid,
+    cityscapes,
+    coco_instances,
+    coco_panoptic,
+    voc,
+)
 from segmeter.evaluation.protocols._protocol import (
     EvaluationProtocol,
     Measured,
@@ -37,6 +45,7 @@ PROTOCOLS = {
         ade20k.PROTOCOL,
         camvid.PROTOCOL,
         binary.PROTOCOL,
+        coco_instances.PROTOCOL,
         coco_panoptic.PROTOCOL,
         coco_panoptic.CITYSCAPES,
     )
