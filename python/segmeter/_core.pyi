@@ -160,3 +160,40 @@ def euler_numbers(
     num_runs: NDArray[np.int64],
     connectivity: int,
 ) -> NDArray[np.int64]: ...
+
+_Side = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]
+_Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+def overlap_of_maps(
+    pred: NDArray[Any],
+    pred_background: int | None,
+    pred_ignored: Sequence[int],
+    target: NDArray[Any],
+    target_background: int | None,
+    target_ignored: Sequence[int],
+    mask: NDArray[np.bool_] | None,
+    threads: int,
+) -> tuple[_Side, _Side, _Pairs, int]: ...
+def greedy_matching(
+    pred: NDArray[np.int64],
+    target: NDArray[np.int64],
+    score: NDArray[np.float64],
+    passes: NDArray[np.bool_],
+) -> NDArray[np.int64]: ...
+def optimal_matching(
+    pred: NDArray[np.int64],
+    target: NDArray[np.int64],
+    score: NDArray[np.float64],
+    passes: NDArray[np.bool_],
+    by_count: bool,
+) -> NDArray[np.int64]: ...
+def merging_matching(
+    pred: NDArray[np.int64],
+    target: NDArray[np.int64],
+    score: NDArray[np.float64],
+    passes: NDArray[np.bool_],
+    intersection: NDArray[np.int64],
+    pred_area: NDArray[np.int64],
+    target_area: NDArray[np.int64],
+    criterion: str,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...

@@ -132,8 +132,8 @@ def _regions(
                 f"got shape {region_class.shape}"
             )
     region[is_region] = position
-    beyond = region_id.dtype == np.uint64 and len(region_id) and int(region_id[-1]) >= 2**63
-    return (region_id if beyond else region_id.astype(np.int64)), region_class, region
+    beyond = region_id.dtype.kind == "u" and len(region_id) and int(region_id[-1]) >= 2**63
+    return region_id.astype(np.uint64 if beyond else np.int64), region_class, region
 
 
 def match_regions(
@@ -254,7 +254,7 @@ def _score(criterion: str, shared: int, pred_area: int, target_area: int) -> flo
 
 
 def _assigned(table: OverlapTable, edges: list[_Edge], objective: str) -> list[_Pair]:
-    from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
     gain = np.zeros((table.num_target, table.num_pred))
     for score, p, t, ok in edges:

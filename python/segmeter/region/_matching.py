@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from .. import _core
 from ._overlap import OverlapTable
 
 if TYPE_CHECKING:
@@ -150,16 +151,53 @@ def match_regions(
     strict = _strict(strict, method)
     if method == "unique":
         _check_unique(criterion, threshold, strict)
-    from ..reference import region_overlap
+    scores = getattr(table, criterion)
+    passes = scores > threshold if strict else scores >= threshold
+    allowed = table.same_class if same_class else np.ones(len(scores), bool)
+    if method in ("unique", "any_overlap"):
+        return _matching(table, np.flatnonzero(passes & allowed), scores)
+    if method == "max_overlap":
+        return _matching(table, _highest(table, np.flatnonzero(passes & allowed), scores), scores)
+    edges = np.flatnonzero(allowed)
+    columns = (table.pred_index[edges], table.target_index[edges], scores[edges], passes[edges])
+    if method == "greedy":
+        return _matching(table, edges[_core.greedy_matching(*columns)], scores)
+    if method == "optimal":
+        chosen = _core.optimal_matching(*columns, objective == "count")
+        return _matching(table, edges[chosen], scores)
+    chosen, merged = _core.merging_matching(
+        *columns, table.intersection[edges], table.pred_counted_area, table.target_counted_area,
+        criterion,
+    )  # fmt: skip
+    scores = scores.copy()
+    scores[edges[chosen]] = merged
+    return _matching(table, edges[chosen], scores)
 
-    return region_overlap.match_regions(
-        table,
-        method=method,
-        criterion=criterion,
-        threshold=threshold,
-        strict=strict,
-        same_class=same_class,
-        objective=objective,
+
+def _highest(
+    table: OverlapTable, edges: NDArray[np.intp], scores: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """The edge with the highest score of each target; the first of equals."""
+    targets = table.target_index[edges]
+    order = np.lexsort((edges, -scores[edges], targets))
+    first = np.ones(len(order), bool)
+    first[1:] = targets[order][1:] != targets[order][:-1]
+    return edges[order[first]]
+
+
+def _matching(
+    table: OverlapTable, edges: NDArray[np.integer[Any]], scores: NDArray[np.float64]
+) -> Matching:
+    pred_index, target_index = table.pred_index[edges], table.target_index[edges]
+    free_pred, free_target = np.ones(table.num_pred, bool), np.ones(table.num_target, bool)
+    free_pred[pred_index] = False
+    free_target[target_index] = False
+    return Matching(
+        pred_index=pred_index,
+        target_index=target_index,
+        score=scores[edges],
+        unmatched_pred=np.flatnonzero(free_pred),
+        unmatched_target=np.flatnonzero(free_target),
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from .. import _core
 from .._arrays import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -127,7 +130,7 @@ class OverlapTable:
     @property
     def same_class(self) -> NDArray[np.bool_]:
         """Whether the two regions of each pair are of one class."""
-        return self.pred_class[self.pred_index] == self.target_class[self.target_index]
+        return np.equal(self.pred_class[self.pred_index], self.target_class[self.target_index])
 
     def _sum_of_areas(self) -> IntArray:
         return self.pred_counted_area[self.pred_index] + self.target_counted_area[self.target_index]
@@ -257,7 +260,7 @@ class OverlapTable:
         ValueError
             If arrays that belong together differ in length, or pairs name no region.
         """
-        scalars = {
+        scalars: dict[str, Any] = {
             "num_pixels": int(np.asarray(arrays["num_pixels"])),
             "num_ignored": int(np.asarray(arrays["num_ignored"])),
             "split_classes": bool(np.asarray(arrays["split_classes"])),
@@ -346,19 +349,41 @@ def overlap_table(
     >>> table.pred_void
     array([0, 1])
     """
-    from ..reference import region_overlap
-
-    return region_overlap.overlap_table(
-        _ids(pred, "pred"),
-        _ids(target, "target"),
-        background=background,
-        ignore_index=ignore_index,
-        pred_ignore_index=pred_ignore_index,
-        pred_classes=pred_classes,
-        target_classes=target_classes,
+    threads = _threads(threads)
+    pred, target = _ids(pred, "pred"), _ids(target, "target")
+    if pred.shape != target.shape:
+        raise ValueError(
+            f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
+        )
+    mask, target_ignored = _ignored(ignore_index, "ignore_index", target.shape)
+    no_mask, pred_ignored = _ignored(pred_ignore_index, "pred_ignore_index", pred.shape)
+    if no_mask is not None:
+        raise TypeError("pred_ignore_index must be ids; a mask of ignored pixels is ignore_index")
+    background = None if background is None else _integer(background, "background")
+    pred_map = _Map("pred", pred, background, pred_ignored, None, pred_classes)
+    target_map = _Map("target", target, background, target_ignored, mask, target_classes)
+    if split_classes:
+        pred_map, target_map = pred_map.split(threads), target_map.split(threads)
+    pred_side, target_side, (pred_index, target_index, intersection), num_ignored = (
+        _core.overlap_of_maps(
+            pred_map.ids, pred_map.background_bits(), pred_map.ignored_bits(),
+            target_map.ids, target_map.background_bits(), target_map.ignored_bits(),
+            mask, threads,
+        )
+    )  # fmt: skip
+    return OverlapTable(
+        **pred_map.fields(*pred_side, threads),
+        **target_map.fields(*target_side, threads),
+        pred_index=pred_index,
+        target_index=target_index,
+        intersection=intersection,
+        num_pixels=target.size,
+        num_ignored=num_ignored,
         split_classes=split_classes,
-        threads=threads,
     )
+
+
+# --- arguments -----------------------------------------------------------------------------------
 
 
 def _ids(value: Any, name: str) -> NDArray[Any]:
@@ -366,6 +391,165 @@ def _ids(value: Any, name: str) -> NDArray[Any]:
     if array.dtype.kind not in "biu":
         raise TypeError(f"{name} must hold integer or bool ids, got dtype {array.dtype}")
     return array
+
+
+def _integer(value: Any, name: str) -> int:
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def _threads(threads: Any) -> int:
+    threads = _integer(threads, "threads")
+    if not 0 <= threads <= 1024:
+        raise ValueError(f"threads must be 0 (automatic) to 1024, got {threads}")
+    return threads
+
+
+def _ignored(
+    ignore_index: Any, name: str, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_] | None, list[int]]:
+    """A mask of ignored pixels, or ids that are ignored."""
+    if ignore_index is None:
+        return None, []
+    if type(ignore_index) is int:
+        return None, [ignore_index]
+    if not isinstance(ignore_index, list | tuple):
+        array = as_array(ignore_index, name)
+        if array.dtype.kind == "b" and array.ndim > 0:
+            if array.shape != shape:
+                raise ValueError(
+                    f"a mask of ignored pixels must have target's shape {shape}, got {array.shape}"
+                )
+            return array, []
+        if array.ndim > 1:
+            raise TypeError(
+                f"{name} must be ids or a bool mask, got an array of shape {array.shape} and dtype "
+                f"{array.dtype}: pass a mask as mask.astype(bool)"
+            )
+        ignore_index = list(np.atleast_1d(array)) if array.ndim else [ignore_index]
+    return None, [_integer(label, name) for label in ignore_index]
+
+
+class _Map(NamedTuple):
+    """One instance map and the meaning of its ids."""
+
+    side: str
+    ids: NDArray[Any]
+    background: int | None
+    ignored: list[int]
+    mask: NDArray[np.bool_] | None
+    classes: Any
+    # After a split: the id and class of each part.
+    parts: tuple[NDArray[Any], IntArray] | None = None
+
+    def background_bits(self) -> int | None:
+        labels = [] if self.background is None else [self.background]
+        return next((label % 2**64 for label in self._fitting(labels)), None)
+
+    def ignored_bits(self) -> list[int]:
+        return [label % 2**64 for label in self._fitting(self.ignored)]
+
+    def _fitting(self, labels: list[int]) -> list[int]:
+        """Those labels that the map can hold; others occur nowhere."""
+        if self.ids.dtype.kind == "b":
+            return [label for label in labels if label in (0, 1)]
+        bounds = np.iinfo(self.ids.dtype)
+        return [label for label in labels if int(bounds.min) <= label <= int(bounds.max)]
+
+    def fields(
+        self, bits: NDArray[np.uint64], area: IntArray, void: IntArray, threads: int
+    ) -> dict[str, Any]:
+        """This map's fields of the table, from the regions that the kernel found."""
+        ids = self._from_bits(bits)
+        if self.parts is not None:
+            ids, classes = (part[ids - 1] for part in self.parts)
+        else:
+            classes = self._classes_of(ids, threads)
+        names = ("id", "class", "area", "void")
+        values = (ids, classes, area, void)
+        return {f"{self.side}_{name}": value for name, value in zip(names, values, strict=True)}
+
+    def _from_bits(self, bits: NDArray[np.uint64]) -> NDArray[Any]:
+        """Ids as int64; uint64 where one does not fit."""
+        if self.ids.dtype.kind == "u" and bits.size and int(bits[-1]) >= 2**63:
+            return bits
+        return bits.view(np.int64)
+
+    def _classes_of(self, ids: NDArray[Any], threads: int) -> IntArray:
+        if self.classes is None:
+            return np.zeros(len(ids), np.int64)
+        name = f"{self.side}_classes"
+        if isinstance(self.classes, Mapping):
+            try:
+                return np.array([self.classes[id_] for id_ in ids.tolist()], np.int64)
+            except KeyError as error:
+                raise ValueError(f"{name} has no class for region {error.args[0]}") from None
+        classes = _class_labels(self.classes, name)
+        if classes.shape == self.ids.shape:
+            found, labels = self._parts_by(classes, threads)
+            twice = np.flatnonzero(found[1:] == found[:-1])
+            if twice.size:
+                one, other = labels[twice[0]], labels[twice[0] + 1]
+                raise ValueError(
+                    f"{self.side} region {found[twice[0]]} has classes {one} and {other}; "
+                    "give it one, or pass split_classes=True"
+                )
+            return labels
+        if classes.shape != ids.shape:
+            raise ValueError(
+                f"{name} must hold a class for each of {len(ids)} regions, or be a map of "
+                f"{self.side}'s shape {self.ids.shape}; got shape {classes.shape}"
+            )
+        return classes.astype(np.int64)
+
+    def _parts_by(self, class_map: NDArray[Any], threads: int) -> tuple[NDArray[Any], IntArray]:
+        """Every id with every class that it lies under, ascending by id, then class."""
+        (bits, _, _), (labels, _, _), (index, label_index, _), _ = _core.overlap_of_maps(
+            self.ids, self.background_bits(), self.ignored_bits(),
+            class_map, None, [], self.mask, threads,
+        )  # fmt: skip
+        order = np.lexsort((label_index, index))
+        return self._from_bits(bits)[index[order]], labels.view(np.int64)[label_index[order]]
+
+    def split(self, threads: int) -> _Map:
+        """A map in which each part of an id that lies under one class is an id of its own."""
+        if self.classes is None or isinstance(self.classes, Mapping):
+            return self
+        class_map = _class_labels(self.classes, f"{self.side}_classes")
+        if class_map.shape != self.ids.shape:
+            return self
+        ids, labels = self._parts_by(class_map, threads)
+        # Searching in another integer type would compare as float64.
+        known_ids, id_of_part = np.unique(ids.astype(self.ids.dtype), return_inverse=True)
+        known_labels, label_of_part = np.unique(labels.astype(class_map.dtype), return_inverse=True)
+        # A last row and column for what is no part.
+        numbers = np.zeros((len(known_ids) + 1, len(known_labels) + 1), np.int64)
+        numbers[id_of_part, label_of_part] = np.arange(1, len(ids) + 1)
+        parts = numbers[_places(known_ids, self.ids), _places(known_labels, class_map)]
+        parts[np.isin(self.ids, self._fitting(self.ignored))] = -1
+        return self._replace(ids=parts, background=0, ignored=[-1], parts=(ids, labels))
+
+
+def _places(known: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
+    """Position of each label among the known ones; their number for others."""
+    if not known.size:
+        return np.zeros(labels.shape, np.intp)
+    places = np.searchsorted(known, labels)
+    return np.where(known[np.minimum(places, len(known) - 1)] == labels, places, len(known))
+
+
+def _class_labels(classes: Any, name: str) -> NDArray[Any]:
+    labels = as_array(classes, name)
+    if labels.dtype.kind not in "biu":
+        raise TypeError(f"{name} must hold integer classes, got dtype {labels.dtype}")
+    return labels
+
+
+# --- adding up -----------------------------------------------------------------------------------
 
 
 def _merged_side(
