@@ -156,8 +156,8 @@ def object_f1(counts: ObjectCounts, *, absent: Absent = "nan") -> np.float64:
     Examples
     --------
     >>> import segmeter
-    >>> object_f1(object_counts(segmeter.overlap_table([[1, 1, 1, 2]], [[5, 5, 6, 0]])))
-    np.float64(0.5)
+    >>> float(object_f1(object_counts(segmeter.overlap_table([[1, 1, 1, 2]], [[5, 5, 6, 0]]))))
+    0.5
     """
     denominator = 2 * counts.tp + counts.fp + counts.fn
     return _scalar(ratio(2 * counts.tp, denominator), denominator == 0, absent, "object_f1")
@@ -271,8 +271,8 @@ def symmetric_best_dice(counts: BestDiceCounts, *, absent: Absent = "nan") -> np
     --------
     >>> import segmeter
     >>> counts = best_dice_counts(segmeter.overlap_table([[1, 1, 1, 2]], [[5, 5, 6, 0]]))
-    >>> symmetric_best_dice(counts)
-    np.float64(0.4)
+    >>> float(symmetric_best_dice(counts))
+    0.4
     """
     value = np.minimum(
         ratio(counts.pred_dice, counts.pred_regions),
@@ -367,8 +367,8 @@ def cell_tracking_seg(counts: CellTrackingCounts, *, absent: Absent = "nan") -> 
     --------
     >>> import segmeter
     >>> table = segmeter.overlap_table([[1, 1, 1, 2]], [[5, 5, 6, 0]])
-    >>> cell_tracking_seg(cell_tracking_counts(table))
-    np.float64(0.5)
+    >>> float(cell_tracking_seg(cell_tracking_counts(table)))
+    0.5
     """
     undefined = counts.target_regions == 0
     value = ratio(counts.iou_sum, counts.target_regions)
@@ -405,8 +405,8 @@ def cell_tracking_det(counts: CellTrackingCounts, *, absent: Absent = "nan") -> 
     --------
     >>> import segmeter
     >>> table = segmeter.overlap_table([[1, 1, 1, 2]], [[5, 5, 6, 0]])
-    >>> cell_tracking_det(cell_tracking_counts(table))
-    np.float64(0.7)
+    >>> float(cell_tracking_det(cell_tracking_counts(table)))
+    0.7
     """
     cost = (
         _SPLIT_COST * counts.splits

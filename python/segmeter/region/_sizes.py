@@ -277,8 +277,8 @@ def mean_component_iou(counts: ComponentIouCounts, *, absent: Absent = "nan") ->
     --------
     >>> import segmeter
     >>> table = segmeter.overlap_table([[1, 1, 0, 0, 1]], [[5, 5, 6, 6, 0]])
-    >>> mean_component_iou(component_iou_counts(table, num_classes=3))
-    np.float64(0.4)
+    >>> float(mean_component_iou(component_iou_counts(table, num_classes=3)))
+    0.4
     """
     return np.float64(nan_mean(component_iou(counts, absent=absent)))
 
