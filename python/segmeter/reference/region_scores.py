@@ -402,7 +402,7 @@ def _iou(first: Mask, second: Mask) -> float:
 
 def _best_assignment(scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
     """One-to-one pairs with the largest sum of scores."""
-    from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
     firsts, seconds = (sorted({pair[side] for pair in scores}) for side in (0, 1))
     gain = np.array([[scores.get((p, t), 0.0) for t in seconds] for p in firsts])
