@@ -9,10 +9,7 @@ the environment). See benchmarks/README.md for how to read the tables.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -44,6 +41,18 @@ from _peers import (
     candidates_for,
     count_nonzero_and,
     our_function,
+)
+from _tables import (
+    Target,
+    fastest,
+    insist_on_agreement,
+    print_report,
+    print_targets,
+    row_record,
+    share_of_bandwidth,
+    simd_in_use,
+    start_child,
+    times_faster_than,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +138,7 @@ def measure_workload(name: str, options: argparse.Namespace, threads: int) -> li
         )
         report = _report(workload, threads, cache, rows, missing, load.cores())
         print_report(report)
-        _insist_on_agreement(rows)
+        insist_on_agreement(rows)
         reports.append(report)
         # What takes long in warm caches does so in cold ones: it need not be shown twice.
         slow = {
@@ -140,14 +149,6 @@ def measure_workload(name: str, options: argparse.Namespace, threads: int) -> li
         candidates = [candidate for candidate in candidates if candidate.name not in slow]
         missing = []
     return reports
-
-
-def _insist_on_agreement(rows: list[Row]) -> None:
-    """Stop when most peers contradict our matrix: then ours is wrong and its time worthless."""
-    peers = [row for row in rows if row.kind == "peer" and row.timing is not None]
-    agreeing = [row for row in peers if row.verdict == "equal"]
-    if 2 * len(agreeing) <= len(peers):
-        raise SystemExit("most peers contradict our matrix: see the last column above")
 
 
 def _cache_states(workload: Workload, options: argparse.Namespace) -> list[str]:
@@ -179,78 +180,9 @@ def _report(
         "bytes": workload.nbytes,
         "basis": "cpu" if threads == 1 else "wall",
         "other_cores": other_cores,
-        "rows": [_row_record(row) for row in rows],
+        "rows": [row_record(row) for row in rows],
         "missing": [asdict(item) for item in missing],
     }
-
-
-def _row_record(row: Row) -> dict[str, Any]:
-    record: dict[str, Any] = {"name": row.name, "kind": row.kind, "verdict": row.verdict}
-    if row.timing is not None and row.timing.wall:
-        record |= {
-            "wall": row.timing.median,
-            "cpu": row.timing.cpu_median,
-            "spread": row.timing.spread,
-            "samples": len(row.timing.wall),
-        }
-    return record
-
-
-def _timed(report: dict[str, Any], kind: str, *, right_only: bool = True) -> list[dict[str, Any]]:
-    return [
-        row
-        for row in report["rows"]
-        if row["kind"] == kind
-        and "wall" in row
-        and not (right_only and row["verdict"].startswith("WRONG"))
-    ]
-
-
-def _fastest(report: dict[str, Any], kind: str, contains: str = "") -> dict[str, Any] | None:
-    rows = [row for row in _timed(report, kind) if contains in row["name"]]
-    return min(rows, key=lambda row: row[report["basis"]], default=None)
-
-
-def print_report(report: dict[str, Any]) -> None:
-    """Print one workload's table: ours, the peers from fast to slow, the limit of the machine."""
-    threads = f"{report['threads']} thread{'s' * (report['threads'] > 1)}"
-    mebibytes = report["bytes"] / 2**20
-    print(f"\n### {report['title']} ({mebibytes:.1f} MiB), {threads}, {report['cache']}")
-    if report["other_cores"] > 0.1:
-        print(f"(other processes kept {report['other_cores']:.1f} cores busy meanwhile)")
-    print()
-    own = _fastest(report, "ours")
-    limit = _fastest(report, "limit")
-    peers = sorted(
-        _timed(report, "peer", right_only=False) + _timed(report, "part", right_only=False),
-        key=lambda row: row[report["basis"]],
-    )
-    lines = [
-        _line(report, row, own[report["basis"]] if own else float("nan"))
-        for row in ([own] if own else []) + peers + ([limit] if limit else [])
-    ]
-    header = ["what", "ms", "CPU ms", "Mpx/s", "GB/s", "time / ours", "spread", "result"]
-    print(table(header, lines))
-    for item in report["missing"]:
-        print(f"- {item['name']}: {item['reason']}")
-    for row in report["rows"]:
-        if "wall" not in row:
-            print(f"- {row['name']}: {row['verdict']}")
-    sys.stdout.flush()
-
-
-def _line(report: dict[str, Any], row: dict[str, Any], own_seconds: float) -> list[str]:
-    seconds = row[report["basis"]]
-    return [
-        f"**{row['name']}**" if row["kind"] == "ours" else row["name"],
-        number(row["wall"] * 1e3),
-        number(row["cpu"] * 1e3),
-        number(report["pixels"] / seconds / 1e6),
-        number(report["bytes"] / seconds / 1e9),
-        f"{number(seconds / own_seconds)}x",
-        f"{row['spread']:.0%}",
-        row["verdict"],
-    ]
 
 
 # --- the special sections -----------------------------------------------------------------------
@@ -371,11 +303,11 @@ def measure_end_to_end(options: argparse.Namespace, threads: int) -> list[dict[s
         "bytes": size,
         "basis": "wall",
         "other_cores": load.cores(),
-        "rows": [_row_record(row) for row in rows],
+        "rows": [row_record(row) for row in rows],
         "missing": [],
     }
     print_report(report)
-    own, part = _fastest(report, "ours"), _fastest(report, "part")
+    own, part = fastest(report, "ours"), fastest(report, "part")
     if own and part:
         report["share"] = part["wall"] / own["wall"]
         report["cpu_share"] = part["cpu"] / own["cpu"]
@@ -391,41 +323,6 @@ def measure_end_to_end(options: argparse.Namespace, threads: int) -> list[dict[s
 # --- targets ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Target:
-    """A promise: ``measure`` finds its value in a report (or None), ``limit`` decides."""
-
-    workload: str
-    text: str
-    limit: float
-    measure: Callable[[dict[str, Any]], float | None]
-    unit: str = "x"
-    at_most: bool = False
-
-    def met(self, value: float) -> bool:
-        return value <= self.limit if self.at_most else value >= self.limit
-
-    def show(self, value: float) -> str:
-        if self.unit == "%":
-            return f"{value:.0%}"
-        return f"{number(value)}{self.unit}"
-
-
-def _times_faster_than(contains: str = "", kind: str = "peer") -> Any:
-    def measure(report: dict[str, Any]) -> float | None:
-        own, other = _fastest(report, "ours"), _fastest(report, kind, contains)
-        basis = report["basis"]
-        return other[basis] / own[basis] if own and other else None
-
-    return measure
-
-
-def _share_of_bandwidth(report: dict[str, Any]) -> float | None:
-    own, limit = _fastest(report, "ours"), _fastest(report, "limit")
-    basis = report["basis"]
-    return limit[basis] / own[basis] if own and limit else None
-
-
 def _extra_over_matrix(report: dict[str, Any]) -> float | None:
     if report["own_extra"] is None:
         return None
@@ -435,19 +332,19 @@ def _extra_over_matrix(report: dict[str, Any]) -> float | None:
 NO_TEMPORARY = RESOLUTION_BYTES / 2**20
 
 TARGETS = (
-    Target("street", "street uint8: fastest peer", 10, _times_faster_than()),
-    Target("street", "street uint8: scikit-learn", 150, _times_faster_than("scikit-learn")),
-    Target("street", "street uint8: torchmetrics", 150, _times_faster_than("torchmetrics")),
-    Target("volume", "3-D: share of read bandwidth", 0.8, _share_of_bandwidth, "%"),
-    Target("noise19", "noise, 19 classes: fastest peer", 1.5, _times_faster_than()),
-    Target("noise150", "noise, 150 classes: fastest peer", 1.5, _times_faster_than()),
-    Target("int64", "int64: share of read bandwidth", 0.8, _share_of_bandwidth, "%"),
-    Target("bool", "bool: count_nonzero of the and", 3, _times_faster_than("nonzero", "part")),
-    Target("ade", "150 classes, 512x683: fastest peer", 5, _times_faster_than()),
-    Target("ade-large", "150 classes, 1024x2048: fastest peer", 5, _times_faster_than()),
-    Target("logits", "scores: torch.max(1) + count", 5, _times_faster_than("torch.max")),
-    Target("logits", "scores: torch.argmax + count", 30, _times_faster_than("torch.argmax")),
-    Target("logits", "scores: share of read bandwidth", 0.7, _share_of_bandwidth, "%"),
+    Target("street", "street uint8: fastest peer", 10, times_faster_than()),
+    Target("street", "street uint8: scikit-learn", 150, times_faster_than("scikit-learn")),
+    Target("street", "street uint8: torchmetrics", 150, times_faster_than("torchmetrics")),
+    Target("volume", "3-D: share of read bandwidth", 0.8, share_of_bandwidth, "%"),
+    Target("noise19", "noise, 19 classes: fastest peer", 1.5, times_faster_than()),
+    Target("noise150", "noise, 150 classes: fastest peer", 1.5, times_faster_than()),
+    Target("int64", "int64: share of read bandwidth", 0.8, share_of_bandwidth, "%"),
+    Target("bool", "bool: count_nonzero of the and", 3, times_faster_than("nonzero", "part")),
+    Target("ade", "150 classes, 512x683: fastest peer", 5, times_faster_than()),
+    Target("ade-large", "150 classes, 1024x2048: fastest peer", 5, times_faster_than()),
+    Target("logits", "scores: torch.max(1) + count", 5, times_faster_than("torch.max")),
+    Target("logits", "scores: torch.argmax + count", 30, times_faster_than("torch.argmax")),
+    Target("logits", "scores: share of read bandwidth", 0.7, share_of_bandwidth, "%"),
     Target(
         "small",
         "64x64: above an empty bound call",
@@ -474,38 +371,6 @@ TARGETS = (
     ),
     Target("end-to-end", "200 PNG pairs: decoding's share", 0.85, lambda r: r.get("share"), "%"),
 )
-
-
-def print_targets(reports: list[dict[str, Any]], *, quick: bool) -> None:
-    """Print every promise beside what was measured, in each state it was measured in."""
-    states = list(dict.fromkeys((report["threads"], _state(report)) for report in reports))
-    states.sort(key=lambda state: (state[1] != "warm", state[0]))
-    by_key = {(report["workload"], report["threads"], _state(report)): report for report in reports}
-    lines = []
-    for target in TARGETS:
-        cells = []
-        for threads, state in states:
-            report = by_key.get((target.workload, threads, state))
-            value = target.measure(report) if report else None
-            if value is None:
-                cells.append("")
-            else:
-                verdict = "met" if target.met(value) else "NOT met"
-                cells.append(f"{target.show(value)} {verdict}")
-        if any(cells):
-            sign = "<=" if target.at_most else ">="
-            lines.append([target.text, f"{sign} {target.show(target.limit)}", *cells, ""])
-    header = ["target", "asked"]
-    header += [f"{threads} thread{'s' * (threads > 1)}, {state}" for threads, state in states]
-    print("\n## Targets\n")
-    if quick:
-        print("These are for maps of full size; the ones of --quick are too small for them.\n")
-    print(table([*header, ""], lines), flush=True)
-
-
-def _state(report: dict[str, Any]) -> str:
-    """Return the column of a report: what does not fit in a cache stands under ``warm``."""
-    return "cold" if report["cache"] == "cold" else "warm"
 
 
 # --- running ------------------------------------------------------------------------------------
@@ -553,23 +418,6 @@ def run_child(options: argparse.Namespace) -> list[dict[str, Any]]:
     return reports
 
 
-def start_child(threads: int, out: Path) -> list[dict[str, Any]]:
-    """Run this script for one number of threads, in a process whose pools have that size."""
-    pools = ("OMP", "MKL", "OPENBLAS", "NUMBA", "RAYON")
-    environment = os.environ | {f"{pool}_NUM_THREADS": str(threads) for pool in pools}
-    arguments = [*sys.argv[1:], "--child", "--threads", str(threads), "--json", str(out)]
-    subprocess.run([sys.executable, __file__, *arguments], env=environment, check=True)
-    return json.loads(out.read_text())
-
-
-def _simd_in_use() -> str:
-    try:
-        core = importlib.import_module("segmeter._core")
-    except ImportError:
-        return "none: not compiled"
-    return str(core.simd_level()) if hasattr(core, "simd_level") else "unknown"
-
-
 def main() -> None:
     options = parse_arguments()
     if options.child:
@@ -577,7 +425,7 @@ def main() -> None:
         return
     machine = machine_info()
     machine["ours"] = our_function()[1]
-    machine["simd in use"] = _simd_in_use()
+    machine["simd in use"] = simd_in_use()
     print("## Machine\n")
     for key, value in machine.items():
         print(f"- {key}: {value}")
@@ -587,8 +435,8 @@ def main() -> None:
     reports = []
     with tempfile.TemporaryDirectory() as folder:
         for threads in options.threads.split(","):
-            reports += start_child(int(threads), Path(folder) / f"{threads}.json")
-    print_targets(reports, quick=options.quick)
+            reports += start_child(__file__, int(threads), Path(folder) / f"{threads}.json")
+    print_targets(TARGETS, reports, quick=options.quick)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "reports": reports}, indent=1))
 
