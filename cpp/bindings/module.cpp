@@ -50,6 +50,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("build_info", &build_info);
 
     segmeter::bindings::bind_pixel(m);
+    segmeter::bindings::bind_cause(m);
     segmeter::bindings::bind_rle(m);
     segmeter::bindings::bind_region(m);
     segmeter::bindings::bind_overlap(m);

@@ -111,6 +111,7 @@ def find_runs(
     binary: bool,
     ignored: Sequence[int],
     mask: NDArray[np.bool_] | None,
+<<<<<<< HEAD
     threads: int,
 ) -> _Runs: ...
 def check_runs(shape: Sequence[int], runs: _Runs) -> None: ...
@@ -197,3 +198,18 @@ def merging_matching(
     target_area: NDArray[np.int64],
     criterion: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
+=======
+    most: int,
+) -> list[tuple[int, int, int]]: ...
+def error_causes(
+    rules: LabelRules,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    element: NDArray[np.int64],
+    ignore_invalid: bool,
+    return_map: bool,
+    kinds_class: int | None,
+) -> tuple[
+    NDArray[np.int64], tuple[int, int, int], NDArray[np.uint8] | None, NDArray[np.uint8] | None]: ...
+>>>>>>> afa7691 (Causes of wrong pixels: boundary, extent and segment, all classes in one sweep)
