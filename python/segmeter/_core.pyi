@@ -14,6 +14,7 @@ def simd_level() -> str: ...
 def set_simd_level(level: str) -> None: ...
 def max_threads() -> int: ...
 def build_info() -> dict[str, Any]: ...
+
 class LabelRules:
     def __init__(
         self,
@@ -111,7 +112,6 @@ def find_runs(
     binary: bool,
     ignored: Sequence[int],
     mask: NDArray[np.bool_] | None,
-<<<<<<< HEAD
     threads: int,
 ) -> _Runs: ...
 def check_runs(shape: Sequence[int], runs: _Runs) -> None: ...
@@ -198,9 +198,6 @@ def merging_matching(
     target_area: NDArray[np.int64],
     criterion: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
-=======
-    most: int,
-) -> list[tuple[int, int, int]]: ...
 def error_causes(
     rules: LabelRules,
     pred: NDArray[Any],
@@ -211,5 +208,5 @@ def error_causes(
     return_map: bool,
     kinds_class: int | None,
 ) -> tuple[
-    NDArray[np.int64], tuple[int, int, int], NDArray[np.uint8] | None, NDArray[np.uint8] | None]: ...
->>>>>>> afa7691 (Causes of wrong pixels: boundary, extent and segment, all classes in one sweep)
+    NDArray[np.int64], tuple[int, int, int], NDArray[np.uint8] | None, NDArray[np.uint8] | None
+]: ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cause._counts import Cause, CauseCounts, CauseKind
-from .pixel import IGNORED, INVALID, _apply, _ignored_labels, _is_mask, _roles
+from .pixel import IGNORED, INVALID, _all_roles, _apply, _is_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,12 +199,10 @@ def classes_of(
     >>> classes_of(np.array([0, 1]), np.array([0, 9]), 2, 9, None, None, False, "raise")
     (array([0, 1]), array([ 0, -1]))
     """
-    ignored = _ignored_labels(ignore_index)
-    pred_roles = _roles(num_classes, labels if pred_labels is None else pred_labels, False)
-    guess = _apply(pred, pred_roles, ignored, ignore_wins=False)
-    truth = _apply(
-        target, _roles(num_classes, labels, reduce_zero_label), ignored, ignore_wins=True
+    pred_roles, target_roles, _ = _all_roles(
+        num_classes, ignore_index, labels, pred_labels, reduce_zero_label
     )
+    guess, truth = _apply(pred, pred_roles), _apply(target, target_roles)
     if _is_mask(ignore_index):
         truth[np.asarray(ignore_index)] = IGNORED
     counted = truth != IGNORED

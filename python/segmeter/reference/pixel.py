@@ -50,18 +50,9 @@ def confusion_matrix(
     del threads  # one thread only: the twin defines the result, not the speed
     wide = (out_of_range == "wrong") if void_column is None else void_column
     images = _split(pred, target, ignore_index, weights, per_image)
-    ignored_labels = _ignored_labels(ignore_index)
-    target_roles = _roles(num_classes, labels, reduce_zero_label)
-    counted_roles = target_roles | dict.fromkeys(ignored_labels, IGNORED)
-    gone = set(target_roles.values()) - set(counted_roles.values())  # classes without a label left
-    if pred_labels is None and not reduce_zero_label:
-        pred_roles = counted_roles
-    else:  # numbers of pred's own: they win over those that target ignores
-        own = _roles(num_classes, labels if pred_labels is None else pred_labels, False)
-        named = _roles(num_classes, labels, False)
-        void = [*ignored_labels, *(v for v, role in named.items() if role == IGNORED)]
-        pred_roles = dict.fromkeys(void, IGNORED) | _without(own, gone)
-    channel_roles = _without({k: k for k in range(num_classes)}, gone)
+    pred_roles, counted_roles, channel_roles = _all_roles(
+        num_classes, ignore_index, labels, pred_labels, reduce_zero_label
+    )
     matrices = []
     for image_pred, image_target, mask, image_weights in images:
         if from_scores:
@@ -163,6 +154,25 @@ def _roles(num_classes: int, labels: Any, reduce_zero_label: bool) -> dict[int, 
     if reduce_zero_label:
         return {v + 1: k for v, k in roles.items()} | {0: IGNORED}
     return roles
+
+
+def _all_roles(
+    num_classes: int, ignore_index: Any, labels: Any, pred_labels: Any, reduce_zero_label: bool
+) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    """Roles of labels in pred, of labels in target, and of channels of scores."""
+    ignored_labels = _ignored_labels(ignore_index)
+    target_roles = _roles(num_classes, labels, reduce_zero_label)
+    counted_roles = target_roles | dict.fromkeys(ignored_labels, IGNORED)
+    gone = set(target_roles.values()) - set(counted_roles.values())  # classes without a label left
+    channel_roles = _without({k: k for k in range(num_classes)}, gone)
+    if pred_labels is None and not reduce_zero_label:
+        return counted_roles, counted_roles, channel_roles
+    # numbers of pred's own: they win over those that target ignores
+    own = _roles(num_classes, labels if pred_labels is None else pred_labels, False)
+    named = _roles(num_classes, labels, False)
+    void = [*ignored_labels, *(v for v, role in named.items() if role == IGNORED)]
+    pred_roles = dict.fromkeys(void, IGNORED) | _without(own, gone)
+    return pred_roles, counted_roles, channel_roles
 
 
 def _without(roles: dict[int, int], gone: set[int]) -> dict[int, int]:

@@ -254,7 +254,7 @@ def _score(criterion: str, shared: int, pred_area: int, target_area: int) -> flo
 
 
 def _assigned(table: OverlapTable, edges: list[_Edge], objective: str) -> list[_Pair]:
-    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+    from scipy.optimize import linear_sum_assignment
 
     gain = np.zeros((table.num_target, table.num_pred))
     for score, p, t, ok in edges:
