@@ -1,6 +1,10 @@
+#include <algorithm>
+#include <cstdint>
 #include <optional>
-#include <stdexcept>
+#include <span>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "segmeter/region/matching.hpp"
@@ -58,8 +62,6 @@ py::tuple bound_overlap_of_maps(const py::array& pred, std::optional<std::uint64
                           pairs_of(std::move(overlap.pairs)), overlap.num_ignored);
 }
 
-// --- matching ---
-
 template <class T>
 using Column = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
@@ -67,6 +69,40 @@ template <class T>
 std::span<const T> span_of(const Column<T>& column) {
     return {column.data(), static_cast<std::size_t>(column.size())};
 }
+
+// Row starts, begins, ends, and the region of every run (none: 0), below the number that follows.
+using BoundRuns = std::tuple<Column<std::int64_t>, Column<std::uint32_t>, Column<std::uint32_t>,
+                             std::optional<Column<std::int32_t>>, std::int64_t>;
+
+RegionRuns runs_of(const BoundRuns& bound) {
+    const auto& [row_begin, begin, end, region, num_regions] = bound;
+    const RegionRuns runs{span_of(row_begin), span_of(begin), span_of(end),
+                          region ? span_of(*region) : std::span<const std::int32_t>(), num_regions};
+    const auto size = static_cast<std::int64_t>(runs.begin.size());
+    const auto& rows = runs.row_begin;
+    if (rows.empty() || rows.front() != 0 || rows.back() != size ||
+        !std::is_sorted(rows.begin(), rows.end()) || runs.end.size() != runs.begin.size())
+        throw py::value_error("the arrays make no run list");
+    if (region && region->size() != size) throw py::value_error("every run must have a region");
+    const auto outside = [&](std::int32_t k) { return k < 0 || k >= num_regions; };
+    if (std::any_of(runs.region.begin(), runs.region.end(), outside) ||
+        (!region && num_regions < 1))
+        throw py::value_error("a run names a region that does not exist");
+    return runs;
+}
+
+py::tuple bound_overlap_of_runs(const BoundRuns& pred, const BoundRuns& target, int threads) {
+    const RegionRuns pred_runs = runs_of(pred);
+    const RegionRuns target_runs = runs_of(target);
+    OverlapPairs pairs;
+    {
+        const py::gil_scoped_release release;
+        pairs = overlap_of_runs(pred_runs, target_runs, threads);
+    }
+    return pairs_of(std::move(pairs));
+}
+
+// --- matching ---
 
 MatchingEdges edges_of(const Column<std::int64_t>& pred, const Column<std::int64_t>& target,
                        const Column<double>& score, const Column<bool>& passes) {
@@ -141,6 +177,8 @@ void bind_overlap(py::module_& m) {
     m.def("overlap_of_maps", &bound_overlap_of_maps, py::arg("pred"), py::arg("pred_background"),
           py::arg("pred_ignored"), py::arg("target"), py::arg("target_background"),
           py::arg("target_ignored"), py::arg("mask"), py::arg("threads"));
+    m.def("overlap_of_runs", &bound_overlap_of_runs, py::arg("pred"), py::arg("target"),
+          py::arg("threads"));
     m.def("greedy_matching", &bound_greedy, py::arg("pred"), py::arg("target"), py::arg("score"),
           py::arg("passes"));
     m.def("optimal_matching", &bound_optimal, py::arg("pred"), py::arg("target"), py::arg("score"),

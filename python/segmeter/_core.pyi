@@ -175,6 +175,12 @@ def overlap_of_maps(
     mask: NDArray[np.bool_] | None,
     threads: int,
 ) -> tuple[_Side, _Side, _Pairs, int]: ...
+
+_RegionRuns = tuple[
+    NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int32] | None, int
+]
+
+def overlap_of_runs(pred: _RegionRuns, target: _RegionRuns, threads: int) -> _Pairs: ...
 def greedy_matching(
     pred: NDArray[np.int64],
     target: NDArray[np.int64],

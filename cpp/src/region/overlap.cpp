@@ -293,9 +293,9 @@ void sort_by(std::vector<std::int64_t> OverlapPairs::* key, std::size_t size, Ov
     pairs = std::move(sorted);
 }
 
-void sort_pairs(const Overlap& overlap, OverlapPairs& pairs) {
-    sort_by(&OverlapPairs::pred, overlap.pred.label.size(), pairs);
-    sort_by(&OverlapPairs::target, overlap.target.label.size(), pairs);
+void sort_pairs(std::size_t num_pred, std::size_t num_target, OverlapPairs& pairs) {
+    sort_by(&OverlapPairs::pred, num_pred, pairs);
+    sort_by(&OverlapPairs::target, num_target, pairs);
 }
 
 Overlap assemble(const std::vector<Meeting>& meetings, bool pred_signed, bool target_signed,
@@ -324,7 +324,7 @@ Overlap assemble(const std::vector<Meeting>& meetings, bool pred_signed, bool ta
     }
     overlap.pred = std::move(pred.side);
     overlap.target = std::move(target.side);
-    sort_pairs(overlap, overlap.pairs);
+    sort_pairs(overlap.pred.label.size(), overlap.target.label.size(), overlap.pairs);
     return overlap;
 }
 
@@ -353,6 +353,65 @@ Overlap overlap_of_maps(const ArrayView& pred, const LabelRoles& pred_roles,
         }
     }();
     return assemble(meetings, pred_signed, target_signed, pred_roles, target_roles);
+}
+
+// --- run lists ---
+
+namespace {
+
+// The runs that both lists have in some rows, into a table of pairs of regions.
+void meet_rows(const RegionRuns& pred, const RegionRuns& target, std::size_t row, std::size_t stop,
+               PairTable<std::uint64_t>& table) {
+    const auto region = [](const RegionRuns& runs, std::size_t run) {
+        return runs.region.empty() ? 0U : static_cast<std::uint32_t>(runs.region[run]);
+    };
+    for (; row < stop; ++row) {
+        auto p = static_cast<std::size_t>(pred.row_begin[row]);
+        auto t = static_cast<std::size_t>(target.row_begin[row]);
+        const auto p_stop = static_cast<std::size_t>(pred.row_begin[row + 1]);
+        const auto t_stop = static_cast<std::size_t>(target.row_begin[row + 1]);
+        while (p < p_stop && t < t_stop) {
+            const std::uint32_t begin = std::max(pred.begin[p], target.begin[t]);
+            const std::uint32_t p_end = pred.end[p];
+            const std::uint32_t t_end = target.end[t];
+            const std::uint32_t end = std::min(p_end, t_end);
+            if (begin < end) table.add(pair_key(region(pred, p), region(target, t)), end - begin);
+            p += static_cast<std::size_t>(p_end == end);
+            t += static_cast<std::size_t>(t_end == end);
+        }
+    }
+}
+
+}  // namespace
+
+OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target, int threads) {
+    if (pred.row_begin.size() != target.row_begin.size())
+        throw std::invalid_argument("run lists of maps of different shapes");
+    const std::size_t rows = pred.row_begin.size() - 1;
+    // A run costs about as much as the pixels of a vector.
+    const auto work = static_cast<std::int64_t>(16 * (pred.begin.size() + target.begin.size()));
+    const int workers = thread_count(threads, work);
+    const std::size_t piece =
+        workers == 1 ? rows : rows / (std::size_t{4} * static_cast<std::size_t>(workers)) + 1;
+    std::atomic<std::size_t> next{0};
+    std::mutex output;
+    PairTable<std::uint64_t> merged;
+    run_blocks(workers, workers, [&](std::int64_t) {
+        PairTable<std::uint64_t> table;
+        for (std::size_t row = next.fetch_add(piece); row < rows; row = next.fetch_add(piece))
+            meet_rows(pred, target, row, std::min(row + piece, rows), table);
+        const std::lock_guard lock(output);
+        table.for_each([&](std::uint64_t key, std::int64_t count) { merged.add(key, count); });
+    });
+    OverlapPairs pairs;
+    merged.for_each([&](std::uint64_t key, std::int64_t count) {
+        pairs.pred.push_back(static_cast<std::int64_t>(pred_of(key)));
+        pairs.target.push_back(static_cast<std::int64_t>(target_of(key)));
+        pairs.intersection.push_back(count);
+    });
+    sort_pairs(static_cast<std::size_t>(pred.num_regions),
+               static_cast<std::size_t>(target.num_regions), pairs);
+    return pairs;
 }
 
 }  // namespace segmeter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -11,6 +11,8 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from ._components import Regions
+from ._runs import RunList, bits_of, integer, thread_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -301,22 +303,24 @@ def overlap_table(
     ----------
     pred, target : array_like of int or bool, or Regions
         Two instance maps of equal shape and any number of axes, in which equal ids are one region;
-        or two :class:`Regions` of equal shape.
+        or two :class:`Regions` of equal shape, whose runs are met without painting a map.
     background : int or None, default 0
-        Id that is no region, in both maps. None: every id is a region.
+        Id that is no region, in both maps. None: every id is a region. Not for :class:`Regions`.
     ignore_index : int, sequence of int, or bool array, optional
         Ids of ``target`` whose pixels are ignored, or a mask of ``target``'s shape, true where
-        pixels are ignored. An ignored pixel belongs to no target region; how many of them each
-        predicted region covers is ``pred_void``. Takes precedence over ``background``.
+        pixels are ignored; for :class:`Regions` a mask, on which ``target`` must have no region.
+        An ignored pixel belongs to no target region; how many of them each predicted region covers
+        is ``pred_void``. Takes precedence over ``background``.
     pred_ignore_index : int or sequence of int, optional
         The same for ids of ``pred``; how many of these pixels each target region covers is
-        ``target_void``.
+        ``target_void``. Not for :class:`Regions`.
     pred_classes, target_classes : mapping, sequence of int, or class map, optional
         Class of each region: a mapping from id to class; or one class per id in ascending order
-        of the ids; or a label map of the same shape as the instance map.
+        of the ids; or, beside an instance map, a label map of its shape. Both or neither. Without
+        them, components are of the class of their label if both maps have components.
     split_classes : bool, default False
         With class maps, treat the parts of an id that lie under different classes as different
-        regions, instead of raising an error.
+        regions, instead of raising an error. Needs some memory per pixel.
     threads : int, default 0
         Number of threads; 0 chooses by size of the input and the machine's limits. The result
         does not depend on it.
@@ -328,7 +332,8 @@ def overlap_table(
     Raises
     ------
     ValueError
-        Shapes differ; a region has no class, or lies under two; an argument outside its range.
+        Shapes differ; a region has no class, or lies under two; classes of one map only; an
+        argument outside its range.
     TypeError
         Ids are not integers, or an argument is of the wrong type.
 
@@ -349,17 +354,31 @@ def overlap_table(
     >>> table.pred_void
     array([0, 1])
     """
-    threads = _threads(threads)
-    pred, target = _ids(pred, "pred"), _ids(target, "target")
-    if pred.shape != target.shape:
-        raise ValueError(
-            f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
+    threads = thread_limit(threads)
+    if (pred_classes is None) != (target_classes is None):
+        raise ValueError("pass both pred_classes and target_classes, or neither")
+    if isinstance(pred, Regions) or isinstance(target, Regions):
+        if not (isinstance(pred, Regions) and isinstance(target, Regions)):
+            raise TypeError(
+                "pred and target must be two maps or two Regions; "
+                "segmeter.instance_regions makes Regions of an instance map"
+            )
+        if background != 0 or pred_ignore_index is not None or split_classes:
+            raise ValueError(
+                "background, pred_ignore_index and split_classes are for instance maps; Regions "
+                "are read already"
+            )
+        return _table_of_regions(
+            pred, target, ignore_index, (pred_classes, target_classes), threads
         )
+    pred, target = _ids(pred, "pred"), _ids(target, "target")
+    _require_equal_shapes(pred.shape, target.shape)
     mask, target_ignored = _ignored(ignore_index, "ignore_index", target.shape)
     no_mask, pred_ignored = _ignored(pred_ignore_index, "pred_ignore_index", pred.shape)
     if no_mask is not None:
         raise TypeError("pred_ignore_index must be ids; a mask of ignored pixels is ignore_index")
-    background = None if background is None else _integer(background, "background")
+    if background is not None:
+        background = integer(background, "background")
     pred_map = _Map("pred", pred, background, pred_ignored, None, pred_classes)
     target_map = _Map("target", target, background, target_ignored, mask, target_classes)
     if split_classes:
@@ -372,15 +391,84 @@ def overlap_table(
         )
     )  # fmt: skip
     return OverlapTable(
-        **pred_map.fields(*pred_side, threads),
-        **target_map.fields(*target_side, threads),
+        **pred_map.columns(*pred_side, threads),
+        **target_map.columns(*target_side, threads),
         pred_index=pred_index,
         target_index=target_index,
         intersection=intersection,
         num_pixels=target.size,
         num_ignored=num_ignored,
-        split_classes=split_classes,
+        split_classes=bool(split_classes),
     )
+
+
+def _require_equal_shapes(pred: tuple[int, ...], target: tuple[int, ...]) -> None:
+    if pred != target:
+        raise ValueError(f"pred and target must have the same shape, got {pred} and {target}")
+
+
+# --- regions -------------------------------------------------------------------------------------
+
+
+def _table_of_regions(
+    pred: Regions, target: Regions, ignore_index: Any, classes: tuple[Any, Any], threads: int
+) -> OverlapTable:
+    _require_equal_shapes(pred.shape, target.shape)
+    pred_runs, target_runs = _region_runs(pred), _region_runs(target)
+    pred_void = np.zeros(len(pred), np.int64)
+    num_ignored = 0
+    if ignore_index is not None:
+        mask, _ = _ignored(ignore_index, "ignore_index", target.shape)
+        if mask is None:
+            raise TypeError(
+                "ignore_index must be a bool mask for Regions, which have no ignored labels"
+            )
+        void = RunList.from_array(mask, threads=threads)
+        void_runs = (void.row_begin, void.begin, void.end, None, 1)
+        _require_nothing_ignored(target, target_runs, void_runs, threads)
+        index, _, pixels = _core.overlap_of_runs(pred_runs, void_runs, threads)
+        pred_void[index] = pixels
+        num_ignored = int(void.length.sum())
+    pred_index, target_index, intersection = _core.overlap_of_runs(pred_runs, target_runs, threads)
+    has_classes = classes[0] is not None or None not in (pred.connectivity, target.connectivity)
+    return OverlapTable(
+        pred_id=_narrowed(pred.id),
+        target_id=_narrowed(target.id),
+        pred_class=_classes_of_regions("pred", pred, classes[0], has_classes),
+        target_class=_classes_of_regions("target", target, classes[1], has_classes),
+        pred_area=pred.area,
+        target_area=target.area,
+        pred_void=pred_void,
+        target_void=np.zeros(len(target), np.int64),
+        pred_index=pred_index,
+        target_index=target_index,
+        intersection=intersection,
+        num_pixels=math.prod(target.shape),
+        num_ignored=num_ignored,
+    )
+
+
+def _region_runs(regions: Regions) -> Any:
+    """What the core takes for the runs of regions."""
+    runs = regions._runs
+    return runs.row_begin, runs.begin, runs.end, regions.run_region, len(regions)
+
+
+def _require_nothing_ignored(target: Regions, runs: Any, void_runs: Any, threads: int) -> None:
+    index = _core.overlap_of_runs(runs, void_runs, threads)[0]
+    if index.size:
+        raise ValueError(
+            f"target region {target.id[index[0]]} lies on ignored pixels; pass the same mask as "
+            "ignore_index to the function that makes the regions of target"
+        )
+
+
+def _classes_of_regions(side: str, regions: Regions, classes: Any, has_classes: bool) -> IntArray:
+    if classes is not None:
+        return _classes_by_id(side, regions.id, classes)
+    if has_classes:
+        return regions.value.astype(np.int64)
+    return np.zeros(len(regions), np.int64)
 
 
 # --- arguments -----------------------------------------------------------------------------------
@@ -393,20 +481,11 @@ def _ids(value: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _integer(value: Any, name: str) -> int:
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        return int(operator.index(value))
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-
-
-def _threads(threads: Any) -> int:
-    threads = _integer(threads, "threads")
-    if not 0 <= threads <= 1024:
-        raise ValueError(f"threads must be 0 (automatic) to 1024, got {threads}")
-    return threads
+def _narrowed(ids: NDArray[Any]) -> NDArray[Any]:
+    """Ids, ascending, as int64; uint64 where one does not fit."""
+    if ids.dtype == np.uint64 and ids.size and int(ids[-1]) >= 2**63:
+        return ids
+    return ids.astype(np.int64, copy=False)
 
 
 def _ignored(
@@ -430,8 +509,33 @@ def _ignored(
                 f"{name} must be ids or a bool mask, got an array of shape {array.shape} and dtype "
                 f"{array.dtype}: pass a mask as mask.astype(bool)"
             )
-        ignore_index = list(np.atleast_1d(array)) if array.ndim else [ignore_index]
-    return None, [_integer(label, name) for label in ignore_index]
+        ignore_index = list(array) if array.ndim else [ignore_index]
+    return None, [integer(label, name) for label in ignore_index]
+
+
+def _class_labels(classes: Any, name: str) -> NDArray[Any]:
+    labels = as_array(classes, name)
+    if labels.dtype.kind not in "biu":
+        raise TypeError(f"{name} must hold integer classes, got dtype {labels.dtype}")
+    return labels
+
+
+def _classes_by_id(side: str, ids: NDArray[Any], classes: Any, also: str = "") -> IntArray:
+    """The class of each region from a mapping, or from a sequence in the order of the ids."""
+    name = f"{side}_classes"
+    if isinstance(classes, Mapping):
+        try:
+            chosen = [integer(classes[id_], name) for id_ in ids.tolist()]
+        except KeyError as error:
+            raise ValueError(f"{name} has no class for region {error.args[0]}") from None
+        return np.array(chosen, np.int64)
+    labels = _class_labels(classes, name)
+    if labels.shape != ids.shape:
+        raise ValueError(
+            f"{name} must hold a class for each of {len(ids)} regions{also}, "
+            f"got shape {labels.shape}"
+        )
+    return labels.astype(np.int64)
 
 
 class _Map(NamedTuple):
@@ -455,15 +559,12 @@ class _Map(NamedTuple):
 
     def _fitting(self, labels: list[int]) -> list[int]:
         """Those labels that the map can hold; others occur nowhere."""
-        if self.ids.dtype.kind == "b":
-            return [label for label in labels if label in (0, 1)]
-        bounds = np.iinfo(self.ids.dtype)
-        return [label for label in labels if int(bounds.min) <= label <= int(bounds.max)]
+        return [label for label in labels if bits_of(label, self.ids.dtype) is not None]
 
-    def fields(
+    def columns(
         self, bits: NDArray[np.uint64], area: IntArray, void: IntArray, threads: int
     ) -> dict[str, Any]:
-        """This map's fields of the table, from the regions that the kernel found."""
+        """This map's columns of the table, from the regions that the kernel found."""
         ids = self._from_bits(bits)
         if self.parts is not None:
             ids, classes = (part[ids - 1] for part in self.parts)
@@ -474,37 +575,31 @@ class _Map(NamedTuple):
         return {f"{self.side}_{name}": value for name, value in zip(names, values, strict=True)}
 
     def _from_bits(self, bits: NDArray[np.uint64]) -> NDArray[Any]:
-        """Ids as int64; uint64 where one does not fit."""
-        if self.ids.dtype.kind == "u" and bits.size and int(bits[-1]) >= 2**63:
-            return bits
-        return bits.view(np.int64)
+        return bits.view(np.int64) if self.ids.dtype.kind == "i" else _narrowed(bits)
+
+    def _class_map(self) -> NDArray[Any] | None:
+        """The classes where they are a map, not one for each id."""
+        if self.classes is None or isinstance(self.classes, Mapping):
+            return None
+        labels = _class_labels(self.classes, f"{self.side}_classes")
+        return labels if labels.shape == self.ids.shape else None
 
     def _classes_of(self, ids: NDArray[Any], threads: int) -> IntArray:
         if self.classes is None:
             return np.zeros(len(ids), np.int64)
-        name = f"{self.side}_classes"
-        if isinstance(self.classes, Mapping):
-            try:
-                return np.array([self.classes[id_] for id_ in ids.tolist()], np.int64)
-            except KeyError as error:
-                raise ValueError(f"{name} has no class for region {error.args[0]}") from None
-        classes = _class_labels(self.classes, name)
-        if classes.shape == self.ids.shape:
-            found, labels = self._parts_by(classes, threads)
-            twice = np.flatnonzero(found[1:] == found[:-1])
-            if twice.size:
-                one, other = labels[twice[0]], labels[twice[0] + 1]
-                raise ValueError(
-                    f"{self.side} region {found[twice[0]]} has classes {one} and {other}; "
-                    "give it one, or pass split_classes=True"
-                )
-            return labels
-        if classes.shape != ids.shape:
+        class_map = self._class_map()
+        if class_map is None:
+            also = f", or be a map of {self.side}'s shape {self.ids.shape}"
+            return _classes_by_id(self.side, ids, self.classes, also)
+        found, labels = self._parts_by(class_map, threads)
+        twice = np.flatnonzero(found[1:] == found[:-1])
+        if twice.size:
+            one, other = labels[twice[0]], labels[twice[0] + 1]
             raise ValueError(
-                f"{name} must hold a class for each of {len(ids)} regions, or be a map of "
-                f"{self.side}'s shape {self.ids.shape}; got shape {classes.shape}"
+                f"{self.side} region {found[twice[0]]} has classes {one} and {other}; "
+                "give it one, or pass split_classes=True"
             )
-        return classes.astype(np.int64)
+        return labels
 
     def _parts_by(self, class_map: NDArray[Any], threads: int) -> tuple[NDArray[Any], IntArray]:
         """Every id with every class that it lies under, ascending by id, then class."""
@@ -517,10 +612,8 @@ class _Map(NamedTuple):
 
     def split(self, threads: int) -> _Map:
         """A map in which each part of an id that lies under one class is an id of its own."""
-        if self.classes is None or isinstance(self.classes, Mapping):
-            return self
-        class_map = _class_labels(self.classes, f"{self.side}_classes")
-        if class_map.shape != self.ids.shape:
+        class_map = self._class_map()
+        if class_map is None:
             return self
         ids, labels = self._parts_by(class_map, threads)
         # Searching in another integer type would compare as float64.
@@ -540,13 +633,6 @@ def _places(known: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
         return np.zeros(labels.shape, np.intp)
     places = np.searchsorted(known, labels)
     return np.where(known[np.minimum(places, len(known) - 1)] == labels, places, len(known))
-
-
-def _class_labels(classes: Any, name: str) -> NDArray[Any]:
-    labels = as_array(classes, name)
-    if labels.dtype.kind not in "biu":
-        raise TypeError(f"{name} must hold integer classes, got dtype {labels.dtype}")
-    return labels
 
 
 # --- adding up -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 //
 // Instance maps are read once, as segments: maximal stretches along which both labels are
 // constant. A segment is one addition to a sparse table; areas are sums of its rows and columns.
+// Run lists are met row by row, without reading a pixel.
 // All numbers are exact and do not depend on threads or instruction set.
 #pragma once
 
@@ -47,5 +48,18 @@ struct Overlap {
 [[nodiscard]] Overlap overlap_of_maps(const ArrayView& pred, const LabelRoles& pred_roles,
                                       const ArrayView& target, const LabelRoles& target_roles,
                                       const ArrayView* mask, int threads);
+
+// The runs of one map and the region of each, as in Runs and Regions; no regions: all are 0.
+struct RegionRuns {
+    std::span<const std::int64_t> row_begin;  // rows + 1
+    std::span<const std::uint32_t> begin;
+    std::span<const std::uint32_t> end;
+    std::span<const std::int32_t> region;
+    std::int64_t num_regions = 0;  // above every region
+};
+
+// Two run lists of maps of equal shape.
+[[nodiscard]] OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target,
+                                           int threads);
 
 }  // namespace segmeter
