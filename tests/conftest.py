@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -53,3 +54,24 @@ def peer() -> Callable[[str], ModuleType]:
             raise
 
     return load
+
+
+@pytest.fixture(scope="session")
+def oracles(shared: Path) -> ModuleType:
+    """The module beside the cases that decodes them and compares answers with them."""
+    path = shared / "oracles" / "oracle_cases.py"
+    spec = importlib.util.spec_from_file_location("oracle_cases", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def cases(oracles: ModuleType, shared: Path) -> list[dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # the loader leaves closing to the collector
+        return list(oracles.load(str(shared / "oracles" / "cases.json")))

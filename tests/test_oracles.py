@@ -6,8 +6,6 @@ maps, the native confusion matrix, the scores.
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,6 @@ from segmeter import confusion_matrix, pixel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import ModuleType
 
 Case = dict[str, Any]
@@ -205,27 +202,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
     return np.asarray(value).tolist()
-
-
-@pytest.fixture(scope="module")
-def oracles(shared: Path) -> ModuleType:
-    """The module beside the cases that decodes them and compares answers with them."""
-    path = shared / "oracles" / "oracle_cases.py"
-    spec = importlib.util.spec_from_file_location("oracle_cases", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def cases(oracles: ModuleType, shared: Path) -> list[Case]:
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ResourceWarning
-        )  # the loader leaves closing to the collector
-        return list(oracles.load(str(shared / "oracles" / "cases.json")))
 
 
 def test_every_metric_case_has_an_answer(cases: list[Case]) -> None:
