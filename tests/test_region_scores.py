@@ -75,12 +75,15 @@ def test_instance_counts_equal_the_twin(
         criterion=criterion,
         strict=strict,
     )
-    tp, fp, fn, total = twin.instance_counts(
+    outcomes = twin.instance_counts(
         *maps, threshold=threshold, criterion=criterion, strict=strict, void=void
     )
-    assert (counts.tp[0], counts.fp[0], counts.fn[0]) == (tp, fp, fn)
-    if threshold >= 0.5 and criterion == "iou":  # below, equal assignments may differ in this
-        assert counts.score_sum[0] == pytest.approx(total, abs=1e-12)
+    got = (int(counts.tp[0]), int(counts.fp[0]), int(counts.fn[0]), counts.score_sum[0])
+    # Equally good assignments may differ in what they leave over.
+    assert any(
+        got[:3] == outcome[:3] and got[3] == pytest.approx(float(outcome[3]), abs=1e-12)
+        for outcome in outcomes
+    )
 
 
 @both_ways

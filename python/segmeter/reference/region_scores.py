@@ -8,6 +8,7 @@ every score. Written to be read, not to be fast.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -121,16 +122,16 @@ def instance_counts(
     criterion: str = "iou",
     strict: bool = False,
     void: Collection[int] = (),
-) -> tuple[int, int, int, float]:
-    """TP, FP, FN and sum of matched scores of the optimal matching, by trying all matchings.
+) -> set[tuple[int, int, int, Fraction]]:
+    """TP, FP, FN and sum of matched scores of every optimal matching, by trying all matchings.
 
     Only for a handful of regions. The count of pairs goes first, then the sum of all scores of the
     assignment, those below the threshold included; the score sum is of the pairs that match.
 
     Examples
     --------
-    >>> instance_counts(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 6]]), threshold=0.6)[:3]
-    (1, 1, 1)
+    >>> instance_counts(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 6]]), threshold=0.6)
+    {(1, 1, 1, Fraction(2, 3))}
     """
     ignored = np.isin(target, list(void))
     preds, targets = _masks(pred), _masks(target, void)
@@ -140,21 +141,26 @@ def instance_counts(
         for t in targets
         if (value := _criterion(criterion, preds[p] & ~ignored, targets[t])) > 0
     }
+    passing = {
+        pair
+        for pair, value in scores.items()
+        if (float(value) > threshold if strict else float(value) >= threshold)
+    }
 
-    def passes(value: float) -> bool:
-        return value > threshold if strict else value >= threshold
+    def worth(pairs: list[tuple[int, int]]) -> tuple[int, Fraction]:
+        return len(passing & set(pairs)), sum((scores[pair] for pair in pairs), Fraction())
 
-    best = max(
-        _matchings(list(scores)),
-        key=lambda pairs: (
-            sum(passes(scores[pair]) for pair in pairs),
-            math.fsum(scores[pair] for pair in pairs),
-        ),
-    )
-    matched = [pair for pair in best if passes(scores[pair])]
-    false_preds = preds.keys() - {p for p, _ in matched}
-    fp = sum(bool(np.mean(ignored[preds[p]]) <= 0.5) for p in false_preds)
-    return len(matched), fp, len(targets) - len(matched), math.fsum(scores[p] for p in matched)
+    matchings = _matchings(list(scores))
+    best = max(worth(pairs) for pairs in matchings)
+    outcomes = set()
+    for pairs in matchings:
+        if worth(pairs) == best:
+            matched = passing & set(pairs)
+            wrong = preds.keys() - {p for p, _ in matched}
+            fp = sum(bool(np.mean(ignored[preds[p]]) <= 0.5) for p in wrong)
+            total = sum((scores[pair] for pair in matched), Fraction())
+            outcomes.add((len(matched), fp, len(targets) - len(matched), total))
+    return outcomes
 
 
 def aggregated_jaccard_index(
@@ -227,7 +233,7 @@ def object_dice(pred: NDArray[Any], target: NDArray[Any]) -> float:
         for region in regions.values():
             partner = _largest_overlap(region, others)
             if partner is not None:
-                weighted += region.sum() / total * _criterion("dice", region, partner)
+                weighted += region.sum() / total * float(_criterion("dice", region, partner))
         halves.append(weighted)
     return float(sum(halves) / 2)
 
@@ -246,7 +252,9 @@ def symmetric_best_dice(pred: NDArray[Any], target: NDArray[Any]) -> float:
     means = []
     for regions, others in (sides, sides[::-1]):
         best = [
-            max((_criterion("dice", region, other) for other in others.values()), default=0.0)
+            max(
+                (float(_criterion("dice", region, other)) for other in others.values()), default=0.0
+            )
             for region in regions.values()
         ]
         means.append(sum(best) / len(best) if best else 0.0)
@@ -371,15 +379,15 @@ def _largest_overlap(region: Mask, others: Mapping[int, Mask]) -> Mask | None:
     return None if best is None or not (region & others[best]).any() else others[best]
 
 
-def _criterion(name: str, pred: Mask, target: Mask) -> float:
+def _criterion(name: str, pred: Mask, target: Mask) -> Fraction:
     shared = int((pred & target).sum())
     whole = {
-        "iou": int((pred | target).sum()),
-        "dice": (int(pred.sum()) + int(target.sum())) / 2,
-        "ior": int(target.sum()),
-        "iop": int(pred.sum()),
+        "iou": Fraction(int((pred | target).sum())),
+        "dice": Fraction(int(pred.sum()) + int(target.sum()), 2),
+        "ior": Fraction(int(target.sum())),
+        "iop": Fraction(int(pred.sum())),
     }[name]
-    return shared / whole if shared else 0.0
+    return shared / whole if shared else Fraction(0)
 
 
 def _matchings(pairs: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -402,7 +410,7 @@ def _iou(first: Mask, second: Mask) -> float:
 
 def _best_assignment(scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
     """One-to-one pairs with the largest sum of scores."""
-    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+    from scipy.optimize import linear_sum_assignment
 
     firsts, seconds = (sorted({pair[side] for pair in scores}) for side in (0, 1))
     gain = np.array([[scores.get((p, t), 0.0) for t in seconds] for p in firsts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..pixel._counts import Absent, FloatArray, check_choice, ratio, resolve
 from ._checks import counted, mostly, region_classes, summed, unit_fractions
-from ._matching import Criterion, match_regions
+from ._matching import Criterion, Matching, match_regions
 from ._mergeable import MergeableCounts
 from ._pairs import assigned_entries, best_entries, entries_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ._overlap import OverlapTable
 
@@ -28,6 +29,9 @@ JaccardVariant = Literal["aji", "aji_plus", "cellpose"]
 """Which pairs the aggregated Jaccard index sums; see :func:`aggregated_jaccard_counts`."""
 
 OneToOne = Literal["optimal", "greedy"]
+
+# From these scores on, two partners of one region share it half and half.
+_UNIQUE_FROM = {"iou": 1 / 2, "dice": 2 / 3}
 
 COCO_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 """0.5, 0.55, ..., 0.95."""
@@ -135,17 +139,11 @@ def instance_counts(
     method = method or ("greedy" if preset == "panoptica" else "optimal")
     levels = unit_fractions(thresholds, "thresholds")
     pred_class, target_class, number = region_classes(table, num_classes)
-    scores = getattr(table, check_criterion(criterion))
+    check_criterion(criterion)
     columns = []
-    for level in levels:
-        matching = match_regions(
-            table,
-            method=method,
-            criterion=criterion,
-            threshold=float(level),
-            strict=bool(strict),
-            same_class=num_classes is not None,
-        )
+    for matching in _matchings(
+        table, levels, criterion, method, bool(strict), num_classes is not None
+    ):
         false_pred, false_target = unmatched(
             table, matching.unmatched_pred, matching.unmatched_target
         )
@@ -155,7 +153,7 @@ def instance_counts(
                 counted(pair_class, number),
                 counted(pred_class[false_pred], number),
                 counted(target_class[false_target], number),
-                summed(scores[entries_of(table, matching)], pair_class, number),
+                summed(matching.score, pair_class, number),
             )
         )
     tp, fp, fn, score_sum = (np.stack(column, axis=-1) for column in zip(*columns, strict=True))
@@ -430,6 +428,53 @@ def unmatched(
         pred[~mostly(table.pred_void[pred], table.pred_area[pred])],
         target[~mostly(table.target_void[target], table.target_area[target])],
     )
+
+
+def _matchings(
+    table: OverlapTable,
+    levels: FloatArray,
+    criterion: Criterion,
+    method: OneToOne,
+    strict: bool,
+    same_class: bool,
+) -> Iterator[Matching]:
+    """One matching per level."""
+
+    def matched(level: float, method: OneToOne) -> Matching:
+        return match_regions(
+            table,
+            method=method,
+            criterion=criterion,
+            threshold=level,
+            strict=strict,
+            same_class=same_class,
+        )
+
+    lowest = float(levels.min())
+    if method == "optimal" and lowest < _UNIQUE_FROM.get(criterion, math.inf):
+        for level in levels:
+            yield matched(float(level), method)
+        return
+    # By decreasing score, the pairs of a higher level are the first ones of a lower level. And
+    # where a region can have two partners only by an exact tie, no assignment is better.
+    everything = matched(lowest, "greedy")
+    for level in levels:
+        passes = everything.score > level if strict else everything.score >= level
+        pred, target = everything.pred_index[passes], everything.target_index[passes]
+        yield Matching(
+            pred_index=pred,
+            target_index=target,
+            score=everything.score[passes],
+            unmatched_pred=_others(pred, table.num_pred),
+            unmatched_target=_others(target, table.num_target),
+        )
+
+
+def _others(chosen: IntArray, size: int) -> IntArray:
+    """Positions below `size` that are not among the chosen ones."""
+    free = np.ones(size, dtype=bool)
+    free[chosen] = False
+    return np.flatnonzero(free)
 
 
 def _like_cellpose(
