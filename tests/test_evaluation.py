@@ -593,10 +593,10 @@ def test_interruption_in_the_middle_of_an_image_leaves_it_out(
 
     sums = module._Sums
 
-    def interrupt_in_second(matrix: Any, protocol: Any, images: int) -> Any:
+    def interrupt_in_second(matrix: Any, protocol: Any, measures: Any, images: int) -> Any:
         if images == 2:
             raise KeyboardInterrupt
-        return sums(matrix, protocol, images)
+        return sums(matrix, protocol, measures, images)
 
     monkeypatch.setattr(module, "_Sums", interrupt_in_second)
     with pytest.raises(EvaluationInterrupted) as caught:

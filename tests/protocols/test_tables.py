@@ -163,7 +163,7 @@ def test_every_protocol_is_a_plan_that_says_what_it_does() -> None:
         assert plan.describe()[0].startswith(f"protocol {name}: ")
         groups = dict(plan.label_groups)
         assert all(max(members) < plan.num_classes for members in groups.values())
-    assert {name: len(get(name).class_names) for name in PROTOCOLS} == {
+    assert {name: len(get(name).class_names) for name in PROTOCOLS if get(name).pixels} == {
         "cityscapes": 19,
         "cityscapes-trainids": 19,
         "voc": 21,

@@ -102,7 +102,7 @@ def _root(
 @app.command("evaluate", no_args_is_help=True)
 @reads(Inputs, Outputs, Running, Display)
 def _evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Display) -> int:
-    """Compare predictions with targets, pixel by pixel.
+    """Compare predictions with targets: pixel by pixel, region by region, and why they differ.
 
     [bold]Examples[/bold]
 
@@ -111,6 +111,8 @@ def _evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Displ
     segmeter evaluate --pred out --target gtFine/val --protocol cityscapes
 
     segmeter evaluate --pairs pairs.csv --num-classes 2 --fail-under mean_iou=0.8
+
+    segmeter evaluate --pred ids --target true_ids --instances
     """
     from segmeter.cli._evaluate import evaluate
 

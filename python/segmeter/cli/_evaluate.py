@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from segmeter.evaluation import Result
 
 _GATE_FAILED = 1
-_CSV_TABLES = ("per_image", "per_class", "per_image_per_class")
 _GROUP_TABLES = ("label_groups", "per_image_per_group")
 _STANDARD_OUTPUT = Path("-")
 
@@ -62,10 +61,14 @@ def call(inputs: Inputs) -> tuple[list[str], dict[str, Any]]:
         name: getattr(inputs, name)
         for name in (
             *("protocol", "num_classes", "ignore_index", "reduce_zero_label", "out_of_range"),
-            *("threshold", "pair", "pred_suffix", "target_suffix"),
+            *("threshold", "pair", "pred_suffix", "target_suffix", "instances", "connectivity"),
         )
     }
     keywords |= _labels(inputs)
+    if inputs.measures is not None:
+        keywords["measures"] = _values.listed(inputs.measures, "--measures", "pixel,region")
+    if inputs.things is not None:
+        keywords["things"] = _values.listed_classes(inputs.things)
     patterns = inputs.pattern or []
     if len(patterns) > 2:
         raise ValueError(f"--pattern: at most two (predictions, targets), got {len(patterns)}")
@@ -160,8 +163,9 @@ def _write(result: Result, outputs: Outputs) -> None:
         result.to_csv(outputs.csv)
         return
     outputs.csv.mkdir(exist_ok=True)
-    for table in _CSV_TABLES + (_GROUP_TABLES if result.label_groups else ()):
-        if table in result.tables:
+    left_out = {"problems", *(() if result.label_groups else _GROUP_TABLES)}
+    for table in result.tables:
+        if table not in left_out:
             result.to_csv(outputs.csv / f"{table}.csv", table)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FILES = "Files"
 _LABELS = "Labels"
+_MEASURES = "Measures"
 _OUTPUT = "Output"
 _RUNNING = "Running"
 
@@ -104,6 +105,34 @@ class Inputs:
             "NAME",
             "As the official tool counts: cityscapes, cityscapes-trainids, voc, ade20k, camvid,"
             " binary, coco-panoptic or cityscapes-panoptic.",
+        ),
+    ] = None
+    measures: Annotated[
+        str | None,
+        _option(
+            _MEASURES,
+            "NAMES",
+            "Any of pixel,region,cause: pixel by pixel, object by object, and why pixels are"
+            " wrong. Default: pixel; with --instances pixel,region.",
+        ),
+    ] = None
+    instances: Annotated[
+        bool, _flag(_MEASURES, "Labels are ids of objects, 0 is background.", "--instances")
+    ] = False
+    connectivity: Annotated[
+        int | None,
+        _option(
+            _MEASURES,
+            "N",
+            "Neighbours that make a region: 4 or 8 in images, 6, 18 or 26 in volumes; else all.",
+        ),
+    ] = None
+    things: Annotated[
+        str | None,
+        _option(
+            _MEASURES,
+            "CLASSES",
+            "car,person,...: classes of countable things; others are one region per image.",
         ),
     ] = None
 

@@ -135,6 +135,32 @@ def groups(texts: Sequence[str]) -> dict[str, list[int | str]]:
     return table
 
 
+def listed(text: str, option: str, example: str) -> list[str]:
+    """Read a comma list of words.
+
+    Examples
+    --------
+    >>> listed("pixel, region", "--measures", "pixel,region")
+    ['pixel', 'region']
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise ValueError(f"{option}: a name is empty in '{text}' (expected for example {example})")
+    return words
+
+
+def listed_classes(text: str) -> list[int | str]:
+    """Read a comma list of class names or indices.
+
+    Examples
+    --------
+    >>> listed_classes("car,3")
+    ['car', 3]
+    """
+    words = listed(text, "--things", "car,person")
+    return [int(word) if _is_integer(word) else word for word in words]
+
+
 def color_table(text: str, names: Sequence[str]) -> dict[Color, int]:
     """Read the label of every color from a TXT, CSV, JSON or TOML file.
 

@@ -91,7 +91,7 @@ class Case:
 
 def findings(case: Case) -> list[Finding]:
     """Everything worth saying, errors first."""
-    ids = case.plan is not None and not case.plan.pixels
+    ids = case.plan is not None and case.plan.labels_are_ids
     rules = [rule for rule in _RULES if not (ids and rule in _LABEL_RULES)]
     found = [finding for rule in rules for finding in rule(case)]
     order = {"error": 0, "warning": 1, "info": 2}
@@ -594,7 +594,14 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _palettes,
     _notes,
 )
-_LABEL_RULES = (_many_labels, _scores, _meaning, _void_only_in_pred, _out_of_range)
+_LABEL_RULES = (
+    _many_labels,
+    _scores,
+    _meaning,
+    _void_only_in_pred,
+    _several_foregrounds,
+    _out_of_range,
+)
 """Rules that take labels for classes: of no use where they are ids of objects."""
 
 

@@ -18,8 +18,8 @@ class Problem:
         The file it is about.
     kind : str
         ``"missing-prediction"``, ``"missing-target"``, ``"ambiguous"``, ``"unreadable"``,
-        ``"shape"``, ``"labels"``, ``"segments"``, ``"protocol"``, ``"spacing"``, ``"affine"`` or
-        ``"error"``.
+        ``"shape"``, ``"labels"``, ``"segments"``, ``"measure"``, ``"protocol"``, ``"spacing"``,
+        ``"affine"`` or ``"error"``.
     level : {"error", "warning"}
         Whether the image is left out of the numbers, or counted nevertheless.
     message : str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from segmeter import pixel
+from segmeter.evaluation.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segmeter.evaluation._problem import Problem
+    from segmeter.evaluation.measures import MeasureCounts
     from segmeter.evaluation.pairing import Pair
     from segmeter.evaluation.plan import Plan
     from segmeter.evaluation.protocols import ProtocolCounts
@@ -37,6 +39,8 @@ class ImageRecord:
         zeros where pixels are not measured.
     scores : mapping of str to float
         Scores of this image that the protocol wants shown.
+    measures : mapping of str to MeasureCounts
+        Counts of the other measures by name.
     """
 
     pair: Pair
@@ -44,6 +48,7 @@ class ImageRecord:
     counted: int
     one_against_rest: NDArray[np.int64]
     scores: Mapping[str, float]
+    measures: Mapping[str, MeasureCounts]
 
 
 class _Sums(NamedTuple):
@@ -51,6 +56,7 @@ class _Sums(NamedTuple):
 
     matrix: NDArray[np.int64]
     protocol: ProtocolCounts | None
+    measures: Mapping[str, MeasureCounts]
     images: int
 
 
@@ -74,8 +80,9 @@ class Totals:
         self.problems: list[Problem] = []
         self.notes: dict[str, tuple[int, str]] = {}
         self._plan = plan
-        nothing = _frozen(np.zeros((plan.num_classes, plan.num_classes + 1), np.int64))
-        self._sums = _Sums(nothing, None, 0)
+        empty = {name: MEASURES[name].empty(plan) for name in plan.measures if name in MEASURES}
+        matrix = np.zeros((plan.num_classes, plan.num_classes + 1), np.int64)
+        self._sums = _Sums(_frozen(matrix), None, empty, 0)
         self._no_pixels = np.zeros((plan.num_classes + len(plan.label_groups), 3), np.int64)
 
     @property
@@ -88,9 +95,14 @@ class Totals:
         """The protocol's own counts, summed over images."""
         return self._sums.protocol
 
+    @property
+    def measures(self) -> Mapping[str, MeasureCounts]:
+        """Counts of the other measures by name, summed over images."""
+        return self._sums.measures
+
     def add(self, image: ImageCounts) -> None:
         """Take one image in."""
-        matrix, protocol, number = self._sums
+        matrix, protocol, measures, number = self._sums
         own = image.protocol
         if own is not None and protocol is not None:
             own = protocol + own
@@ -99,12 +111,16 @@ class Totals:
             counted = int(image.matrix.sum())
             counts = _one_against_rest(image.matrix, self._plan)
             matrix = matrix + image.matrix
-        self.images.append(ImageRecord(image.pair, image.pixels, counted, counts, image.scores))
+        measures = {name: sums + image.measures[name] for name, sums in measures.items()}
+        record = ImageRecord(
+            image.pair, image.pixels, counted, counts, image.scores, image.measures
+        )
+        self.images.append(record)
         for note in dict.fromkeys(image.notes):
             if note in self.notes or len(self.notes) < _MAX_NOTES:
                 count, first = self.notes.get(note, (0, image.pair.id))
                 self.notes[note] = (count + 1, first)
-        self._sums = _Sums(_frozen(matrix), own, number + 1)
+        self._sums = _Sums(_frozen(matrix), own, measures, number + 1)
 
     def settle(self) -> None:
         """After an interruption: forget an image that was not taken in wholly."""

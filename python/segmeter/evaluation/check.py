@@ -108,6 +108,10 @@ def check(
     out_of_range: OutOfRange = "raise",
     threshold: float | None = None,
     color_table: Mapping[Color, int] | None = None,
+    measures: Sequence[str] | None = None,
+    instances: bool = False,
+    connectivity: int | None = None,
+    things: Sequence[int | str] | None = None,
     pair: str = "stem",
     pred_suffix: str | None = None,
     target_suffix: str | None = None,
@@ -169,6 +173,10 @@ def check(
             out_of_range=out_of_range,
             threshold=threshold,
             color_table=color_table,
+            measures=measures,
+            instances=instances,
+            connectivity=connectivity,
+            things=things,
         )
     except UnknownClassesError:
         plan = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from segmeter.evaluation import protocols
+from segmeter.evaluation.measures import MEASURES, PIXEL
 
 if TYPE_CHECKING:
     from segmeter.evaluation.protocols import EvaluationProtocol
@@ -55,6 +56,15 @@ class Plan:
         Colour to label, for masks stored as pictures.
     label_groups : tuple of (str, tuple of int)
         Named unions of classes, by class index.
+    measures : tuple of str
+        What is measured, beside what the protocol measures.
+    instances : bool
+        Labels are ids of objects on both sides, 0 is background.
+    connectivity : int or None
+        Neighbours in a connected component; None: all of them.
+    things : tuple of int, or None
+        Classes whose components are regions, the other classes being one region per image; None:
+        all classes.
     version : int
         Version of these rules.
     """
@@ -72,6 +82,10 @@ class Plan:
     out_of_range: OutOfRange
     color_table: tuple[tuple[Color, int], ...] | None
     label_groups: tuple[tuple[str, tuple[int, ...]], ...]
+    measures: tuple[str, ...] = (PIXEL,)
+    instances: bool = False
+    connectivity: int | None = None
+    things: tuple[int, ...] | None = None
     version: int = _PLAN_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +116,11 @@ class Plan:
         >>> make_plan(num_classes=2).hash() == make_plan(class_names=["0", "1"]).hash()
         True
         """
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        values = self.to_dict()
+        for name in _LATER_FIELDS:  # plans that do without them keep the hash they had
+            if getattr(self, name) == _DEFAULTS[name]:
+                del values[name]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def known_labels(self, side: str) -> frozenset[int] | None:
@@ -121,7 +139,7 @@ class Plan:
         >>> sorted(make_plan(num_classes=2, ignore_index=255).known_labels("target"))
         [0, 1, 255]
         """
-        if self.binary or not self.pixels or (side == "pred" and self.threshold is not None):
+        if self.binary or self.labels_are_ids or (side == "pred" and self.threshold is not None):
             return None
         if side == "pred" and self.pred_relabel is not None:
             return frozenset(label for label, _ in self.pred_relabel)
@@ -143,7 +161,19 @@ class Plan:
         >>> make_plan(num_classes=2).pixels
         True
         """
-        return self.protocol is None or protocols.get(self.protocol).pixels
+        return PIXEL in self.measures
+
+    @property
+    def labels_are_ids(self) -> bool:
+        """Whether labels in files number objects instead of naming classes.
+
+        Examples
+        --------
+        >>> make_plan(instances=True).labels_are_ids
+        True
+        """
+        own = self.protocol is not None and not protocols.get(self.protocol).pixels
+        return self.instances or own
 
     @property
     def ignored_classes(self) -> tuple[int, ...]:
@@ -234,6 +264,13 @@ class Plan:
         }[self.out_of_range]
         yield "a predicted ignored label on a counted pixel is wrong and nobody's true positive"
         yield "absent classes (no pixel in target and pred) are NaN and left out of means"
+        for name in self.measures:
+            if name != PIXEL:
+                yield from MEASURES[name].sentences(self)
+
+
+_LATER_FIELDS = ("measures", "instances", "connectivity", "things")
+_DEFAULTS = {entry.name: entry.default for entry in fields(Plan)}
 
 
 def make_plan(
@@ -249,6 +286,10 @@ def make_plan(
     out_of_range: OutOfRange = "raise",
     threshold: float | None = None,
     color_table: Mapping[Color, int] | None = None,
+    measures: Sequence[str] | None = None,
+    instances: bool = False,
+    connectivity: int | None = None,
+    things: Sequence[int | str] | None = None,
 ) -> Plan:
     """Check the options of an evaluation and bring them into one form.
 
@@ -291,6 +332,20 @@ def make_plan(
     color_table : mapping of (r, g, b) to int, optional
         The label of each colour, for files that hold colours or a palette. Files of single
         values hold labels already and are read as they are, unless every colour is gray.
+    measures : sequence of {"pixel", "region", "cause"}, optional
+        Ways of looking at each pair: pixel by pixel, region by region (connected components, or
+        instances), and the cause of every wrong pixel. Default: ``("pixel",)``, with ``instances``
+        ``("pixel", "region")``.
+    instances : bool
+        Labels are ids of objects of one class, on both sides; 0 is background. The pixel measure
+        then compares foregrounds. Classes have no place beside it.
+    connectivity : int, optional
+        Neighbours that connect pixels to regions: 4 or 8 in images, 6, 18 or 26 in volumes.
+        Default: all neighbours, 8 or 26.
+    things : sequence of int or str, optional
+        Classes, by index or name, whose connected components are regions; of every other class all
+        pixels in an image are one region. Default: components of every class. A class that is
+        called "background" has no regions.
 
     Returns
     -------
@@ -309,12 +364,30 @@ def make_plan(
     if out_of_range not in get_args(OutOfRange):
         raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
     _check_threshold(threshold)
-    common = {
+    common: dict[str, Any] = {
         "out_of_range": out_of_range,
         "threshold": None if threshold is None else float(threshold),
         "color_table": _colors(color_table),
     }
     ignored = _ignored(ignore_index)
+    looks: dict[str, Any] = {
+        "measures": _measures(measures, instances, protocol),
+        "instances": bool(instances),
+        "connectivity": _connectivity(connectivity),
+    }
+    _check_looks(looks, things)
+    if instances:
+        own = {
+            "protocol": protocol,
+            "num_classes": num_classes,
+            "class_names": class_names,
+            "mapping": mapping,
+            "pred_mapping": pred_mapping,
+            "label_groups": label_groups,
+            "reduce_zero_label": reduce_zero_label or None,
+            "threshold": threshold,
+        }
+        return _instance_plan(own, ignored, common | looks)
     if protocol is not None:
         chosen = protocols.get(protocol)
         own = {
@@ -334,7 +407,8 @@ def make_plan(
                 "out_of_range": None if out_of_range == "raise" else out_of_range,
             }
             _check_no_labels(chosen, meanings)
-        return _protocol_plan(chosen, ignored, pred_mapping, label_groups, common)
+        looks["things"] = _things(things, chosen.class_names)
+        return _protocol_plan(chosen, ignored, pred_mapping, label_groups, common | looks)
     binary = threshold is not None and mapping is None
     labels, pred_labels = _table(mapping, "mapping"), _table(pred_mapping, "pred_mapping")
     if threshold is not None and pred_mapping is not None:
@@ -355,7 +429,33 @@ def make_plan(
         reduce_zero_label=bool(reduce_zero_label),
         binary=binary,
         label_groups=_groups(label_groups, names),
-        **common,  # type: ignore[arg-type]
+        things=_things(things, names),
+        **common,
+        **looks,
+    )
+
+
+def _instance_plan(
+    own: Mapping[str, Any], ignored: tuple[int, ...], common: Mapping[str, Any]
+) -> Plan:
+    """Two classes, background and objects; the ids are for the measures that know objects."""
+    given = [name for name, value in own.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"instances=True makes labels ids of objects, so {' and '.join(given)} has no place"
+        )
+    return Plan(
+        protocol=None,
+        num_classes=2,
+        class_names=("background", "object"),
+        labels=None,
+        pred_labels=None,
+        pred_relabel=None,
+        ignore_index=ignored,
+        reduce_zero_label=False,
+        binary=True,
+        label_groups=(),
+        **common,
     )
 
 
@@ -408,6 +508,59 @@ def _check_no_labels(chosen: EvaluationProtocol, options: Mapping[str, Any]) -> 
             f"protocol {chosen.name!r} counts no labels of pixels, so {' and '.join(given)} "
             "would change nothing; leave it out"
         )
+
+
+def _measures(
+    given: Sequence[str] | None, instances: bool, protocol: str | None
+) -> tuple[str, ...]:
+    """Names of the measures in a fixed order."""
+    known = (PIXEL, *MEASURES)
+    own = protocol is not None and not protocols.get(protocol).pixels
+    if given is None:
+        return () if own else (PIXEL, "region") if instances else (PIXEL,)
+    if own:
+        raise ValueError(f"protocol {protocol!r} measures by its own rules; leave out measures")
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"measures must be a sequence of names such as ['pixel'], got {given!r}")
+    names = list(given)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"measures must be of {', '.join(known)}, got {name!r}")
+    if not names:
+        raise ValueError(f"measures is empty; name at least one of {', '.join(known)}")
+    return tuple(name for name in known if name in names)
+
+
+def _connectivity(connectivity: int | None) -> int | None:
+    if connectivity is None:
+        return None
+    number = _integer(connectivity, "connectivity")
+    if number not in (4, 8, 6, 18, 26):
+        raise ValueError(
+            f"connectivity must be 4 or 8 in images, 6, 18 or 26 in volumes, got {number}"
+        )
+    return number
+
+
+def _check_looks(looks: Mapping[str, Any], things: Sequence[int | str] | None) -> None:
+    """Refuse options of regions where there are no regions, or where they are given as ids."""
+    components = {"connectivity": looks["connectivity"], "things": things}
+    given = [name for name, value in components.items() if value is not None]
+    region = "region" in looks["measures"]
+    if looks["instances"] and not region:
+        raise ValueError("instances=True is for regions; name 'region' among the measures")
+    if looks["instances"] and given:
+        raise ValueError(f"instances=True gives regions as ids, so {given[0]} has no place")
+    if given and not region:
+        raise ValueError(f"{given[0]} is for regions; name 'region' among the measures")
+
+
+def _things(things: Sequence[int | str] | None, names: Sequence[str]) -> tuple[int, ...] | None:
+    if things is None:
+        return None
+    if isinstance(things, str) or not isinstance(things, Iterable):
+        raise TypeError(f"things must be a sequence of classes, got {things!r}")
+    return tuple(sorted({_member(member, "things", names) for member in things}))
 
 
 def _check_threshold(threshold: float | None) -> None:
@@ -529,23 +682,24 @@ def _groups(
             raise TypeError(
                 f"label_groups[{name!r}] must be a sequence of classes, got {members!r}"
             )
-        classes = {_member(member, str(name), names) for member in members}
+        option = f"label_groups[{str(name)!r}]"
+        classes = {_member(member, option, names) for member in members}
         if not classes:
             raise ValueError(f"label_groups[{name!r}] is empty; name at least one class")
         groups.append((str(name), tuple(sorted(classes))))
     return tuple(groups)
 
 
-def _member(member: int | str, group: str, names: Sequence[str]) -> int:
+def _member(member: int | str, option: str, names: Sequence[str]) -> int:
     if isinstance(member, str):
         if member in names:
             return names.index(member)
-        raise ValueError(f"label_groups[{group!r}]: there is no class {member!r}")
-    index = _integer(member, f"label_groups[{group!r}]")
+        raise ValueError(f"{option}: there is no class {member!r}")
+    index = _integer(member, option)
     if not 0 <= index < len(names):
         raise ValueError(
-            f"label_groups[{group!r}] names class {index}, but there are {len(names)} classes; "
-            "groups are made of class indices, which a mapping may have changed"
+            f"{option} names class {index}, but there are {len(names)} classes; "
+            "classes are meant by their indices, which a mapping may have changed"
         )
     return index
 

@@ -131,7 +131,8 @@ class Result:
     def tables(self) -> tuple[str, ...]:
         """Names of the tables, for :meth:`columns`, :meth:`rows`, :meth:`to_csv` and others."""
         crossed = ("per_image_per_class", "per_image_per_group")
-        return TABLES if self.plan.pixels else tuple(n for n in TABLES if n not in crossed)
+        own = TABLES if self.plan.pixels else tuple(n for n in TABLES if n not in crossed)
+        return (*own, *self._measure_tables)
 
     @property
     def num_images(self) -> int:
@@ -258,7 +259,7 @@ class Result:
         ValueError
             If there is no such column.
         """
-        choices = list(self._image_scores) if self.plan.pixels else list(self._own_image_scores)
+        choices = [*(self._image_scores if self.plan.pixels else ()), *self._own_image_scores]
         if by is None:
             by = "mean_iou" if "mean_iou" in choices else next(iter(choices), None)
             if by is None:
@@ -292,6 +293,8 @@ class Result:
             return self._class_columns(table == "label_groups")
         if table == "per_image":
             return self._image_columns()
+        if table in self._measure_tables:
+            return self._measure_columns(table)
         if table == "problems":
             rows = [problem.to_dict() for problem in self.totals.problems]
             names = ("id", "path", "kind", "level", "message")
@@ -341,6 +344,11 @@ class Result:
             "per_image": self.per_image,
             "problems": self.problems,
             "notes": self.notes,
+        }
+        content |= {
+            table: self.rows(table)
+            for table, (_, kind) in self._measure_tables.items()
+            if kind != "per_image_per_class"
         }
         if self.plan.pixels:
             content["confusion_matrix"] = {
@@ -443,8 +451,47 @@ class Result:
 
     @property
     def _means(self) -> dict[str, NDArray[np.float64]]:
-        """The protocol's own means: what each is over."""
-        return {} if self.totals.protocol is None else self.totals.protocol.means()
+        """The means of the protocol and of the other measures: what each is over."""
+        means = {} if self.totals.protocol is None else self.totals.protocol.means()
+        for counts in self.totals.measures.values():
+            means |= counts.means()
+        return means
+
+    # --- the tables of other measures ---------------------------------------------------------
+
+    @cached_property
+    def _measure_tables(self) -> dict[str, tuple[str, str]]:
+        """Name of each table to its measure and the kind of table."""
+        kinds = ("per_class", "per_image_per_class")
+        return {
+            f"{name}_{kind}": (name, kind)
+            for name, counts in self.totals.measures.items()
+            for kind in (*kinds, *counts.tables())
+        }
+
+    def _measure_columns(self, table: str) -> Columns:
+        name, kind = self._measure_tables[table]
+        total = self.totals.measures[name]
+        if kind == "per_class":
+            first: Columns = {
+                "class": list(self.plan.class_names),
+                "index": np.arange(self.plan.num_classes),
+            }
+            return first | total.class_scores()
+        if kind == "per_image_per_class":
+            images = self.totals.images
+            ids = [image.pair.id for image in images]
+            pieces = [image.measures[name].class_scores() for image in images]
+            width = self.plan.num_classes
+            columns: Columns = {
+                "id": [id_ for id_ in ids for _ in range(width)],
+                "class": [*self.plan.class_names] * len(ids),
+            }
+            for key, empty in total.class_scores().items():
+                parts = [np.empty(0, empty.dtype), *(piece[key] for piece in pieces)]
+                columns[key] = np.concatenate(parts)
+            return columns
+        return dict(total.tables()[kind])
 
     # --- the tables ---------------------------------------------------------------------------
 
@@ -538,10 +585,15 @@ class Result:
 
     @cached_property
     def _own_image_scores(self) -> dict[str, NDArray[np.float64]]:
-        """Scores of each image that the protocol gave."""
-        images = self.totals.images
-        names = images[0].scores if images else ()
-        return {name: np.array([image.scores[name] for image in images]) for name in names}
+        """Scores of each image that the protocol and the other measures give."""
+        rows = []
+        for image in self.totals.images:
+            row = dict(image.scores)
+            for counts in image.measures.values():
+                row |= counts.image_scores()
+            rows.append(row)
+        names = rows[0] if rows else ()
+        return {name: np.array([row[name] for row in rows]) for name in names}
 
     def _image_pixel_columns(self) -> Columns:
         images = self.totals.images

@@ -57,6 +57,10 @@ def evaluate(
     out_of_range: OutOfRange = "raise",
     threshold: float | None = None,
     color_table: Mapping[Color, int] | None = None,
+    measures: Sequence[str] | None = None,
+    instances: bool = False,
+    connectivity: int | None = None,
+    things: Sequence[int | str] | None = None,
     pair: str = "stem",
     pred_suffix: str | None = None,
     target_suffix: str | None = None,
@@ -65,7 +69,7 @@ def evaluate(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Result:
-    """Compare a set of predicted masks with their targets, pixel by pixel.
+    """Compare a set of predicted masks with their targets.
 
     Parameters
     ----------
@@ -78,6 +82,8 @@ def evaluate(
 reduce_zero_label, out_of_range, threshold, color_table : optional
         What labels mean and which of them count. See
         :func:`segmeter.evaluation.plan.make_plan`.
+    measures, instances, connectivity, things : optional
+        What is measured: ``("pixel",)`` by default, also ``"region"`` and ``"cause"``; see there.
     missing : {"report", "raise"}
         Files without a partner: listed in ``.problems``, or an error before anything is counted.
     threads : int
@@ -132,6 +138,10 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
         out_of_range=out_of_range,
         threshold=threshold,
         color_table=color_table,
+        measures=measures,
+        instances=instances,
+        connectivity=connectivity,
+        things=things,
     )
     rule = PairingRule(pair, pred_suffix, target_suffix, pattern)
     dataset = open_dataset(plan.protocol, pred, target, rule)

@@ -11,6 +11,7 @@ import numpy as np
 from segmeter.evaluation import protocols
 from segmeter.evaluation._files import read_labels
 from segmeter.evaluation._problem import PairError, Problem
+from segmeter.evaluation.measures import MEASURES, Maps, class_maps
 from segmeter.io import LabelMap, ReadError
 from segmeter.pixel import confusion_matrix
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from segmeter.evaluation.measures import MeasureCounts
     from segmeter.evaluation.pairing import Pair
     from segmeter.evaluation.plan import Plan
     from segmeter.evaluation.protocols import Measured, ProtocolCounts, ProtocolDataset
@@ -42,6 +44,8 @@ class ImageCounts:
     protocol : ProtocolCounts or None
     scores : mapping of str to float
         Scores of this image that the protocol wants shown.
+    measures : mapping of str to MeasureCounts
+        Counts of the other measures by name.
     notes : tuple of str
         What the readers found worth saying.
     """
@@ -51,6 +55,7 @@ class ImageCounts:
     pixels: int
     protocol: ProtocolCounts | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, MeasureCounts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -117,8 +122,8 @@ def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
     pred_labels = _relabelled(pair, pred.labels, plan)
     chosen = None if plan.protocol is None else protocols.get(plan.protocol)
     matrix = None
-    if plan.pixels:
-        matrix = _matrix(pair, pred_labels, target.labels, plan, threads)
+    if plan.measures:
+        matrix = _matrix(pair, pred_labels, target.labels, plan, threads)  # finds wrong labels
     problems = []
     if differing_spacing(pred.spacing, target.spacing):
         message = (
@@ -130,7 +135,13 @@ def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
     if displaced:
         message = f"{pair.pred}: {displaced}; counted by index all the same"
         problems.append(Problem(pair.id, pair.pred, "affine", "warning", message))
-    image = ImageCounts(pair, matrix, target.labels.size, notes=_notes(pred, target))
+    image = ImageCounts(
+        pair,
+        matrix if plan.pixels else None,
+        target.labels.size,
+        notes=_notes(pred, target),
+        measures=_measures(pair, pred, target, pred_labels, plan, threads),
+    )
     measure = None if chosen is None else chosen.measure
     if measure is not None:
         measured, warnings = _measured(
@@ -142,6 +153,33 @@ def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
         problems += warnings
         image = replace(image, protocol=measured.counts, scores=measured.scores)
     return Outcome(image, tuple(problems))
+
+
+def _measures(
+    pair: Pair,
+    pred: LabelMap,
+    target: LabelMap,
+    pred_labels: NDArray[Any],
+    plan: Plan,
+    threads: int,
+) -> dict[str, MeasureCounts]:
+    """Counts of the measures beyond the matrix."""
+    asked = [name for name in plan.measures if name in MEASURES]
+    if not asked:
+        return {}
+    classes = class_maps(pred_labels, target.labels, plan)
+    spacing = target.spacing or pred.spacing
+    counts: dict[str, MeasureCounts] = {}
+    for name in asked:
+        maps = Maps(*classes, spacing, threads)
+        if plan.instances and MEASURES[name].by_instance:
+            maps = replace(maps, pred=pred_labels, target=target.labels)
+        try:
+            counts[name] = MEASURES[name].count(maps, plan)
+        except ValueError as error:
+            message = f"{pair.pred}, {pair.target}: measure {name!r}: {_one_line(error)}"
+            raise PairError("measure", pair.pred, message) from error
+    return counts
 
 
 def _outcome_of(pair: Pair, dataset: ProtocolDataset) -> Outcome:

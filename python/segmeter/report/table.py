@@ -20,6 +20,7 @@ try:
 except ImportError as error:
     raise ImportError('tables need rich: pip install "segmeter[eval]"') from error
 
+from segmeter.evaluation.measures import MEASURES
 from segmeter.report._text import ABSENT, count_text, plural, printable, score_text, share_text
 
 if TYPE_CHECKING:
@@ -146,11 +147,20 @@ def overview(result: Result, console: Console) -> Iterator[RenderableType]:
     yield _headline(result)
     if not result.num_images:
         return
-    yield ""
     if result.plan.pixels:
+        yield ""
         yield from _class_table("class", result.per_class, result, console)
-    else:
+    elif result.totals.protocol is not None:
+        yield ""
         yield from own_table("class", result.per_class)
+    for name, counts in result.totals.measures.items():
+        yield ""
+        rows = result.rows(f"{name}_per_class")
+        kept = ("class", *MEASURES[name].shown)
+        yield from own_table("class", [{key: row[key] for key in kept} for row in rows], f"{name}s")
+        for kind, columns in counts.tables().items():
+            yield ""
+            yield from own_table(next(iter(columns)), result.rows(f"{name}_{kind}"))
 
 
 def problem_text(problem: Mapping[str, str], wording: Callable[[str], str]) -> str:
@@ -205,9 +215,16 @@ def _pixel_headline(result: Result) -> Text:
 
 
 def own_table(
-    kind: str, rows: Sequence[Mapping[str, Any]], *, left_out: Container[str] = ("index",)
+    kind: str,
+    rows: Sequence[Mapping[str, Any]],
+    title: str = "",
+    *,
+    left_out: Container[str] = ("index",),
 ) -> Iterator[RenderableType]:
-    """Rows of names, counts and scores; many rows without any score become one line below."""
+    """Rows of names, counts and scores; many rows without any score become one line below.
+
+    ``kind`` is the column of names, whose heading is ``title``, or the kind itself.
+    """
     if not rows:
         return
     shown = [column for column in rows[0] if column != kind and column not in left_out]
@@ -215,7 +232,8 @@ def own_table(
     absent = [row for row in rows if scores and all(math.isnan(row[name]) for name in scores)]
     hidden = absent if len(absent) > _MAX_ABSENT_ROWS else []
     table = plain_table()
-    table.add_column(kind, no_wrap=True, overflow="ellipsis", max_width=_MAX_NAME_WIDTH)
+    heading = title or kind
+    table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=_MAX_NAME_WIDTH)
     for column in shown:
         table.add_column(_readable(column), justify="right", no_wrap=True)
     for row in rows:

@@ -1,0 +1,171 @@
+"""What a measure is, and the maps it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from typing import Protocol as Interface
+
+import numpy as np
+
+from segmeter.pixel._matrix import _VOID as VOID
+from segmeter.pixel._matrix import _meanings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from segmeter.evaluation.plan import Plan
+
+_DIRECT = 1 << 16  # values that a table can be indexed with
+_LEFT_OUT = -2  # what a label means whose pixels do not count
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """A pair of label maps as the measures see them.
+
+    Attributes
+    ----------
+    pred, target : ndarray of int
+        Class of every pixel; ``num_classes`` where there is none: void, or ignored in the target.
+        Under a plan of instances: the ids as they stand in the files.
+    ignored : ndarray of bool, or None
+        Pixels that do not count.
+    spacing : tuple of float, or None
+        One number per axis, where a file says it.
+    threads : int
+    """
+
+    pred: NDArray[Any]
+    target: NDArray[Any]
+    ignored: NDArray[np.bool_] | None
+    spacing: tuple[float, ...] | None
+    threads: int
+
+
+class MeasureCounts(Interface):
+    """Counts of a measure, of one image or of many; they add up."""
+
+    def __add__(self, other: Self, /) -> Self:
+        """Counts of both sets of images."""
+        ...
+
+    def means(self) -> dict[str, NDArray[np.float64]]:
+        """Data set scores: the values each is the mean of."""
+        ...
+
+    def class_scores(self) -> dict[str, NDArray[Any]]:
+        """Columns of the table of classes, one number per class."""
+        ...
+
+    def image_scores(self) -> dict[str, float]:
+        """Columns of the table of images, if these are the counts of one image."""
+        ...
+
+    def tables(self) -> dict[str, Mapping[str, NDArray[Any]]]:
+        """Further tables by name, as columns."""
+        ...
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """State as named arrays, to store or send."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One way of looking at a pair of label maps.
+
+    Attributes
+    ----------
+    name : str
+    count : callable
+        ``count(maps, plan)`` gives the counts of an image; ValueError for data that it cannot take.
+    empty : callable
+        ``empty(plan)`` gives the counts of no image.
+    sentences : callable
+        ``sentences(plan)`` says in words how it counts.
+    by_instance : bool
+        Whether it is given ids, not classes, under a plan of instances.
+    shown : tuple of str
+        Columns of its table of classes that are printed.
+    """
+
+    name: str
+    count: Callable[[Maps, Plan], MeasureCounts]
+    empty: Callable[[Plan], MeasureCounts]
+    sentences: Callable[[Plan], Iterator[str]]
+    by_instance: bool = False
+    shown: tuple[str, ...] = ()
+
+
+def class_maps(
+    pred: NDArray[Any], target: NDArray[Any], plan: Plan
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
+    """Class of every pixel on both sides, and the ignored pixels, by the rules of a plan.
+
+    The same rules as those of :func:`segmeter.confusion_matrix`, which has found no label out of
+    range.
+
+    Parameters
+    ----------
+    pred, target : ndarray
+        Labels as they stand in the files.
+    plan : Plan
+
+    Returns
+    -------
+    tuple (ndarray, ndarray, ndarray of bool or None)
+        ``num_classes`` stands for no class; None where no pixel is ignored.
+
+    Examples
+    --------
+    >>> from segmeter.evaluation import make_plan
+    >>> plan = make_plan(num_classes=2, ignore_index=255)
+    >>> class_maps(np.array([0, 1, 1]), np.array([1, 1, 255]), plan)
+    (array([0, 1, 1], dtype=uint8), array([1, 1, 2], dtype=uint8), array([False, False,  True]))
+    """
+    labels, pred_labels = plan.kernel_tables()
+    ignored: NDArray[np.bool_] | None = None
+    own = plan.ignore_index
+    if plan.binary:
+        ignored = np.isin(target, own) if own else None
+        target, own = target != 0, ()
+    if plan.threshold is not None:
+        pred = pred > plan.threshold
+    elif plan.binary:
+        pred = pred != 0
+    of_pred, of_target, _ = _meanings(
+        plan.num_classes, own, labels, pred_labels, plan.reduce_zero_label
+    )
+    unknown = _LEFT_OUT if plan.out_of_range == "ignore" else VOID
+    pred_classes = _translated(pred, lambda label: of_pred.get(label, unknown))
+    target_classes = _translated(target, lambda label: of_target.get(label, _LEFT_OUT))
+    left_out = (target_classes < 0) | (pred_classes == _LEFT_OUT)
+    if ignored is not None:
+        left_out |= ignored
+    dtype = np.uint8 if plan.num_classes < 256 else np.uint32
+    none = plan.num_classes
+    pred_classes = np.where(pred_classes < 0, none, pred_classes).astype(dtype)
+    target_classes = np.where(left_out, none, target_classes).astype(dtype)
+    return pred_classes, target_classes, left_out if left_out.any() else None
+
+
+def _translated(labels: NDArray[Any], role: Callable[[int], int]) -> NDArray[np.int32]:
+    """What each label is, by a table of the labels that occur."""
+    if labels.size == 0:
+        return np.zeros(labels.shape, np.int32)
+    if labels.dtype == np.bool_:
+        labels = labels.view(np.uint8)
+    low, high = int(labels.min()), int(labels.max())
+    if high - low < _DIRECT:
+        offset = (labels.astype(np.int64) - low) if low < 0 or high >= _DIRECT else labels
+        start = low if low < 0 or high >= _DIRECT else 0
+        there = np.flatnonzero(np.bincount(offset.ravel()))
+        table = np.zeros(int(there[-1]) + 1, np.int32)
+        table[there] = [role(start + int(value)) for value in there]
+        return table[offset]
+    values, place = np.unique(labels, return_inverse=True)  # labels far apart
+    table = np.array([role(int(value)) for value in values], np.int32)
+    return table[place].reshape(labels.shape)
