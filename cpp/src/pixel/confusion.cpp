@@ -55,9 +55,15 @@ void add_to_tally(const std::uint32_t* row, std::int64_t target, std::int64_t nu
 
 template <class Cell>
 bool any_nonzero(const Cell* cells, std::int64_t n) {
-    bool any = false;
-    for (std::int64_t i = 0; i < n; ++i) any |= cells[i] != 0;
-    return any;
+    if constexpr (std::is_integral_v<Cell>) {  // without a comparison the loop is vector code
+        Cell any = 0;
+        for (std::int64_t i = 0; i < n; ++i) any |= cells[i];
+        return any != 0;
+    } else {
+        bool any = false;
+        for (std::int64_t i = 0; i < n; ++i) any |= cells[i] != 0;
+        return any;
+    }
 }
 
 // Adds a table to the output and clears it. Rows in which nothing was counted are not written, so
@@ -81,11 +87,15 @@ void flush_table(Cell* cells, std::int64_t num_classes, const ConfusionOptions& 
 
 // --- one worker ---
 
+// Memory for n cells, the first `zeroed` of them zero.
 template <class Cell>
 struct ZeroedTable {
-    explicit ZeroedTable(std::int64_t n)
-        : cells(static_cast<Cell*>(std::calloc(static_cast<std::size_t>(n), sizeof(Cell)))) {
+    ZeroedTable(std::int64_t n, std::int64_t zeroed)
+        : cells(static_cast<Cell*>(n == zeroed
+                                       ? std::calloc(static_cast<std::size_t>(n), sizeof(Cell))
+                                       : std::malloc(static_cast<std::size_t>(n) * sizeof(Cell)))) {
         if (!cells) throw std::bad_alloc();
+        if (n != zeroed) std::fill_n(cells.get(), zeroed, Cell{0});
     }
     struct Free {
         void operator()(Cell* p) const noexcept { std::free(p); }
@@ -111,9 +121,10 @@ class Counter {
           kernel_(kernels().count[width_index(job.width())]),
           pred_lookup_(pred_offsets.lookup()),
           target_lookup_(target_offsets.lookup()),
-          table_(table_cells(job.num_classes()) * table_copies(job.num_classes())),
+          table_(table_cells(job.num_classes()) * table_copies(job.num_classes()),
+                 table_cells(job.num_classes())),
           cells_{table_.cells.get(), table_cells(job.num_classes()),
-                 table_stride(job.num_classes()), table_copies(job.num_classes())},
+                 table_stride(job.num_classes()), 1},
           scratch_(std::make_unique_for_overwrite<std::uint16_t[]>(
               static_cast<std::size_t>(reader_.tile_pixels() + kSlack))) {}
 
@@ -140,9 +151,8 @@ class Counter {
 
     void flush(std::int64_t* matrix, PixelTally* tally) {
         std::uint32_t* cells = cells_.table;
-        for (std::int64_t i = 0; i < copies_used_; ++i, cells += cells_.cells)
+        for (std::int64_t i = 0; i < cells_.copies; ++i, cells += cells_.cells)
             flush_table(cells, job_.num_classes(), job_.options, matrix, tally);
-        copies_used_ = 1;
     }
 
    private:
@@ -153,7 +163,12 @@ class Counter {
         }
         busy_ = kernel_(tile.pred, tile.target, n, tile.has_previous, busy_, pred_lookup_,
                         target_lookup_, cells_, scratch_.get());
-        if (busy_) copies_used_ = cells_.copies;
+        if (busy_ && cells_.copies == 1) use_all_copies();
+    }
+    // The copies are for maps of noise only; others need not pay for clearing them.
+    void use_all_copies() {
+        cells_.copies = table_copies(job_.num_classes());
+        std::fill(cells_.table + cells_.cells, cells_.table + cells_.copies * cells_.cells, 0U);
     }
     void count_binary(const Tile& tile, std::int64_t n) {
         std::array<std::int64_t, 3> sums{};
@@ -178,7 +193,6 @@ class Counter {
     simd::Lookup target_lookup_;
     ZeroedTable<std::uint32_t> table_;
     simd::Cells cells_;
-    std::int64_t copies_used_ = 1;
     bool busy_ = false;
     std::unique_ptr<std::uint16_t[]> scratch_;
 };
@@ -271,7 +285,7 @@ bool count_all(const Job& job, std::int64_t* matrix, PixelTally* tally) {
         for (std::int64_t piece = next++; piece < pieces.total; piece = next++) {
             const std::int64_t size = pieces.end(piece) - pieces.begin(piece);
             if (pieces.image(piece) != image || unflushed + size > kFlushAfter) flush();
-            if (pieces.image(piece) != image) pair = job.pair(image = pieces.image(piece));
+            if (pieces.image(piece) != image) pair.emplace(job, image = pieces.image(piece));
             counter.count(*pair, pieces.begin(piece), pieces.end(piece));
             unflushed += size;
         }
@@ -315,7 +329,7 @@ class WeightedCounter {
           reader_(job),
           pred_lookup_(offsets.pred.lookup()),
           target_lookup_(offsets.target.lookup()),
-          sums_(table_cells(job.num_classes())),
+          sums_(table_cells(job.num_classes()), table_cells(job.num_classes())),
           resolved_(static_cast<std::size_t>(kTilePixels)) {}
 
     void count(const Pair& pair, std::int64_t begin, std::int64_t end) {
@@ -364,7 +378,7 @@ bool add_all_weights(const Job& job, double* matrix) {
         WeightedCounter counter(job, offsets);
         for (std::int64_t piece = next++; piece < pieces.total; piece = next++) {
             const std::int64_t image = pieces.image(piece);
-            counter.count(job.pair(image), pieces.begin(piece), pieces.end(piece));
+            counter.count(Pair(job, image), pieces.begin(piece), pieces.end(piece));
             output.pass(piece, [&] { counter.flush(matrix + image * matrix_size(job)); });
         }
         if (!counter.all_valid()) valid = false;

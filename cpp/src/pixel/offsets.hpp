@@ -71,8 +71,10 @@ class OffsetTable {
    private:
     // By bit pattern: a negative 8-bit label is found at 256 + label.
     void fill_bytes(const LabelTable& table, DType dtype, std::uint64_t step) {
-        bytes_.fill(invalid_);
-        byte_slots_.fill(static_cast<std::uint8_t>(table.invalid_slot()));
+        // A bool byte is true unless it is 0.
+        const std::uint32_t others = dtype == DType::kBool ? table.slot(1) : table.invalid_slot();
+        bytes_.fill(others * step);
+        byte_slots_.fill(static_cast<std::uint8_t>(others));
         const auto set = [&](std::int64_t label, std::uint32_t slot) {
             const auto byte = static_cast<std::uint8_t>(label);
             bytes_[byte] = slot * step;
@@ -80,13 +82,12 @@ class OffsetTable {
         };
         const std::int64_t lowest = lowest_label(dtype);
         const std::int64_t highest = highest_label(dtype);
-        const auto size = static_cast<std::int64_t>(table.near().size());
-        for (std::int64_t label = 0; label < size && label <= highest; ++label)
+        const std::int64_t size =
+            std::min(static_cast<std::int64_t>(table.near().size()), highest + 1);
+        for (std::int64_t label = 0; label < size; ++label)
             set(label, table.near()[static_cast<std::size_t>(label)]);
         for (const auto& [label, slot] : table.far())
             if (label >= lowest && label <= highest) set(label, slot);
-        if (dtype != DType::kBool) return;
-        for (std::int64_t byte = 2; byte < 256; ++byte) set(byte, table.slot(1));
     }
     void add_far(std::int64_t label, std::uint64_t offset) {
         far_label_.push_back(label);

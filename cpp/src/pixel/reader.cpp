@@ -24,7 +24,7 @@ const simd::PixelKernels& kernels() {
     }
 }
 
-// --- Job ---
+// --- Pair ---
 
 namespace {
 
@@ -37,19 +37,23 @@ ArrayView without_axis(const ArrayView& view, std::int64_t index, bool drop) {
     return inner;
 }
 
+Walk walk_of(const Job& job, std::int64_t image) {
+    const bool drop = job.options.per_image;
+    const ArrayView pred = without_axis(job.pred, 0, job.from_scores());
+    std::array<ArrayView, kMaxLanes> views{without_axis(job.target, image, drop),
+                                           without_axis(pred, image, drop)};
+    std::size_t count = 2;
+    if (job.mask != nullptr) views[count++] = without_axis(*job.mask, image, drop);
+    if (job.weights != nullptr) views[count++] = without_axis(*job.weights, image, drop);
+    std::array<const ArrayView*, kMaxLanes> pointers{};
+    for (std::size_t i = 0; i < count; ++i) pointers[i] = &views[i];
+    return Walk(std::span(pointers).first(count));
+}
+
 }  // namespace
 
-Pair Job::pair(std::int64_t image) const {
-    const bool drop = options.per_image;
-    std::array<ArrayView, 4> views{without_axis(target, image, drop),
-                                   without_axis(without_axis(pred, 0, from_scores()), image, drop)};
-    std::size_t count = 2;
-    if (mask != nullptr) views[count++] = without_axis(*mask, image, drop);
-    if (weights != nullptr) views[count++] = without_axis(*weights, image, drop);
-    std::array<const ArrayView*, 4> pointers{};
-    for (std::size_t i = 0; i < count; ++i) pointers[i] = &views[i];
-    return {Walk(std::span(pointers).first(count)), from_scores() ? pred.strides[0] : 0};
-}
+Pair::Pair(const Job& job, std::int64_t image)
+    : walk(walk_of(job, image)), channel_stride(job.from_scores() ? job.pred.strides[0] : 0) {}
 
 // --- TileReader ---
 

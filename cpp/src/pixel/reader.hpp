@@ -17,8 +17,12 @@ namespace segmeter {
 // The inner loops of the SIMD level in use.
 const simd::PixelKernels& kernels();
 
+struct Job;
+
 // One image, or all images as one: its arrays in walking order.
 struct Pair {
+    Pair(const Job& job, std::int64_t image);
+
     Walk walk;
     std::int64_t channel_stride;  // bytes between two channels of scores
 };
@@ -58,8 +62,6 @@ struct Job {
     }
     [[nodiscard]] std::size_t mask_lane() const { return 2; }
     [[nodiscard]] std::size_t weights_lane() const { return mask == nullptr ? 2 : 3; }
-
-    [[nodiscard]] Pair pair(std::int64_t image) const;
 };
 
 struct Tile {

@@ -13,13 +13,15 @@ namespace segmeter {
 // --- Walk ---
 
 Walk::Walk(std::span<const ArrayView* const> views)
-    : shape_(views[0]->shape.begin(), views[0]->shape.end()), size_(views[0]->size()) {
-    lanes_.reserve(views.size());
-    for (const ArrayView* view : views)
-        lanes_.push_back({view->data,
-                          view->dtype,
-                          view->byte_swapped,
-                          {view->strides.begin(), view->strides.end()}});
+    : dims_(views[0]->shape.size()), count_(views.size()), size_(views[0]->size()) {
+    std::copy(views[0]->shape.begin(), views[0]->shape.end(), shape_.begin());
+    for (std::size_t i = 0; i < count_; ++i) {
+        Lane& lane = lanes_[i];
+        lane.data = views[i]->data;
+        lane.dtype = views[i]->dtype;
+        lane.byte_swapped = views[i]->byte_swapped;
+        std::copy(views[i]->strides.begin(), views[i]->strides.end(), lane.strides.begin());
+    }
     if (size_ == 0) return;
     flip_negative_axes();
     sort_axes();
@@ -27,9 +29,9 @@ Walk::Walk(std::span<const ArrayView* const> views)
 }
 
 void Walk::flip_negative_axes() {
-    for (std::size_t axis = 0; axis < shape_.size(); ++axis) {
+    for (std::size_t axis = 0; axis < dims_; ++axis) {
         if (lanes_[0].strides[axis] >= 0) continue;
-        for (Lane& lane : lanes_) {
+        for (Lane& lane : lanes()) {
             lane.data += (shape_[axis] - 1) * lane.strides[axis];
             lane.strides[axis] = -lane.strides[axis];
         }
@@ -38,12 +40,12 @@ void Walk::flip_negative_axes() {
 
 void Walk::swap_axes(std::size_t a, std::size_t b) {
     std::swap(shape_[a], shape_[b]);
-    for (Lane& lane : lanes_) std::swap(lane.strides[a], lane.strides[b]);
+    for (Lane& lane : lanes()) std::swap(lane.strides[a], lane.strides[b]);
 }
 
 // Insertion sort by the first lane's stride, largest first; few axes, mostly in order already.
 void Walk::sort_axes() {
-    for (std::size_t i = 1; i < shape_.size(); ++i)
+    for (std::size_t i = 1; i < dims_; ++i)
         for (std::size_t j = i; j > 0 && lanes_[0].strides[j - 1] < lanes_[0].strides[j]; --j)
             swap_axes(j - 1, j);
 }
@@ -53,22 +55,20 @@ void Walk::merge_axes() {
     const auto extend = [&](std::size_t axis) {
         if (shape_[axis] == 1) return true;
         if (shape_[last] != 1) {
-            for (const Lane& lane : lanes_)
+            for (const Lane& lane : lanes())
                 if (lane.strides[last] != shape_[axis] * lane.strides[axis]) return false;
         }
         shape_[last] *= shape_[axis];
-        for (Lane& lane : lanes_) lane.strides[last] = lane.strides[axis];
+        for (Lane& lane : lanes()) lane.strides[last] = lane.strides[axis];
         return true;
     };
-    for (std::size_t axis = 1; axis < shape_.size(); ++axis) {
+    for (std::size_t axis = 1; axis < dims_; ++axis) {
         if (extend(axis)) continue;
         ++last;
         shape_[last] = shape_[axis];
-        for (Lane& lane : lanes_) lane.strides[last] = lane.strides[axis];
+        for (Lane& lane : lanes()) lane.strides[last] = lane.strides[axis];
     }
-    const std::size_t dims = std::min(shape_.size(), last + 1);
-    shape_.resize(dims);
-    for (Lane& lane : lanes_) lane.strides.resize(dims);
+    dims_ = std::min(dims_, last + 1);
 }
 
 bool Walk::is_contiguous(std::size_t i) const noexcept {
@@ -76,14 +76,13 @@ bool Walk::is_contiguous(std::size_t i) const noexcept {
     if (lane.byte_swapped && item_size(lane.dtype) > 1) return false;
     const auto item = static_cast<std::uintptr_t>(item_size(lane.dtype));
     if (reinterpret_cast<std::uintptr_t>(lane.data) % item != 0) return false;
-    return shape_.empty() || size_ <= 1 ||
-           (shape_.size() == 1 && lane.strides[0] == item_size(lane.dtype));
+    return dims_ == 0 || size_ <= 1 || (dims_ == 1 && lane.strides[0] == item_size(lane.dtype));
 }
 
 void gather(const Walk& walk, std::size_t lane_index, std::int64_t byte_offset, std::int64_t begin,
             std::int64_t n, CopyElements copy, std::int64_t out_width, std::byte* out) {
     const Lane& lane = walk.lane(lane_index);
-    const std::vector<std::int64_t>& shape = walk.shape();
+    const std::span<const std::int64_t> shape = walk.shape();
     if (shape.empty()) {
         if (n > 0) copy(lane.data + byte_offset, 0, n, out);
         return;

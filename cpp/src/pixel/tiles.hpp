@@ -9,31 +9,36 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "segmeter/view.hpp"
 
 namespace segmeter {
 
 inline constexpr int kMaxDims = 64;
+inline constexpr std::size_t kMaxLanes = 4;
+
+// A number for each axis, as far as there are axes. No allocation: small images come in millions.
+using PerAxis = std::array<std::int64_t, kMaxDims>;
 
 // One array's part in a walk: where pixel 0 lies and how far apart pixels are along each axis.
 struct Lane {
-    const std::byte* data = nullptr;
-    DType dtype = DType::kUInt8;
-    bool byte_swapped = false;
-    std::vector<std::int64_t> strides;
+    const std::byte* data;
+    DType dtype;
+    bool byte_swapped;
+    PerAxis strides;
 };
 
 // Arrays of equal shape, visited together in one order that suits their memory.
 class Walk {
    public:
-    // All views must have equal shapes. The first one decides the order of the axes.
+    // At most kMaxLanes views of equal shapes. The first one decides the order of the axes.
     explicit Walk(std::span<const ArrayView* const> views);
 
     [[nodiscard]] std::int64_t size() const noexcept { return size_; }
     [[nodiscard]] const Lane& lane(std::size_t i) const noexcept { return lanes_[i]; }
-    [[nodiscard]] const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
+    [[nodiscard]] std::span<const std::int64_t> shape() const noexcept {
+        return std::span(shape_).first(dims_);
+    }
     // True if the lane's elements lie one after another, aligned and in native byte order.
     [[nodiscard]] bool is_contiguous(std::size_t i) const noexcept;
 
@@ -43,9 +48,13 @@ class Walk {
     void merge_axes();
     void swap_axes(std::size_t a, std::size_t b);
 
-    std::vector<std::int64_t> shape_;
-    std::vector<Lane> lanes_;
-    std::int64_t size_ = 1;
+    [[nodiscard]] std::span<Lane> lanes() noexcept { return std::span(lanes_).first(count_); }
+
+    PerAxis shape_;
+    std::array<Lane, kMaxLanes> lanes_;
+    std::size_t dims_;
+    std::size_t count_;
+    std::int64_t size_;
 };
 
 // Copies n elements, `stride` bytes apart, to `out` as the element type it was made for.

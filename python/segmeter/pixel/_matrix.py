@@ -197,9 +197,14 @@ def confusion_matrix(
         raise ValueError("weights cannot be combined with from_scores=True; pass pred as labels")
     if pred_labels is not None and from_scores:
         raise ValueError(_CHANNELS_ARE_CLASSES)
-    scoring = _scoring(from_scores, channel_axis, threshold)
-    mask = _mask(ignore_index)
-    if is_list_of_arrays(target):
+    scoring = mask = (
+        None  # small images come in millions: no call that the usual case can do without
+    )
+    if from_scores or threshold is not None or channel_axis != 1:
+        scoring = _scoring(from_scores, channel_axis, threshold)
+    if ignore_index is not None:
+        mask = _mask(ignore_index)
+    if type(target) is not np.ndarray and is_list_of_arrays(target):
         return _count_list(pred, target, mask, weights, rules, per_image, scoring)[0]
     return _count(pred, target, mask, weights, rules, per_image, scoring)[0]
 
@@ -507,9 +512,8 @@ def _rules(
         and type(out_of_range) is str
     ):
         return _usual_rules(
-            num_classes, ignore_index, None, None, reduce_zero_label, out_of_range, void_column,
-            threads,
-        )  # fmt: skip
+            num_classes, ignore_index, reduce_zero_label, out_of_range, void_column, threads
+        )
     return _validated(
         num_classes, ignore_index, labels, pred_labels, reduce_zero_label, out_of_range,
         void_column, threads,
@@ -546,7 +550,18 @@ def _validated(
     )  # fmt: skip
 
 
-_usual_rules = lru_cache(maxsize=64)(_validated)
+@lru_cache(maxsize=64)
+def _usual_rules(
+    num_classes: int,
+    ignore_index: int | None,
+    reduce_zero_label: bool,
+    out_of_range: str,
+    void_column: bool | None,
+    threads: int,
+) -> _Rules:
+    return _validated(
+        num_classes, ignore_index, None, None, reduce_zero_label, out_of_range, void_column, threads
+    )
 
 
 def _meanings(
@@ -699,28 +714,21 @@ def _count(
     per_image: bool,
     scoring: _Scoring | None,
 ) -> _Counted:
-    pred = as_array(pred, "pred")
-    target = as_array(target, "target")
+    if type(pred) is not np.ndarray:
+        pred = as_array(pred, "pred")
+    if type(target) is not np.ndarray:
+        target = as_array(target, "target")
     if mask is not None:
         mask = as_array(mask, "mask")
         _require_mask(mask, target)
-    if target.dtype.kind not in "biu":
-        raise _not_labels(target, "target")
-    if per_image and target.ndim == 0:
-        raise ValueError("per_image=True needs an image axis, got a single pixel")
     native = rules.native
     try:
-        if scoring is not None:
+        if scoring is None:
+            matrix, ignored, odd = native.count(pred, target, mask, per_image)
+        else:
+            _require_labels(target, "target")
             scores, threshold = _channels_first(pred, target, rules.num_classes, scoring)
             matrix, ignored, odd = native.count_scores(scores, threshold, target, mask, per_image)
-        else:
-            if pred.dtype.kind not in "biu":
-                raise _not_labels(pred, "pred")
-            if pred.shape != target.shape:
-                raise ValueError(
-                    f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
-                )
-            matrix, ignored, odd = native.count(pred, target, mask, per_image)
         if odd is not None:
             ignored += _check(pred, target, mask, rules, odd)
         if weights is not None:
@@ -728,6 +736,15 @@ def _count(
             return native.sum_weights(pred, target, scale, mask, per_image), ignored
     except MemoryError:
         raise _too_large(_output_shape(target, rules, per_image)) from None
+    except (TypeError, ValueError):
+        # The kernel's own checks are enough to be safe; what is said of them is said here.
+        _require_labels(target, "target")
+        if per_image and target.ndim == 0:
+            raise ValueError("per_image=True needs an image axis, got a single pixel") from None
+        if scoring is None:
+            _require_labels(pred, "pred")
+            _require_shape(pred, target)
+        raise
     return matrix, ignored
 
 
@@ -777,7 +794,16 @@ def _count_list(
     return matrices if per_image else matrices[0], left_out
 
 
-def _not_labels(array: NDArray[Any], name: str) -> TypeError:
+def _require_shape(pred: NDArray[Any], target: NDArray[Any]) -> None:
+    if pred.shape != target.shape:
+        raise ValueError(
+            f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
+        ) from None
+
+
+def _require_labels(array: NDArray[Any], name: str) -> None:
+    if array.dtype.kind in "biu":
+        return
     hint = ""
     if array.dtype.kind == "f":
         hint = (
@@ -785,7 +811,9 @@ def _not_labels(array: NDArray[Any], name: str) -> TypeError:
             "numbers are cast by the readers, which look at every value), or pass "
             "from_scores=True for scores"
         )
-    return TypeError(f"{name} must hold integer or bool labels, got dtype {array.dtype}{hint}")
+    raise TypeError(
+        f"{name} must hold integer or bool labels, got dtype {array.dtype}{hint}"
+    ) from None
 
 
 def _require_mask(mask: NDArray[Any], target: NDArray[Any]) -> None:
