@@ -54,4 +54,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     segmeter::bindings::bind_rle(m);
     segmeter::bindings::bind_region(m);
     segmeter::bindings::bind_overlap(m);
+    segmeter::bindings::bind_morphology(m);
 }

@@ -216,3 +216,21 @@ def error_causes(
 ) -> tuple[
     NDArray[np.int64], tuple[int, int, int], NDArray[np.uint8] | None, NDArray[np.uint8] | None
 ]: ...
+def dilate_runs(
+    shape: tuple[int, int, int],
+    row_begin: NDArray[np.int64],
+    begin: NDArray[Any],
+    end: NDArray[Any],
+    element: Sequence[tuple[int, int, int, int]],
+    iterations: int,
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32]]: ...
+def euler_characteristic(
+    shape: tuple[int, int, int],
+    row_begin: NDArray[np.int64],
+    begin: NDArray[Any],
+    end: NDArray[Any],
+    is_volume: bool,
+    full: bool,
+    threads: int,
+) -> int: ...

@@ -1,0 +1,217 @@
+"""Lesion-wise scores and detection in plain NumPy and SciPy, rule by rule, mask by mask.
+
+Written as the challenges describe their rules: whole-image masks, one lesion after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..region import DetectionCounts, LesionCounts, LesionRules
+
+    Mask = NDArray[np.bool_]
+
+
+def lesion_wise(
+    pred: ArrayLike,
+    target: ArrayLike,
+    *,
+    rules: str | LesionRules = "brats2023",
+    groups: Mapping[str, Sequence[int]] | None = None,
+    connectivity: int | None = None,
+    spacing: float | Sequence[float] = 1.0,
+    ignore_index: int | Sequence[int] | ArrayLike | None = None,
+    distance: Callable[[Mask, Mask, tuple[float, ...]], float] | None = None,
+    threads: int = 0,
+) -> LesionCounts:
+    """SciPy twin of :func:`segmeter.lesion_wise`; same arguments, same result.
+
+    Examples
+    --------
+    >>> lesion_wise([[1, 1, 0]], [[0, 1, 1]], rules="any_overlap").lesion_dice
+    array([0.5])
+    """
+    from ..region import LESION_RULES, LesionCounts
+
+    del threads  # one thread only: the twin defines the result, not the speed
+    chosen = LESION_RULES[rules] if isinstance(rules, str) else rules
+    maps = np.asarray(pred), np.asarray(target)
+    if ignore_index is not None:
+        given = np.asarray(ignore_index)
+        ignored = given if given.dtype == np.bool_ else np.isin(maps[1], given)
+        maps = np.where(ignored, 0, maps[0]), np.where(ignored, 0, maps[1])
+    steps = tuple(np.broadcast_to(np.asarray(spacing, np.float64), maps[1].ndim).tolist())
+    rows: dict[str, list[Any]] = {name: [] for name in ("lesion", "pred", "pair")}
+    table = {"lesion": None} if groups is None else dict(groups)
+    for g, labels in enumerate(table.values()):
+        inside = [part != 0 if labels is None else np.isin(part, labels) for part in maps]
+        _group(rows, g, inside[0], inside[1], chosen, connectivity, steps, distance)
+    return LesionCounts(
+        rules=chosen,
+        group_names=tuple(table),
+        **_columns(rows["lesion"], "lesion", _LESION, {"distance": np.float64}),
+        **_columns(rows["pred"], "pred", _PRED, {}),
+        **_columns(rows["pair"], "pair", ("lesion", "pred"), {}),
+        voxel_volume=np.array([np.prod(steps)]),
+    )
+
+
+_LESION = ("case", "group", "id", "volume", "pred_volume", "intersection", "matches", "distance")
+_PRED = ("case", "group", "id", "volume", "matches")
+
+
+def _columns(
+    rows: list[tuple[Any, ...]], prefix: str, names: Sequence[str], types: Mapping[str, Any]
+) -> dict[str, Any]:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return {
+        f"{prefix}_{name}": np.array(column, types.get(name, np.int64))
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _group(
+    rows: dict[str, list[Any]],
+    g: int,
+    pred: Mask,
+    target: Mask,
+    rules: LesionRules,
+    connectivity: int | None,
+    spacing: tuple[float, ...],
+    distance: Callable[[Mask, Mask, tuple[float, ...]], float] | None,
+) -> None:
+    """Append what one group of labels gives."""
+    preds, num_preds = label(pred, connectivity)
+    lesions, num_lesions = label(_dilated(target, rules.dilation), connectivity)
+    lesions = np.where(target, lesions, 0)
+    if rules.method == "optimal":
+        belongs = _one_to_one(preds, num_preds, lesions, num_lesions, rules)
+    else:
+        belongs = [
+            (lesion, int(k))
+            for lesion in range(1, num_lesions + 1)
+            for k in np.unique(preds[_dilated(lesions == lesion, rules.dilation)])
+            if k != 0
+        ]
+    first_lesion, first_pred = len(rows["lesion"]), len(rows["pred"])
+    for lesion in range(1, num_lesions + 1):
+        own = lesions == lesion
+        matched = [k for owner, k in belongs if owner == lesion]
+        union = np.isin(preds, matched)
+        between = distance(union, own, spacing) if distance and matched else np.nan
+        sizes = int(own.sum()), int(union.sum()), int((own & union).sum())
+        rows["lesion"].append((0, g, lesion, *sizes, len(matched), between))
+    for k in range(1, num_preds + 1):
+        matches = sum(other == k for _, other in belongs)
+        rows["pred"].append((0, g, k, int((preds == k).sum()), matches))
+    rows["pair"] += [(first_lesion + lesion - 1, first_pred + k - 1) for lesion, k in belongs]
+
+
+def label(mask: Mask, connectivity: int | None) -> tuple[NDArray[Any], int]:
+    """Components of a mask and their number.
+
+    Examples
+    --------
+    >>> label(np.array([[True, False, True]]), None)[1]
+    2
+    """
+    from scipy import ndimage
+
+    rank = {None: mask.ndim, 4: 1, 8: 2, 6: 1, 18: 2, 26: 3}[connectivity]
+    labels, number = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, rank))
+    return labels, int(number)
+
+
+def _dilated(mask: Mask, iterations: int) -> Mask:
+    from scipy import ndimage
+
+    if iterations == 0:
+        return mask
+    structure = ndimage.generate_binary_structure(mask.ndim, 2)
+    return np.asarray(ndimage.binary_dilation(mask, structure, iterations=iterations))
+
+
+def _one_to_one(
+    preds: NDArray[Any], num_preds: int, lesions: NDArray[Any], num_lesions: int, rules: LesionRules
+) -> list[tuple[int, int]]:
+    from scipy.optimize import linear_sum_assignment
+
+    gain = np.zeros((num_lesions, num_preds))
+    for lesion, pred in np.ndindex(num_lesions, num_preds):
+        a, b = lesions == lesion + 1, preds == pred + 1
+        common, size_a, size_b = (int(part.sum()) for part in (a & b, a, b))
+        score = {
+            "iou": common / (size_a + size_b - common),
+            "dice": 2 * common / (size_a + size_b),
+            "ior": common / size_a,
+            "iop": common / size_b,
+        }[rules.criterion]
+        gain[lesion, pred] = score if score >= rules.threshold else 0
+    chosen = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
+    return sorted((int(i) + 1, int(k) + 1) for i, k in chosen if gain[i, k] > 0)
+
+
+def detect(
+    detection_map: ArrayLike,
+    target: ArrayLike,
+    *,
+    min_overlap: float = 0.1,
+    criterion: str = "iou",
+    smooth: float = 0.0,
+    leftover: str = "ignore",
+    case_confidence: str = "max",
+    case_weight: float = 1.0,
+    connectivity: int | None = None,
+    threads: int = 0,
+) -> DetectionCounts:
+    """SciPy twin of :func:`segmeter.detect`; same arguments, same result.
+
+    Examples
+    --------
+    >>> detect([[0.9, 0.9, 0, 0.2]], [[1, 1, 0, 0]]).overlap
+    array([1., 0.])
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    from ..region import DetectionCounts
+
+    del threads
+    heat = np.asarray(detection_map)
+    candidates, number = label(heat != 0, connectivity)
+    lesions, num_lesions = label(np.asarray(target) != 0, connectivity)
+    confidence = np.array([heat[candidates == k + 1].max() for k in range(number)], np.float64)
+    overlap = np.zeros((num_lesions, number))
+    for i, k in np.ndindex(num_lesions, number):
+        a, b = lesions == i + 1, candidates == k + 1
+        common, areas = int((a & b).sum()), int(a.sum() + b.sum())
+        if common and criterion == "dice":
+            overlap[i, k] = (2 * common + smooth) / (areas + smooth)
+        elif common:
+            overlap[i, k] = (common + smooth) / (areas - common + smooth)
+    gain = np.where(overlap >= min_overlap, 1 + overlap, 0)
+    assigned = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
+    pairs = [(i, k) for i, k in assigned if gain[i, k] > 0]
+    taken = (gain > 0).any(axis=0)
+    if leftover == "false_positive":
+        taken = np.isin(np.arange(number), [k for _, k in pairs])
+    rows = [(True, True, confidence[k], overlap[i, k]) for i, k in pairs]
+    rows += [(True, False, 0.0, 0.0)] * (num_lesions - len(pairs))
+    rows += [(False, True, value, 0.0) for value in confidence[~taken]]
+    is_lesion, is_found, values, overlaps = zip(*rows, strict=True) if rows else ((), (), (), ())
+    belief = confidence.max(initial=0) if case_confidence == "max" else 1 - np.prod(1 - confidence)
+    return DetectionCounts(
+        case=np.zeros(len(rows), np.int64),
+        is_lesion=np.array(is_lesion, bool),
+        is_found=np.array(is_found, bool),
+        confidence=np.array(values, np.float64),
+        overlap=np.array(overlaps, np.float64),
+        case_confidence=np.array([belief], np.float64),
+        case_weight=np.array([case_weight], np.float64),
+    )
