@@ -22,7 +22,7 @@ def dilate(
     array([[0, 0, 1, 1]])
     """
     del threads
-    current = np.asarray(mask) != 0
+    current = np.asarray(np.asarray(mask) != 0)
     if offsets is None:
         steps = np.array(list(itertools.product((-1, 0, 1), repeat=current.ndim)))
         offsets = steps[np.count_nonzero(steps, axis=1) <= 2]

@@ -229,7 +229,7 @@ def detect(
     )
     confidence = _confidence_of(confidences, labels, len(candidates.id))
     truth = label_components(lesions != 0, connectivity=connectivity, threads=threads)
-    table = overlap_table(candidates.labels(), truth.labels(), threads=threads)
+    table = overlap_table(candidates, truth, threads=threads)
     overlap = _overlap(table, criterion, smooth)
     enough = overlap >= min_overlap
     pred, lesion = table.pred_index[enough], table.target_index[enough]

@@ -459,7 +459,7 @@ def _compare(
     preds = label_components(pred, connectivity=connectivity, threads=threads)
     if rules.method == "optimal":
         lesions = label_components(target, connectivity=connectivity, threads=threads)
-        table = _table(preds, lesions, threads)
+        table = overlap_table(preds, lesions, threads=threads)
         pairs = match_regions(
             table,
             method="optimal",
@@ -471,7 +471,7 @@ def _compare(
         return _compared(lesions, preds, table, pairs.pred_index, pairs.target_index)
     if rules.dilation == 0:
         lesions = label_components(target, connectivity=connectivity, threads=threads)
-        table = _table(preds, lesions, threads)
+        table = overlap_table(preds, lesions, threads=threads)
         return _compared(lesions, preds, table, table.pred_index, table.target_index)
     reach = label_components(
         dilate(target, iterations=rules.dilation, threads=threads),
@@ -479,13 +479,9 @@ def _compare(
         threads=threads,
     )
     lesions = _lesions_within(target, reach)
-    touching = _table(preds, reach, threads)
-    table = _table(preds, lesions, threads)
+    touching = overlap_table(preds, reach, threads=threads)
+    table = overlap_table(preds, lesions, threads=threads)
     return _compared(lesions, preds, table, touching.pred_index, touching.target_index)
-
-
-def _table(preds: Regions, lesions: Regions, threads: int) -> OverlapTable:
-    return overlap_table(preds.labels(), lesions.labels(), threads=threads)
 
 
 def _lesions_within(target: RunList, reach: Regions) -> Regions:

@@ -464,12 +464,16 @@ def _labels(labels: Sequence[int] | None) -> tuple[int, ...]:
 def _patches(
     shape: tuple[int, ...], patch_size: int | Sequence[int] | None
 ) -> Iterator[tuple[slice, ...]]:
-    if patch_size is None:
-        sizes = tuple(max(1, extent) for extent in shape)
-    else:
-        sizes = tuple(np.broadcast_to(np.asarray(patch_size), len(shape)).tolist())
-        if any(isinstance(size, (bool, float)) or size < 1 for size in sizes):
-            raise ValueError(f"patch_size must be integers from 1 on, got {patch_size!r}")
+    given = np.asarray(shape if patch_size is None else patch_size)
+    if (
+        given.dtype.kind not in "iu"
+        or given.size not in (1, len(shape))
+        or (patch_size is not None and given.min() < 1)
+    ):
+        raise ValueError(
+            f"patch_size must be one integer from 1 on, or {len(shape)}, got {patch_size!r}"
+        )
+    sizes = np.maximum(1, np.broadcast_to(given.ravel(), len(shape))).tolist()
     starts = [range(0, max(1, n), size) for n, size in zip(shape, sizes, strict=True)]
     for corner in itertools.product(*starts):
         yield tuple(slice(at, at + size) for at, size in zip(corner, sizes, strict=True))
@@ -493,7 +497,8 @@ def _skeleton(mask: Mask, method: Skeleton) -> Any:
         raise ImportError(
             f'skeleton="{method}" needs scikit-image: pip install "segmeter[topology]"'
         ) from error
-    return skeletonize(mask, method=method)
+    thin: Any = skeletonize
+    return thin(mask, method=method)
 
 
 def _shifted(mask: Mask, axis: int, step: int, outside: bool) -> Mask:
