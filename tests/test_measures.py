@@ -264,13 +264,98 @@ def test_nuclei_of_the_data_science_bowl(shared: Path, tmp_path: Path) -> None:
     assert same.scores["pq"] == same.scores["mean_ap"] == same.scores["aji"] == 1
 
 
+# --- causes -----------------------------------------------------------------------------------
+
+
+def test_causes(folders: tuple[Path, Path]) -> None:
+    options: dict[str, Any] = {"class_names": NAMES, "ignore_index": 255}
+    result = evaluate(*folders, **options, measures=["pixel", "cause"])
+    counts = [
+        segmeter.error_causes(pred, target, num_classes=3, ignore_index=255)
+        for pred, target in zip(
+            *([np.load(path) for path in sorted(folder.iterdir())] for folder in folders),
+            strict=True,
+        )
+    ]
+    total = counts[0] + counts[1]
+    rows = result.rows("cause_per_class")
+    assert [row["iou"] for row in rows] == [row["iou"] for row in result.per_class]
+    for cause, share in segmeter.cause_shares(total).items():
+        assert [row[f"{cause}_share"] for row in rows] == share.tolist()
+        assert [row[f"fp_{cause}"] for row in rows] == getattr(total, f"fp_{cause}").tolist()
+        repaired = segmeter.repaired_scores(total)[cause]["mean_iou"]
+        assert result.scores[f"mean_iou_without_{cause}_errors"] == pytest.approx(repaired)
+    shares = [
+        row["iou"] + sum(row[f"{c}_share"] for c in ("boundary", "extent", "segment"))
+        for row in rows
+    ]
+    assert shares == pytest.approx([1, 1, 1])
+    crossed = result.rows("cause_per_image_per_class")
+    assert [row["fn_segment"] for row in crossed[:3]] == counts[0].fn_segment.tolist()
+    assert "causes: boundary" in result.plan.describe()[-1]
+
+
+def test_cause_maps(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"class_names": NAMES, "ignore_index": 255}
+    place = tmp_path / "made" / "here"
+    result = evaluate(*folders, **options, measures=["cause"], cause_maps=place, threads=2)
+    assert not result.problems
+    assert sorted(path.name for path in place.iterdir()) == [
+        f"{name}_{side}.png" for name in "ab" for side in ("pred", "target")
+    ]
+    for name in "ab":
+        pred, target = (np.load(folder / f"{name}.npy") for folder in folders)
+        _, causes = segmeter.error_causes(
+            pred, target, num_classes=3, ignore_index=255, return_map=True
+        )
+        for side, drawn in zip(("pred", "target"), causes, strict=True):
+            found = segmeter.io.read_label_map(place / f"{name}_{side}.png")
+            np.testing.assert_array_equal(found.labels, drawn)
+            assert found.palette is not None
+
+
+def test_cause_maps_of_volumes_are_arrays(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    maps = [{"case_1": rng.integers(0, 2, (4, 6, 5), np.uint8)} for _ in range(2)]
+    folders = save(tmp_path / "p", **maps[0]), save(tmp_path / "t", **maps[1])
+    evaluate(*folders, num_classes=2, measures=["cause"], cause_maps=tmp_path / "maps")
+    drawn = np.load(tmp_path / "maps" / "case_1_pred.npy")
+    assert drawn.shape == (4, 6, 5)
+    assert ((drawn > 0) == (maps[0]["case_1"] != maps[1]["case_1"])).all()
+
+
+def test_cause_maps_stay_in_their_folder(tmp_path: Path) -> None:
+    folder = save(tmp_path / "data", a=[[0, 1]])
+    table = tmp_path / "pairs.csv"
+    table.write_text("id,pred,target\n../../out,data/a.npy,data/a.npy\n", encoding="utf-8")
+    result = evaluate(table, num_classes=2, measures=["cause"], cause_maps=folder / "maps")
+    (problem,) = result.problems
+    assert "leads out of the folder" in problem["message"]
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_cause_maps_need_the_measure(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="cause_maps is for causes; name 'cause'"):
+        evaluate(*folders, num_classes=3, cause_maps=tmp_path / "maps")
+    options = ["--pred", str(folders[0]), "--target", str(folders[1]), "--num-classes", "3"]
+    options += ["--ignore-index", "255", "--measures", "pixel,cause"]
+    assert main(["evaluate", *options, "--cause-maps", str(tmp_path / "maps")]) == 0
+    assert "mean IoU without boundary errors" in capsys.readouterr().out
+    assert len(list((tmp_path / "maps").iterdir())) == 4
+    table = folders[0] / "a.npy"
+    assert main(["evaluate", *options, "--cause-maps", str(table)]) == 2
+    assert "is a file; give a folder" in capsys.readouterr().err
+
+
 # --- options ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"measures": ["regions"]}, "measures must be of pixel, region"),
+        ({"measures": ["regions"]}, "measures must be of pixel, region, cause, got 'regions'"),
         ({"measures": []}, "measures is empty"),
         ({"connectivity": 4}, "connectivity is for regions; name 'region'"),
         ({"things": ["a"]}, "things is for regions; name 'region'"),

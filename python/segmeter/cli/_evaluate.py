@@ -40,6 +40,7 @@ def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Displa
                 *files,
                 **keywords,
                 missing=running.missing,
+                cause_maps=outputs.cause_maps,
                 threads=running.threads,
                 progress=progress,
             )
@@ -144,6 +145,8 @@ def _check_places(outputs: Outputs) -> None:
             raise ValueError(f"{option}: '{path}' is a folder")
         if path.is_file() and option == "--csv" and not _is_csv_file(path):
             raise ValueError(f"--csv: '{path}' is a file; give a folder, or a name ending in .csv")
+    if outputs.cause_maps is not None and outputs.cause_maps.is_file():
+        raise ValueError(f"--cause-maps: '{outputs.cause_maps}' is a file; give a folder")
     if outputs.worst < 0:
         raise ValueError(f"--worst: expected 0 or more, got {outputs.worst}")
 

@@ -153,6 +153,10 @@ class Outputs:
             " or a FILE.csv for the first alone.",
         ),
     ] = None
+    cause_maps: Annotated[
+        Path | None,
+        _option(_OUTPUT, "FOLDER", "Maps of the causes of wrong pixels; with --measures cause."),
+    ] = None
     fail_under: Annotated[
         list[str] | None,
         _option(_OUTPUT, "SCORE=X", "Exit with 1 if mean_iou=0.75 is not reached; repeatable."),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segmeter._core import max_threads
@@ -66,6 +67,7 @@ def evaluate(
     target_suffix: str | None = None,
     pattern: Pattern = None,
     missing: str = "report",
+    cause_maps: str | os.PathLike[str] | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -86,6 +88,11 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
         What is measured: ``("pixel",)`` by default, also ``"region"`` and ``"cause"``; see there.
     missing : {"report", "raise"}
         Files without a partner: listed in ``.problems``, or an error before anything is counted.
+    cause_maps : path, optional
+        Folder for maps of causes, made if needed: for each image ``ID_pred.png`` and
+        ``ID_target.png`` (of volumes ``.npy``), whose values are those of :class:`segmeter.Cause`:
+        why the pixel is wrong for the class that is predicted, and for the class that it is.
+        Needs the measure ``"cause"``.
     threads : int
         Threads; 0: all this process may use. Images are spread over them; only where there are
         fewer images than threads, an image is counted by several. Results do not depend on it.
@@ -143,6 +150,8 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
         connectivity=connectivity,
         things=things,
     )
+    if cause_maps is not None and "cause" not in plan.measures:
+        raise ValueError("cause_maps is for causes; name 'cause' among the measures")
     rule = PairingRule(pair, pred_suffix, target_suffix, pattern)
     dataset = open_dataset(plan.protocol, pred, target, rule)
     if dataset is not None:
@@ -152,11 +161,17 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
     pairing = pair_for(plan.protocol, pred, target, rule)
     if missing == "raise" and not pairing.complete:
         raise ValueError(f"not every file has a partner\n{pairing.report()}")
-    return evaluate_pairs(plan, pairing, threads=threads, progress=progress)
+    folder = None if cause_maps is None else Path(cause_maps)
+    return evaluate_pairs(plan, pairing, cause_maps=folder, threads=threads, progress=progress)
 
 
 def evaluate_pairs(
-    plan: Plan, pairing: Pairing, *, threads: int = 0, progress: Progress | None = None
+    plan: Plan,
+    pairing: Pairing,
+    *,
+    cause_maps: Path | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
 ) -> Result:
     """Count the pairs of a pairing by the rules of a plan.
 
@@ -164,7 +179,7 @@ def evaluate_pairs(
     ----------
     plan : Plan
     pairing : Pairing
-    threads, progress
+    cause_maps, threads, progress
         As in :func:`evaluate`.
 
     Returns
@@ -181,7 +196,8 @@ def evaluate_pairs(
     >>> evaluate_pairs(make_plan(num_classes=2), Pairing("none")).num_images
     0
     """
-    return _evaluate(plan, pairing, None, threads, progress)
+    count = partial(count_pair, plan=plan, cause_maps=cause_maps)
+    return _evaluate(plan, pairing, count, (), threads, progress)
 
 
 def evaluate_dataset(
@@ -209,19 +225,21 @@ def evaluate_dataset(
     names = dataset.class_names
     plan = replace(plan, num_classes=len(names), class_names=names)
     pairing = Pairing("by the images that the data sets name", pairs=tuple(dataset.pairs))
-    return _evaluate(plan, pairing, dataset, threads, progress)
+    count = partial(count_pair, plan=plan, dataset=dataset)
+    return _evaluate(plan, pairing, count, dataset.problems, threads, progress)
 
 
 def _evaluate(
     plan: Plan,
     pairing: Pairing,
-    dataset: ProtocolDataset | None,
+    count: Callable[..., Outcome],
+    problems: Iterable[Problem],
     threads: int,
     progress: Progress | None,
 ) -> Result:
     totals = Totals(plan)
     totals.problems += pairing_problems(pairing)
-    totals.problems += () if dataset is None else dataset.problems
+    totals.problems += problems
     facts = {
         "rule": pairing.rule,
         "pairs": len(pairing.pairs),
@@ -229,7 +247,7 @@ def _evaluate(
         "advice": pairing.advice(),
     }
     threads = threads or max_threads()
-    outcomes = _outcomes(partial(count_pair, plan=plan, dataset=dataset), pairing.pairs, threads)
+    outcomes = _outcomes(count, pairing.pairs, threads)
     try:
         for done, outcome in enumerate(outcomes, 1):
             totals.problems += outcome.problems

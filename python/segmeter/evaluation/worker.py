@@ -17,6 +17,7 @@ from segmeter.pixel import confusion_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -68,7 +69,12 @@ class Outcome:
 
 
 def count_pair(
-    pair: Pair, plan: Plan, *, dataset: ProtocolDataset | None = None, threads: int = 1
+    pair: Pair,
+    plan: Plan,
+    *,
+    dataset: ProtocolDataset | None = None,
+    cause_maps: Path | None = None,
+    threads: int = 1,
 ) -> Outcome:
     """Read one pair of files and count it.
 
@@ -78,6 +84,8 @@ def count_pair(
     plan : Plan
     dataset : ProtocolDataset, optional
         What the pair is one of, under a protocol that reads data sets.
+    cause_maps : Path, optional
+        Folder for maps of causes.
     threads : int
         Threads inside the kernel.
 
@@ -96,7 +104,7 @@ def count_pair(
     try:
         if dataset is not None:
             return _outcome_of(pair, dataset)
-        return _count_pair(pair, plan, threads)
+        return _count_pair(pair, plan, cause_maps, threads)
     except ReadError as error:
         return _failed(pair, error.path, "unreadable", str(error))
     except PairError as error:
@@ -113,7 +121,7 @@ def _failed(pair: Pair, path: str, kind: str, message: str) -> Outcome:
     return Outcome(None, (Problem(pair.id, path, kind, "error", message),))
 
 
-def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
+def _count_pair(pair: Pair, plan: Plan, cause_maps: Path | None, threads: int) -> Outcome:
     colors = None if plan.color_table is None else dict(plan.color_table)
     pred = read_labels(pair.pred, colors, scores=plan.threshold is not None)
     target = read_labels(pair.target, colors)
@@ -140,7 +148,7 @@ def _count_pair(pair: Pair, plan: Plan, threads: int) -> Outcome:
         matrix if plan.pixels else None,
         target.labels.size,
         notes=_notes(pred, target),
-        measures=_measures(pair, pred, target, pred_labels, plan, threads),
+        measures=_measures(pair, pred, target, pred_labels, plan, cause_maps, threads),
     )
     measure = None if chosen is None else chosen.measure
     if measure is not None:
@@ -161,6 +169,7 @@ def _measures(
     target: LabelMap,
     pred_labels: NDArray[Any],
     plan: Plan,
+    cause_maps: Path | None,
     threads: int,
 ) -> dict[str, MeasureCounts]:
     """Counts of the measures beyond the matrix."""
@@ -171,7 +180,7 @@ def _measures(
     spacing = target.spacing or pred.spacing
     counts: dict[str, MeasureCounts] = {}
     for name in asked:
-        maps = Maps(*classes, spacing, threads)
+        maps = Maps(*classes, spacing, threads, _place(pair, cause_maps))
         if plan.instances and MEASURES[name].by_instance:
             maps = replace(maps, pred=pred_labels, target=target.labels)
         try:
@@ -180,6 +189,16 @@ def _measures(
             message = f"{pair.pred}, {pair.target}: measure {name!r}: {_one_line(error)}"
             raise PairError("measure", pair.pred, message) from error
     return counts
+
+
+def _place(pair: Pair, folder: Path | None) -> Path | None:
+    """Where in a folder a drawing of the pair belongs; ids are data and must not lead out of it."""
+    if folder is None:
+        return None
+    path = folder / pair.id
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PairError("measure", pair.pred, f"id {pair.id!r} leads out of the folder {folder}")
+    return path
 
 
 def _outcome_of(pair: Pair, dataset: ProtocolDataset) -> Outcome:

@@ -13,6 +13,7 @@ from segmeter.pixel._matrix import _meanings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -36,6 +37,8 @@ class Maps:
     spacing : tuple of float, or None
         One number per axis, where a file says it.
     threads : int
+    drawing : Path, or None
+        Where a measure that can draw puts a picture of this pair: a path without suffix.
     """
 
     pred: NDArray[Any]
@@ -43,6 +46,7 @@ class Maps:
     ignored: NDArray[np.bool_] | None
     spacing: tuple[float, ...] | None
     threads: int
+    drawing: Path | None = None
 
 
 class MeasureCounts(Interface):

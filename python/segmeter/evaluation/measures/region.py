@@ -210,26 +210,16 @@ def _components(maps: Maps, plan: Plan) -> PanopticCounts:
 
 def _component_table(maps: Maps, classes: set[int], plan: Plan) -> OverlapTable:
     """Overlaps of the connected components of some classes."""
-    none = plan.num_classes
-    sides = []
-    for labels in (maps.pred, maps.target):
-        regions, ids = label_components(
-            _restricted(labels, classes, none),
+    pred, target = (
+        label_components(
+            _restricted(labels, classes, plan.num_classes),
             connectivity=plan.connectivity,
-            background=none,
-            return_labels=True,
+            background=plan.num_classes,
             threads=maps.threads,
         )
-        sides.append((ids, regions.value))
-    (pred, pred_classes), (target, target_classes) = sides
-    return overlap_table(
-        pred,
-        target,
-        ignore_index=maps.ignored,
-        pred_classes=pred_classes,
-        target_classes=target_classes,
-        threads=maps.threads,
+        for labels in (maps.pred, maps.target)
     )
+    return overlap_table(pred, target, ignore_index=maps.ignored, threads=maps.threads)
 
 
 def _class_table(maps: Maps, classes: set[int], plan: Plan) -> OverlapTable:
