@@ -12,7 +12,7 @@ import numpy as np
 from .. import _core
 from .._arrays import as_array, is_list_of_arrays
 from ..pixel._counts import check_choice
-from ..pixel._matrix import _check, _integer, _mask, _not_labels, _require_mask, _rules
+from ..pixel._matrix import _check, _integer, _mask, _require_labels, _require_mask, _rules
 from ._counts import CauseCounts
 
 if TYPE_CHECKING:
@@ -324,8 +324,7 @@ def _measure(
     pred = as_array(pred, "pred")
     target = as_array(target, "target")
     for array, name in ((pred, "pred"), (target, "target")):
-        if array.dtype.kind not in "biu":
-            raise _not_labels(array, name)
+        _require_labels(array, name)
     if pred.shape != target.shape:
         raise ValueError(
             f"pred and target must have the same shape, got {pred.shape} and {target.shape}"

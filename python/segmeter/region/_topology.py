@@ -449,7 +449,7 @@ def _masks(
         yield np.asarray(mask) if ignored is None else mask & ~ignored
 
 
-def _labels(labels: Sequence[int] | None) -> tuple[int, ...]:
+def _labels(labels: Any) -> tuple[int, ...]:
     if labels is None:
         return (-1,)
     chosen = tuple(labels)
