@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from ._components import label_components
+from ._components import Regions, instance_regions, label_components
 from ._overlap import overlap_table
 
 if TYPE_CHECKING:
@@ -253,6 +253,7 @@ def detect_points(
     confidence: ArrayLike,
     target: Any,
     *,
+    instances: bool = False,
     case_weight: float = 1.0,
     connectivity: int | None = None,
     threads: int = 0,
@@ -270,6 +271,8 @@ def detect_points(
         Above 0.
     target : array_like of int or bool, 2-D or 3-D
         A lesion is a connected component of what is not 0.
+    instances : bool, default False
+        ``target`` is an instance map: its values are the lesions, connected or not, 0 is none.
     case_weight, connectivity, threads
         As in :func:`detect`.
 
@@ -294,6 +297,8 @@ def detect_points(
     (array([ True, False]), array([0.7, 0.1]))
     """
     lesions = as_array(target, "target")
+    if lesions.ndim not in (2, 3):
+        raise ValueError(f"target must be 2-D or 3-D, got shape {lesions.shape}")
     places = as_array(points, "points").reshape(-1, lesions.ndim)
     scores = np.asarray(confidence, np.float64).reshape(-1)
     if places.dtype.kind not in "iu":
@@ -306,10 +311,11 @@ def detect_points(
     if outside.any():
         at = int(np.flatnonzero(outside)[0])
         raise ValueError(f"points[{at}] is {places[at].tolist()}, outside of {lesions.shape}")
-    regions, labels = label_components(
-        lesions != 0, connectivity=connectivity, return_labels=True, threads=threads
-    )
-    hit = labels[tuple(places.T)].astype(np.int64)
+    if instances:
+        regions = instance_regions(lesions, threads=threads)
+    else:
+        regions = label_components(lesions != 0, connectivity=connectivity, threads=threads)
+    hit = _region_at(regions, places) + 1
     best = np.zeros(len(regions.id) + 1)
     np.maximum.at(best, hit, scores)
     found = best[1:][best[1:] > 0]
@@ -401,8 +407,7 @@ def froc(
     elif interpolation == "step":
         at = y[np.searchsorted(x, asked, side="right") - 1]
     else:
-        last = np.append(x[1:] != x[:-1], True)  # of equal rates the highest sensitivity
-        at = np.interp(asked, x[last], y[last])
+        at = np.interp(asked, x, y)  # of equal rates the last, the highest sensitivity
     return FrocCurve(threshold, rate, sensitivity, asked, at, float(at.mean()))
 
 
@@ -505,6 +510,21 @@ def _overlap(table: Any, criterion: str, smooth: float) -> FloatArray:
     if criterion == "dice":
         return np.asarray((2.0 * common + smooth) / (areas + smooth))
     return np.asarray((common + smooth) / (areas - common + smooth))
+
+
+def _region_at(regions: Regions, places: IntArray) -> IntArray:
+    """Index of the region at each place, -1 where there is none."""
+    runs, width = regions.runs, regions.shape[-1] + 1
+    rows = np.ravel_multi_index(tuple(places.T[:-1]), regions.shape[:-1])
+    key, column = rows * width, places[:, -1].astype(np.int64)
+    at = np.searchsorted(runs.row * width + runs.begin, key + column, side="right") - 1
+    found = at >= 0
+    found[found] = (runs.row[at[found]] == rows[found]) & (
+        column[found] < runs.end[at[found]].astype(np.int64)
+    )
+    result = np.full(len(places), -1, np.int64)
+    result[found] = regions.run_region[at[found]]
+    return result
 
 
 def _case_confidence(confidence: FloatArray, rule: str) -> float:
