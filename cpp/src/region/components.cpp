@@ -29,25 +29,25 @@ std::int64_t sum_of_range(std::int64_t begin, std::int64_t end) {
     return (begin + end - 1) * (end - begin) / 2;
 }
 
-RegionFacts nothing_yet(std::int64_t value, std::int64_t first) {
+RegionFacts nothing_yet(std::int64_t value, std::int64_t first, std::int64_t z) {
     constexpr std::int64_t kFar = std::int64_t{1} << 62;
-    return {value, first, 0, 0, {0, 0, 0}, {kFar, kFar, kFar}, {0, 0, 0}};
+    return {value, first, 0, 0, {0, 0, 0}, {z, kFar, kFar}, {0, 0, 0}};
 }
 
-void add_run(RegionFacts& facts, std::int64_t z, std::int64_t y, std::int64_t begin,
-             std::int64_t end) {
+// Runs come in raster order, so that z and, within a slice, y only rise.
+inline void add_run(RegionFacts& facts, std::int64_t z, std::int64_t y, std::int64_t begin,
+                    std::int64_t end) {
     const std::int64_t area = end - begin;
     facts.area += area;
     facts.num_runs += 1;
     facts.sum[0] += z * area;
     facts.sum[1] += y * area;
     facts.sum[2] += sum_of_range(begin, end);
-    const std::array<std::int64_t, 3> low{z, y, begin};
-    const std::array<std::int64_t, 3> high{z + 1, y + 1, end};
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-        facts.low[axis] = std::min(facts.low[axis], low[axis]);
-        facts.high[axis] = std::max(facts.high[axis], high[axis]);
-    }
+    facts.low[1] = std::min(facts.low[1], y);
+    facts.low[2] = std::min(facts.low[2], begin);
+    facts.high[0] = z + 1;
+    facts.high[1] = std::max(facts.high[1], y + 1);
+    facts.high[2] = std::max(facts.high[2], end);
 }
 
 void add_facts(RegionFacts& facts, const RegionFacts& more) {
@@ -66,7 +66,7 @@ void add_facts(RegionFacts& facts, const RegionFacts& more) {
 // Runs of consecutive rows with their regions, numbered within the slab.
 struct RegionSlab {
     std::int64_t first_row = 0;
-    Buffer<std::int64_t> row_end;
+    Buffer<std::int64_t> row_begin;
     Buffer<std::uint32_t> begin;
     Buffer<std::uint32_t> end;
     Buffer<std::int32_t> region;
@@ -74,7 +74,7 @@ struct RegionSlab {
 
     [[nodiscard]] RunRange row(std::int64_t row) const {
         const auto r = static_cast<std::size_t>(row - first_row);
-        return {r == 0 ? 0 : row_end[r - 1], row_end[r]};
+        return {row_begin[r], row_begin[r + 1]};
     }
 };
 
@@ -83,7 +83,7 @@ template <class Value>
 RegionSlab without_values(RunSlab<Value>& runs) {
     RegionSlab slab;
     slab.first_row = runs.first_row;
-    slab.row_end = std::move(runs.row_end);
+    slab.row_begin = std::move(runs.row_begin);
     slab.begin = std::move(runs.begin);
     slab.end = std::move(runs.end);
     return slab;
@@ -94,10 +94,11 @@ template <class Function>
 void for_each_run(const RegionSlab& slab, const VolumeShape& shape, Function&& function) {
     std::int64_t run = 0;
     std::int64_t row = slab.first_row;
-    for (const std::int64_t end : slab.row_end) {
+    for (std::size_t r = 1; r < slab.row_begin.size(); ++r, ++row) {
+        const std::int64_t end = slab.row_begin[r];
+        if (run == end) continue;
         const std::int64_t z = row / shape.rows;
         for (; run < end; ++run) function(static_cast<std::size_t>(run), z, row - z * shape.rows);
-        ++row;
     }
 }
 
@@ -106,18 +107,36 @@ template <class Value>
 class ComponentSlab {
    public:
     ComponentSlab(const VolumeShape& shape, const Reach& reach, bool has_values)
-        : shape_(shape), reach_(reach), has_values_(has_values) {}
+        : shape_(shape),
+          reach_(reach),
+          has_values_(has_values),
+          join_row_(!has_values          ? region_kernels().join_binary
+                    : sizeof(Value) == 8 ? region_kernels().join_wide
+                                         : region_kernels().join_narrow) {}
 
     RunSlab<Value> runs;
 
-    // The row's runs have been appended to `runs`.
-    void join_row(std::int64_t row) {
-        require_countable(runs.begin.size());
-        const RunRange mine = range(row);
-        parent_.resize(static_cast<std::size_t>(mine.end));
-        std::iota(parent_.data() + mine.begin, parent_.data() + mine.end,
-                  static_cast<std::int32_t>(mine.begin));
+    // In 2-D, with the edges of the row before: the row's runs have been appended to `runs`.
+    void join_row(std::int64_t row, const RowEdges& before) {
+        const RunRange mine = add_row(row);
         if (mine.begin == mine.end) return;
+        const bool is_first = row == runs.first_row;
+        if (is_first || runs.first_run(row - 1) == mine.begin) {
+            be_own_parents(mine);
+            return;
+        }
+        join_row_({runs.begin.data(), runs.end.data(), runs.value.data(),
+                   static_cast<std::int32_t>(mine.begin), static_cast<std::int32_t>(mine.end),
+                   static_cast<std::int32_t>(runs.first_run(row - 1)), before.starts.data(),
+                   before.ends.data(), before.starts_before.data(), before.ends_before.data(),
+                   reach_.same_slice},
+                  parent_.data());
+    }
+    // The same for any map, by walking along both rows.
+    void join_row(std::int64_t row) {
+        const RunRange mine = add_row(row);
+        if (mine.begin == mine.end) return;
+        be_own_parents(mine);
         const std::int64_t z = row / shape_.rows;
         for_each_row_before(reach_, z, row - z * shape_.rows, shape_.rows,
                             [&](std::int64_t before, int reach) {
@@ -138,7 +157,7 @@ class ComponentSlab {
                 region = static_cast<std::int32_t>(slab.facts.size());
                 const std::int64_t first = (z * shape_.rows + y) * shape_.length + begin;
                 slab.facts.push_back(
-                    nothing_yet(has_values_ ? value_of(runs.value[run]) : 1, first));
+                    nothing_yet(has_values_ ? value_of(runs.value[run]) : 1, first, z));
             } else {
                 region = slab.region[static_cast<std::size_t>(region)];
             }
@@ -149,10 +168,21 @@ class ComponentSlab {
 
    private:
     [[nodiscard]] RunRange range(std::int64_t row) const {
-        const auto r = static_cast<std::size_t>(row - runs.first_row);
-        return {r == 0 ? 0 : runs.row_end[r - 1], runs.row_end[r]};
+        return {runs.first_run(row), runs.first_run(row + 1)};
+    }
+    RunRange add_row(std::int64_t row) {
+        require_countable(runs.begin.size());
+        const RunRange mine = range(row);
+        parent_.reserve_more(static_cast<std::size_t>(mine.end) - parent_.size());
+        parent_.resize(static_cast<std::size_t>(mine.end));
+        return mine;
+    }
+    void be_own_parents(RunRange mine) {
+        std::iota(parent_.data() + mine.begin, parent_.data() + mine.end,
+                  static_cast<std::int32_t>(mine.begin));
     }
     void join(RunRange mine, RunRange before, int reach) {
+        if (before.begin == before.end) return;
         MinimumUnionFind sets(parent_.data());
         for_each_contact(runs.begin.data(), runs.end.data(), mine, runs.begin.data(),
                          runs.end.data(), before, reach, [&](std::int64_t i, std::int64_t j) {
@@ -168,6 +198,7 @@ class ComponentSlab {
     const VolumeShape& shape_;
     Reach reach_;
     bool has_values_;
+    simd::JoinRow join_row_;
     Buffer<std::int32_t> parent_;
 };
 
@@ -225,11 +256,19 @@ Regions gather_slabs(std::vector<RegionSlab>& slabs, const RegionJoin& join,
                      std::vector<std::int64_t> shape) {
     Regions regions;
     regions.runs.shape = std::move(shape);
+    if (slabs.size() == 1) {  // numbers stay as they are
+        regions.runs.row_begin = std::move(slabs[0].row_begin);
+        regions.runs.begin = std::move(slabs[0].begin);
+        regions.runs.end = std::move(slabs[0].end);
+        regions.run_region = std::move(slabs[0].region);
+        return regions;
+    }
     regions.runs.row_begin.push_back(0);
     for (std::size_t s = 0; s < slabs.size(); ++s) {
         RegionSlab& slab = slabs[s];
         const std::int64_t offset = regions.runs.count();
-        for (const std::int64_t end : slab.row_end) regions.runs.row_begin.push_back(offset + end);
+        for (std::size_t row = 1; row < slab.row_begin.size(); ++row)
+            regions.runs.row_begin.push_back(offset + slab.row_begin[row]);
         const std::int32_t* number = join.final_numbers(s);
         for (std::int32_t& region : slab.region) region = number[region];
         regions.runs.begin.append(slab.begin.data(), slab.begin.size());
@@ -290,10 +329,19 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         RunFinder<Label> finder(labels, options, rules);
         ComponentSlab<Value> slab(shape, reach, !rules.binary);
-        slab.runs.first_row = plan.first_row(block);
-        for (std::int64_t row = slab.runs.first_row; row < plan.first_row(block + 1); ++row) {
-            finder.append_row(row, slab.runs);
-            slab.join_row(row);
+        const std::int64_t first = plan.first_row(block);
+        const std::int64_t last = plan.first_row(block + 1);
+        slab.runs.start(first, last - first);
+        RowEdges edges(shape.length);
+        RowEdges before(shape.length);
+        for (std::int64_t row = first; row < last; ++row) {
+            finder.append_row(row, slab.runs, edges);
+            if (shape.slices > 1) {
+                slab.join_row(row);
+            } else {
+                slab.join_row(row, before);
+                std::swap(edges, before);
+            }
         }
         slabs[static_cast<std::size_t>(block)] =
             slab.finish([&](Value bits) { return label_of_bits(bits, labels.dtype); });
@@ -304,13 +352,13 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
 // The rows of a finished list that belong to a slab.
 RunSlab<std::uint64_t> slab_of(const Runs& runs, std::int64_t first_row, std::int64_t last_row) {
     RunSlab<std::uint64_t> slab;
-    slab.first_row = first_row;
+    slab.start(first_row, last_row - first_row);
     const auto first = static_cast<std::size_t>(first_row);
     const auto last = static_cast<std::size_t>(last_row);
     const auto begin = static_cast<std::size_t>(runs.row_begin[first]);
     const std::size_t count = static_cast<std::size_t>(runs.row_begin[last]) - begin;
     for (std::size_t row = first; row < last; ++row)
-        slab.row_end.push_back(runs.row_begin[row + 1] - runs.row_begin[first]);
+        slab.row_begin.push_back(runs.row_begin[row + 1] - runs.row_begin[first]);
     slab.begin.append(runs.begin.data() + begin, count);
     slab.end.append(runs.end.data() + begin, count);
     if (!runs.value.empty())
@@ -332,8 +380,8 @@ RegionSlab group_by_value(RunSlab<Value>& runs, const VolumeShape& shape, bool h
         const auto [place, is_new] =
             number.try_emplace(bits, static_cast<std::int32_t>(slab.facts.size()));
         if (is_new)
-            slab.facts.push_back(
-                nothing_yet(value_of(bits), (z * shape.rows + y) * shape.length + slab.begin[run]));
+            slab.facts.push_back(nothing_yet(
+                value_of(bits), (z * shape.rows + y) * shape.length + slab.begin[run], z));
         slab.region[run] = place->second;
         add_run(slab.facts[static_cast<std::size_t>(place->second)], z, y, slab.begin[run],
                 slab.end[run]);
@@ -392,9 +440,11 @@ Regions instances_as(const ArrayView& labels, const RunOptions& options, const L
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         RunFinder<Label> finder(labels, options, rules);
         RunSlab<RunValue<Label>> runs;
-        runs.first_row = plan.first_row(block);
-        for (std::int64_t row = runs.first_row; row < plan.first_row(block + 1); ++row)
-            finder.append_row(row, runs);
+        RowEdges edges(shape.length);
+        const std::int64_t last = plan.first_row(block + 1);
+        runs.start(plan.first_row(block), last - plan.first_row(block));
+        for (std::int64_t row = runs.first_row; row < last; ++row)
+            finder.append_row(row, runs, edges);
         require_countable(runs.begin.size());
         slabs[static_cast<std::size_t>(block)] =
             group_by_value(runs, shape, !rules.binary,

@@ -10,6 +10,7 @@
 #include "segmeter/region/runs.hpp"
 
 #include "region/rows.hpp"
+#include "simd/region_kernels.hpp"
 
 namespace segmeter {
 
@@ -32,11 +33,37 @@ auto with_label_type(std::int64_t width, Function&& function) {
 template <class Value>
 struct RunSlab {
     std::int64_t first_row = 0;
-    Buffer<std::int64_t> row_end;  // per row, counted from the first run of the slab
+    // Of each row, the first one counted from the slab's; one entry more than rows.
+    Buffer<std::int64_t> row_begin;
     Buffer<std::uint32_t> begin;
     Buffer<std::uint32_t> end;
     Buffer<Value> value;  // empty for binary maps
+
+    void start(std::int64_t row, std::int64_t rows) {
+        first_row = row;
+        row_begin.reserve_more(static_cast<std::size_t>(rows) + 1);
+        row_begin.push_back(0);
+    }
+    [[nodiscard]] std::int64_t first_run(std::int64_t row) const {
+        return row_begin[static_cast<std::size_t>(row - first_row)];
+    }
 };
+
+// Where the runs of one row start and end, as bit maps with the number of bits before each word.
+struct RowEdges {
+    explicit RowEdges(std::int64_t length)
+        : starts(static_cast<std::size_t>(simd::edge_words(length))),
+          ends(starts.size()),
+          starts_before(starts.size()),
+          ends_before(starts.size()) {}
+
+    Buffer<std::uint64_t> starts;
+    Buffer<std::uint64_t> ends;
+    Buffer<std::uint32_t> starts_before;
+    Buffer<std::uint32_t> ends_before;
+};
+
+const simd::RegionKernels& region_kernels();
 
 template <class Label>
 class RunFinder {
@@ -44,40 +71,55 @@ class RunFinder {
     using Value = RunValue<Label>;
 
     RunFinder(const ArrayView& labels, const RunOptions& options, const LabelRules& rules)
-        : rules_(rules),
-          reader_(labels, options),
+        : reader_(labels, options.mask, rules),
           length_(labels.shape.back()),
-          background_(static_cast<Label>(rules.background.value_or(0))) {}
+          find_edges_(region_kernels().find_edges[kWidthIndex]),
+          list_bits_(region_kernels().list_bits),
+          rule_{rules.background.value_or(0),
+                rules.background.has_value(),
+                rules.binary,
+                false,
+                rules.ignored.data(),
+                static_cast<std::int64_t>(rules.ignored.size())} {}
 
-    void append_row(std::int64_t row, RunSlab<Value>& slab) {
-        const auto* labels = reinterpret_cast<const Label*>(reader_.labels(row));
-        const std::uint8_t* mask = reader_.mask(row);
-        bool open = false;
-        for (std::int64_t x = 0; x < length_; ++x) {
-            const bool in_run = is_foreground(labels[x]) && (mask == nullptr || mask[x] == 0);
-            const bool goes_on = open && in_run && (rules_.binary || labels[x] == labels[x - 1]);
-            if (open && !goes_on) slab.end.push_back(static_cast<std::uint32_t>(x));
-            if (in_run && !goes_on) {
-                slab.begin.push_back(static_cast<std::uint32_t>(x));
-                if (!rules_.binary) slab.value.push_back(labels[x]);
-            }
-            open = in_run;
-        }
-        if (open) slab.end.push_back(static_cast<std::uint32_t>(length_));
-        slab.row_end.push_back(static_cast<std::int64_t>(slab.begin.size()));
+    // Returns the number of runs; `edges` is set if there are any.
+    std::int64_t append_row(std::int64_t row, RunSlab<Value>& slab, RowEdges& edges) {
+        const std::byte* data = reader_.labels(row);
+        rule_.has_previous = reader_.has_previous(data);
+        const std::int64_t count = find_edges_(data, reader_.mask(row), length_, rule_,
+                                               edges.starts.data(), edges.ends.data());
+        if (count > 0) append(reinterpret_cast<const Label*>(data), count, slab, edges);
+        slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
+        return count;
     }
 
    private:
-    [[nodiscard]] bool is_foreground(Label label) const {
-        if (rules_.background && label == background_) return false;
-        return std::none_of(rules_.ignored.begin(), rules_.ignored.end(),
-                            [&](std::uint64_t bits) { return bits == label; });
+    static constexpr std::size_t kWidthIndex = sizeof(Label) == 8 ? 3 : sizeof(Label) / 2;
+    // Entries behind the last one that a kernel may write.
+    static constexpr std::size_t kSlack = 64;
+
+    void append(const Label* labels, std::int64_t count, RunSlab<Value>& slab, RowEdges& edges) {
+        const std::size_t old = slab.begin.size();
+        const auto more = static_cast<std::size_t>(count);
+        slab.begin.reserve_more(more + kSlack);
+        slab.end.reserve_more(more + kSlack);
+        const std::int64_t words = simd::edge_words(length_);
+        list_bits_(edges.starts.data(), words, slab.begin.data() + old, edges.starts_before.data());
+        list_bits_(edges.ends.data(), words, slab.end.data() + old, edges.ends_before.data());
+        slab.begin.resize(old + more);
+        slab.end.resize(old + more);
+        if (rule_.binary) return;
+        slab.value.reserve_more(more);
+        slab.value.resize(old + more);
+        for (std::size_t run = old; run < old + more; ++run)
+            slab.value[run] = labels[slab.begin[run]];
     }
 
-    const LabelRules& rules_;
     RowReader reader_;
     std::int64_t length_;
-    Label background_;
+    simd::FindEdges find_edges_;
+    simd::ListBits list_bits_;
+    simd::RowRule rule_;
 };
 
 // Rows cut into slabs for the workers, whole slices of a volume where there are several.

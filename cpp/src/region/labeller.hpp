@@ -1,4 +1,4 @@
-// Union-find over runs: which runs of neighbouring rows belong together.
+// Which runs of neighbouring rows belong together.
 #pragma once
 
 #include <cstddef>
@@ -7,33 +7,9 @@
 
 #include "segmeter/region/components.hpp"
 
+#include "region/union_find_inl.hpp"
+
 namespace segmeter {
-
-// Sets of numbers 0 .. n-1 in which the smallest one stands for all: numbers given in raster
-// order make components numbered in raster order, whoever was joined first.
-class MinimumUnionFind {
-   public:
-    explicit MinimumUnionFind(std::int32_t* parent) : parent_(parent) {}
-
-    std::int32_t root(std::int32_t i) {
-        while (parent_[i] != i) {
-            parent_[i] = parent_[parent_[i]];
-            i = parent_[i];
-        }
-        return i;
-    }
-    void unite(std::int32_t a, std::int32_t b) {
-        a = root(a);
-        b = root(b);
-        if (a < b)
-            parent_[b] = a;
-        else
-            parent_[a] = b;
-    }
-
-   private:
-    std::int32_t* parent_;
-};
 
 // How far along the row pixels of neighbouring rows see each other; -1: not at all.
 struct Reach {

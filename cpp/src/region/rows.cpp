@@ -8,7 +8,7 @@
 namespace segmeter {
 namespace {
 
-// Bytes behind a scratch row that a vector load may touch.
+// Bytes before a scratch row, one label of which may be read.
 constexpr std::int64_t kRowSlack = 64;
 
 bool can_hold(DType dtype, std::int64_t label) {
@@ -30,11 +30,17 @@ LabelRules::LabelRules(DType dtype, const RunOptions& options)
         background = bits_of(*options.background, width);
     for (const std::int64_t label : options.ignored)
         if (can_hold(dtype, label)) ignored.push_back(bits_of(label, width));
+    if (dtype != DType::kBool) return;
+    // Against the background 0, a byte that is not 0 is true whatever it is.
+    if (ignored.empty() && background == 0U)
+        binary = true;
+    else
+        is_truth = true;
 }
 
-RowReader::RowReader(const ArrayView& labels, const RunOptions& options)
-    : shape_(labels.shape), labels_(source_of(labels, labels.dtype == DType::kBool)) {
-    if (options.mask != nullptr) mask_ = source_of(*options.mask, false);
+RowReader::RowReader(const ArrayView& labels, const ArrayView* mask, const LabelRules& rules)
+    : shape_(labels.shape), labels_(source_of(labels, rules.is_truth)) {
+    if (mask != nullptr) mask_ = source_of(*mask, false);
 }
 
 RowReader::Source RowReader::source_of(const ArrayView& view, bool as_truth) const {
@@ -44,12 +50,19 @@ RowReader::Source RowReader::source_of(const ArrayView& view, bool as_truth) con
     source.slice_stride = last == 2 ? view.strides[0] : 0;
     source.row_stride = view.strides[last - 1];
     source.stride = view.strides[last];
+    source.lowest = view.data;
+    for (std::size_t axis = 0; axis < last; ++axis)
+        if (view.strides[axis] < 0) source.lowest += (view.shape[axis] - 1) * view.strides[axis];
     const std::int64_t item = item_size(view.dtype);
     const bool is_dense = source.stride == item || view.shape[last] <= 1;
     const bool is_native = !view.byte_swapped || item == 1;
-    if (is_dense && is_native && !as_truth) return source;
+    const auto is_whole = [&](std::int64_t bytes) { return bytes % item == 0; };
+    const bool is_aligned =
+        is_whole(static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(view.data) % 8)) &&
+        is_whole(source.slice_stride) && is_whole(source.row_stride);
+    if (is_dense && is_native && is_aligned && !as_truth) return source;
     source.copy = label_copier(view.dtype, view.byte_swapped, item);
-    source.scratch.resize(static_cast<std::size_t>(view.shape[last] * item + kRowSlack));
+    source.scratch.resize(static_cast<std::size_t>(kRowSlack + view.shape[last] * item));
     return source;
 }
 
@@ -57,8 +70,9 @@ const std::byte* RowReader::read(Source& source, std::int64_t row) const {
     const std::byte* data = source.data + row / shape_.rows * source.slice_stride +
                             row % shape_.rows * source.row_stride;
     if (source.copy == nullptr) return data;
-    source.copy(data, source.stride, shape_.length, source.scratch.data());
-    return source.scratch.data();
+    std::byte* out = source.scratch.data() + kRowSlack;
+    source.copy(data, source.stride, shape_.length, out);
+    return out;
 }
 
 const std::byte* RowReader::labels(std::int64_t row) { return read(labels_, row); }

@@ -28,20 +28,25 @@ struct VolumeShape {
 
 // How pixels are told apart, by bit pattern in the map's width.
 struct LabelRules {
-    explicit LabelRules(DType dtype, const RunOptions& options);
+    LabelRules(DType dtype, const RunOptions& options);
 
     std::int64_t width;
     std::optional<std::uint64_t> background;
-    bool binary;
+    bool binary;            // runs have no values
+    bool is_truth = false;  // bools of which any nonzero byte is true
     std::vector<std::uint64_t> ignored;
 };
 
 // One worker's way to the rows of a map; rows that are not contiguous are copied to scratch.
 class RowReader {
    public:
-    RowReader(const ArrayView& labels, const RunOptions& options);
+    RowReader(const ArrayView& labels, const ArrayView* mask, const LabelRules& rules);
 
     [[nodiscard]] const std::byte* labels(std::int64_t row);
+    // Whether the label before the first one of these, wherever that is, may be read.
+    [[nodiscard]] bool has_previous(const std::byte* labels) const noexcept {
+        return labels_.copy != nullptr || labels != labels_.lowest;
+    }
     // One byte a pixel, not 0 where it is masked; null without a mask.
     [[nodiscard]] const std::uint8_t* mask(std::int64_t row);
 
@@ -51,7 +56,8 @@ class RowReader {
         std::int64_t slice_stride = 0;
         std::int64_t row_stride = 0;
         std::int64_t stride = 0;
-        CopyElements copy = nullptr;  // null where rows are read in place
+        const std::byte* lowest = nullptr;  // address of the lowest row
+        CopyElements copy = nullptr;        // null where rows are read in place
         std::vector<std::byte> scratch;
     };
     Source source_of(const ArrayView& view, bool as_truth) const;

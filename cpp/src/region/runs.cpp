@@ -4,12 +4,25 @@
 #include <stdexcept>
 #include <vector>
 
+#include "segmeter/cpu.hpp"
 #include "segmeter/parallel.hpp"
 
 #include "region/finder.hpp"
 #include "region/rows.hpp"
 
 namespace segmeter {
+
+const simd::RegionKernels& region_kernels() {
+    switch (simd_level()) {
+#if defined(__x86_64__)
+        case SimdLevel::kAvx512: return simd::avx512::kRegionKernels;
+        case SimdLevel::kAvx2: return simd::avx2::kRegionKernels;
+#elif defined(__aarch64__)
+        case SimdLevel::kNeon: return simd::neon::kRegionKernels;
+#endif
+        default: return simd::baseline::kRegionKernels;
+    }
+}
 
 SlabPlan::SlabPlan(const VolumeShape& shape, int threads)
     : threads_(thread_count(threads, shape.all_rows() * shape.length)),
@@ -29,21 +42,29 @@ Runs find_runs_as(const ArrayView& labels, const RunOptions& options, const Labe
     std::vector<RunSlab<RunValue<Label>>> slabs(static_cast<std::size_t>(plan.count()));
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         RunFinder<Label> finder(labels, options, rules);
+        RowEdges edges(shape.length);
         auto& slab = slabs[static_cast<std::size_t>(block)];
-        slab.first_row = plan.first_row(block);
-        for (std::int64_t row = slab.first_row; row < plan.first_row(block + 1); ++row)
-            finder.append_row(row, slab);
+        const std::int64_t last = plan.first_row(block + 1);
+        slab.start(plan.first_row(block), last - plan.first_row(block));
+        for (std::int64_t row = slab.first_row; row < last; ++row)
+            finder.append_row(row, slab, edges);
     });
     Runs runs;
     runs.shape.assign(labels.shape.begin(), labels.shape.end());
     runs.row_begin.push_back(0);
     for (const auto& slab : slabs) {
         const std::int64_t offset = runs.count();
-        for (const std::int64_t end : slab.row_end) runs.row_begin.push_back(offset + end);
+        for (std::size_t row = 1; row < slab.row_begin.size(); ++row)
+            runs.row_begin.push_back(offset + slab.row_begin[row]);
         runs.begin.append(slab.begin.data(), slab.begin.size());
         runs.end.append(slab.end.data(), slab.end.size());
         require_countable(runs.begin.size());
         for (const auto bits : slab.value) runs.value.push_back(label_of_bits(bits, labels.dtype));
+    }
+    // Of bools, the only value is not looked up.
+    if (rules.binary && !options.binary) {
+        runs.value.resize(runs.begin.size());
+        std::fill(runs.value.begin(), runs.value.end(), 1);
     }
     return runs;
 }

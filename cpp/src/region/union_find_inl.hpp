@@ -1,0 +1,37 @@
+// Union-find in which the smallest member stands for all. For the kernels of every instruction set,
+// too: everything has internal linkage, so no copy compiled for a wider machine can replace another
+// at link time.
+#pragma once
+
+#include <cstdint>
+
+namespace segmeter {
+namespace {
+
+// Numbers given in raster order make components numbered in raster order, whoever was joined first.
+class MinimumUnionFind {
+   public:
+    explicit MinimumUnionFind(std::int32_t* parent) : parent_(parent) {}
+
+    std::int32_t root(std::int32_t i) {
+        while (parent_[i] != i) {
+            parent_[i] = parent_[parent_[i]];
+            i = parent_[i];
+        }
+        return i;
+    }
+    // Returns the root of both.
+    std::int32_t unite(std::int32_t a, std::int32_t b) {
+        a = root(a);
+        b = root(b);
+        const std::int32_t low = a < b ? a : b;
+        parent_[a < b ? b : a] = low;
+        return low;
+    }
+
+   private:
+    std::int32_t* parent_;
+};
+
+}  // namespace
+}  // namespace segmeter

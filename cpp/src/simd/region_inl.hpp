@@ -1,0 +1,372 @@
+// The inner loops of run-based labelling; included once per instruction set, with
+// SEGMETER_SIMD_NAMESPACE naming the level. Everything but the function table has internal
+// linkage.
+//
+// Labelling by ranks
+// ------------------
+// A row becomes two bit maps, where runs start and where they end, 64 pixels at a time; a third
+// pass writes the positions of the bits. The runs of the row before that a run [b, e) touches need
+// no search: they are those with numbers from (ends at or before b) to (starts before e), and both
+// numbers are ranks in the bit maps of that row: one table look-up and one count of bits each.
+// After Lacassagne and Zavidovique, "Light speed labeling", J. Real-Time Image Processing 6 (2011).
+// Bytes per pixel: the label bytes, once.
+
+#include <cstdint>
+
+#include "region/union_find_inl.hpp"
+#include "simd/edges_inl.hpp"
+#include "simd/region_kernels.hpp"
+
+namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
+namespace {
+
+// --- which pixels are not of a value? ---
+// Bit i of the result: x[i] != value, for i in [0, 64).
+
+#if defined(__AVX512BW__)
+
+inline std::uint64_t others(const std::uint8_t* x, std::uint8_t value) {
+    return _mm512_cmpneq_epi8_mask(load(x), _mm512_set1_epi8(static_cast<char>(value)));
+}
+inline std::uint64_t others(const std::uint16_t* x, std::uint16_t value) {
+    const __m512i all = _mm512_set1_epi16(static_cast<short>(value));
+    const auto part = [&](int i) { return _mm512_cmpneq_epi16_mask(load(x + i), all); };
+    return join(part(0), part(32));
+}
+inline std::uint64_t others(const std::uint32_t* x, std::uint32_t value) {
+    const __m512i all = _mm512_set1_epi32(static_cast<int>(value));
+    const auto part = [&](int i) { return _mm512_cmpneq_epi32_mask(load(x + i), all); };
+    return join(part(0), part(16), part(32), part(48));
+}
+inline std::uint64_t others(const std::uint64_t* x, std::uint64_t value) {
+    const __m512i all = _mm512_set1_epi64(static_cast<long long>(value));
+    const auto part = [&](int i) { return _mm512_cmpneq_epi64_mask(load(x + i), all); };
+    return join(join(part(0), part(8), part(16), part(24)),
+                join(part(32), part(40), part(48), part(56)));
+}
+
+#elif defined(__AVX2__)
+
+inline std::uint64_t others(const std::uint8_t* x, std::uint8_t value) {
+    const __m256i all = _mm256_set1_epi8(static_cast<char>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i same = _mm256_cmpeq_epi8(load(x + i), all);
+        equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t others(const std::uint16_t* x, std::uint16_t value) {
+    const __m256i all = _mm256_set1_epi16(static_cast<short>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i low = _mm256_cmpeq_epi16(load(x + i), all);
+        const __m256i high = _mm256_cmpeq_epi16(load(x + i + 16), all);
+        const __m256i same = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8);
+        equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t others(const std::uint32_t* x, std::uint32_t value) {
+    const __m256i all = _mm256_set1_epi32(static_cast<int>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 8) {
+        const __m256i same = _mm256_cmpeq_epi32(load(x + i), all);
+        equal |= static_cast<std::uint64_t>(_mm256_movemask_ps(_mm256_castsi256_ps(same))) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t others(const std::uint64_t* x, std::uint64_t value) {
+    const __m256i all = _mm256_set1_epi64x(static_cast<long long>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 4) {
+        const __m256i same = _mm256_cmpeq_epi64(load(x + i), all);
+        equal |= static_cast<std::uint64_t>(_mm256_movemask_pd(_mm256_castsi256_pd(same))) << i;
+    }
+    return ~equal;
+}
+
+#elif defined(__SSE2__)
+
+inline std::uint64_t others(const std::uint8_t* x, std::uint8_t value) {
+    const __m128i all = _mm_set1_epi8(static_cast<char>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 16)
+        equal |= static_cast<std::uint64_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(load(x + i), all)))
+                 << i;
+    return ~equal;
+}
+inline std::uint64_t others(const std::uint16_t* x, std::uint16_t value) {
+    const __m128i all = _mm_set1_epi16(static_cast<short>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 16) {
+        const __m128i low = _mm_cmpeq_epi16(load(x + i), all);
+        const __m128i high = _mm_cmpeq_epi16(load(x + i + 8), all);
+        equal |= static_cast<std::uint64_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t others(const std::uint32_t* x, std::uint32_t value) {
+    const __m128i all = _mm_set1_epi32(static_cast<int>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 4) {
+        const __m128i same = _mm_cmpeq_epi32(load(x + i), all);
+        equal |= static_cast<std::uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(same))) << i;
+    }
+    return ~equal;
+}
+inline std::uint64_t others(const std::uint64_t* x, std::uint64_t value) {
+    const __m128i all = _mm_set1_epi64x(static_cast<long long>(value));
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 2) {
+        const __m128i halves = _mm_cmpeq_epi32(load(x + i), all);
+        const __m128i same = _mm_and_si128(halves, _mm_shuffle_epi32(halves, 0xB1));
+        equal |= static_cast<std::uint64_t>(_mm_movemask_pd(_mm_castsi128_pd(same))) << i;
+    }
+    return ~equal;
+}
+
+#elif defined(SEGMETER_SIMD_NEON)
+
+// Bytes that are all ones where 16 labels are equal to the value.
+inline uint8x16_t equal_to(const std::uint8_t* x, std::uint8_t value) {
+    return vceqq_u8(vld1q_u8(x), vdupq_n_u8(value));
+}
+inline uint8x16_t equal_to(const std::uint16_t* x, std::uint16_t value) {
+    const auto half = [&](int i) {
+        return vreinterpretq_u8_u16(vceqq_u16(vld1q_u16(x + i), vdupq_n_u16(value)));
+    };
+    return vuzp1q_u8(half(0), half(8));
+}
+inline uint8x16_t equal_to(const std::uint32_t* x, std::uint32_t value) {
+    const auto quarter = [&](int i) {
+        return vreinterpretq_u16_u32(vceqq_u32(vld1q_u32(x + i), vdupq_n_u32(value)));
+    };
+    return vuzp1q_u8(vreinterpretq_u8_u16(vuzp1q_u16(quarter(0), quarter(4))),
+                     vreinterpretq_u8_u16(vuzp1q_u16(quarter(8), quarter(12))));
+}
+inline uint8x16_t equal_to(const std::uint64_t* x, std::uint64_t value) {
+    const auto eighth = [&](int i) {
+        return vreinterpretq_u32_u64(vceqq_u64(vld1q_u64(x + i), vdupq_n_u64(value)));
+    };
+    const auto quarter = [&](int i) {
+        return vreinterpretq_u16_u32(vuzp1q_u32(eighth(i), eighth(i + 2)));
+    };
+    return vuzp1q_u8(vreinterpretq_u8_u16(vuzp1q_u16(quarter(0), quarter(4))),
+                     vreinterpretq_u8_u16(vuzp1q_u16(quarter(8), quarter(12))));
+}
+template <class Label>
+inline std::uint64_t others(const Label* x, Label value) {
+    return ~bits_of(equal_to(x, value), equal_to(x + 16, value), equal_to(x + 32, value),
+                    equal_to(x + 48, value));
+}
+
+#else
+
+template <class Label>
+inline std::uint64_t others(const Label* x, Label value) {
+    std::uint64_t mask = 0;
+    for (int i = 0; i < 64; ++i) mask |= static_cast<std::uint64_t>(x[i] != value) << i;
+    return mask;
+}
+
+#endif
+
+// --- rows to bit maps ---
+
+// What 64 pixels say: which of them belong to a run, and which differ from the one before.
+struct Look {
+    std::uint64_t inside;
+    std::uint64_t changed;
+};
+
+template <class Label, bool kBinary>
+inline Look look(const Label* x, const std::uint8_t* mask, const RowRule& rule) {
+    std::uint64_t inside = ~std::uint64_t{0};
+    if (rule.has_background) inside = others(x, static_cast<Label>(rule.background));
+    for (std::int64_t k = 0; k < rule.num_ignored; ++k)
+        inside &= others(x, static_cast<Label>(rule.ignored[k]));
+    if (mask != nullptr) inside &= ~nonzero(mask);
+    return {inside, kBinary ? 0 : changes(x)};
+}
+
+// The same for n < 64 pixels, one by one; nothing before the first is looked at.
+template <class Label>
+inline Look look_at_few(const Label* x, const std::uint8_t* mask, std::int64_t n,
+                        const RowRule& rule, bool has_previous) {
+    std::uint64_t inside = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        bool is_inside = !rule.has_background || x[i] != static_cast<Label>(rule.background);
+        for (std::int64_t k = 0; k < rule.num_ignored; ++k)
+            is_inside &= x[i] != static_cast<Label>(rule.ignored[k]);
+        if (mask != nullptr) is_inside &= mask[i] == 0;
+        inside |= std::uint64_t{is_inside} << i;
+    }
+    return {inside, changes_at_edge(x, n, has_previous)};
+}
+
+// Starts and ends of runs in a row, word by word.
+template <bool kBinary>
+struct EdgeWriter {
+    std::uint64_t* starts;
+    std::uint64_t* ends;
+    std::int64_t count = 0;
+    std::uint64_t carry = 0;  // whether the last pixel belonged to a run
+
+    inline void write(Look seen, std::int64_t word) {
+        const std::uint64_t before = seen.inside << 1 | carry;
+        std::uint64_t opens = seen.inside & ~before;
+        std::uint64_t closes = before & ~seen.inside;
+        if constexpr (!kBinary) {
+            const std::uint64_t between = seen.inside & before & seen.changed;
+            opens |= between;
+            closes |= between;
+        }
+        carry = seen.inside >> 63;
+        starts[word] = opens;
+        ends[word] = closes;
+        count += __builtin_popcountll(opens);
+    }
+};
+
+template <class Label, bool kBinary>
+std::int64_t find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t n,
+                           const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends) {
+    EdgeWriter<kBinary> writer{starts, ends};
+    const auto mask_at = [&](std::int64_t i) { return mask == nullptr ? nullptr : mask + i; };
+    std::int64_t i = 0;
+    if (!kBinary && !rule.has_previous && n >= 64) {
+        writer.write(look_at_few(x, mask, 64, rule, false), 0);
+        i = 64;
+    }
+    for (; i + 64 <= n; i += 64) {
+        prefetch_ahead(x + i);
+        writer.write(look<Label, kBinary>(x + i, mask_at(i), rule), i / 64);
+    }
+    if (i < n) {
+        Look last;
+        if (n > 64) {
+            // The last 64 pixels, of which those seen already are shifted out.
+            last = look<Label, kBinary>(x + n - 64, mask_at(n - 64), rule);
+            last.inside >>= 64 - (n - i);
+            last.changed >>= 64 - (n - i);
+        } else {
+            last = look_at_few(x, mask, n, rule, false);
+        }
+        writer.write(last, i / 64);
+        i += 64;
+    }
+    // A run may end behind the last pixel; what is left is clear.
+    for (std::int64_t word = i / 64; word < edge_words(n); ++word) writer.write({0, 0}, word);
+    return writer.count;
+}
+
+template <class Label>
+std::int64_t find_edges(const void* labels, const std::uint8_t* mask, std::int64_t n,
+                        const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends) {
+    const auto* x = static_cast<const Label*>(labels);
+    return rule.binary ? find_edges_of<Label, true>(x, mask, n, rule, starts, ends)
+                       : find_edges_of<Label, false>(x, mask, n, rule, starts, ends);
+}
+
+// --- bit maps to positions ---
+
+#if defined(__AVX512VBMI2__)
+
+inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t count,
+                            std::uint32_t* out) {
+    alignas(64) static constexpr std::uint8_t kCount[64] = {
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const __m512i at = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kCount));
+    const __m512i from = _mm512_set1_epi32(static_cast<int>(base));
+    const auto store = [&](std::int64_t i, __m128i bytes) {
+        _mm512_storeu_si512(out + i, _mm512_add_epi32(_mm512_cvtepu8_epi32(bytes), from));
+    };
+    store(0, _mm512_castsi512_si128(at));
+    if (count <= 16) return;
+    // No more than 32 runs can start, or end, in 64 pixels, unless neighbours differ in value.
+    store(16, _mm512_extracti32x4_epi32(at, 1));
+    if (count <= 32) return;
+    store(32, _mm512_extracti32x4_epi32(at, 2));
+    store(48, _mm512_extracti32x4_epi32(at, 3));
+}
+
+#else
+
+inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t count,
+                            std::uint32_t* out) {
+    if (bits == 0) return;
+    // Four steps without asking how many bits there are; the guard bit keeps ctz defined.
+    for (int i = 0; i < 4; ++i, bits &= bits - 1)
+        out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits | (1ULL << 63)));
+    for (std::int64_t i = 4; i < count; ++i, bits &= bits - 1)
+        out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits));
+}
+
+#endif
+
+void list_bits(const std::uint64_t* bits, std::int64_t words, std::uint32_t* positions,
+               std::uint32_t* before) {
+    std::uint32_t total = 0;
+    for (std::int64_t word = 0; word < words; ++word) {
+        before[word] = total;
+        const int count = __builtin_popcountll(bits[word]);
+        write_positions(bits[word], static_cast<std::uint32_t>(64 * word), count,
+                        positions + total);
+        total += static_cast<std::uint32_t>(count);
+    }
+}
+
+// --- ranks to unions ---
+
+// Number of bits set before position x.
+inline std::int32_t rank(const std::uint64_t* bits, const std::uint32_t* before, std::uint64_t x) {
+    const std::uint64_t below = (std::uint64_t{1} << (x & 63)) - 1;
+    return static_cast<std::int32_t>(before[x >> 6]) + __builtin_popcountll(bits[x >> 6] & below);
+}
+
+template <class Value, bool kBinary>
+void join_row(const RowJoin& row, std::int32_t* parent) {
+    MinimumUnionFind sets(parent);
+    const auto* value = static_cast<const Value*>(row.value);
+    const auto reach = static_cast<std::uint64_t>(row.reach);
+    for (std::int32_t run = row.first; run < row.last; ++run) {
+        // Those before it end too early, those from `stop` on start too late.
+        std::int32_t other =
+            row.first_before + rank(row.ends, row.ends_before, row.begin[run] + 1 - reach);
+        const std::int32_t stop =
+            row.first_before + rank(row.starts, row.starts_before, row.end[run] + reach);
+        if constexpr (kBinary) {
+            if (other >= stop) {
+                parent[run] = run;
+                continue;
+            }
+            std::int32_t root = parent[other];
+            while (++other < stop) root = sets.unite(root, other);
+            parent[run] = root;
+        } else {
+            std::int32_t root = run;
+            for (; other < stop; ++other) {
+                if (value[other] != value[run]) continue;
+                root = root == run ? parent[other] : sets.unite(root, other);
+            }
+            parent[run] = root;
+        }
+    }
+}
+
+}  // namespace
+
+extern const RegionKernels kRegionKernels;
+const RegionKernels kRegionKernels = {
+    {find_edges<std::uint8_t>, find_edges<std::uint16_t>, find_edges<std::uint32_t>,
+     find_edges<std::uint64_t>},
+    list_bits,
+    join_row<std::uint32_t, true>,
+    join_row<std::uint32_t, false>,
+    join_row<std::uint64_t, false>,
+};
+
+}  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

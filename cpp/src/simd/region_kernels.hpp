@@ -1,0 +1,72 @@
+// Inner loops of the region family, one copy per instruction set. Plain data only: these types
+// cross the border between translation units that are compiled for different machines.
+#pragma once
+
+#include <cstdint>
+
+namespace segmeter::simd {
+
+// Which pixels of a row belong to runs, by bit pattern in the map's width.
+struct RowRule {
+    std::uint64_t background;
+    bool has_background;
+    bool binary;        // what is not background is of one value
+    bool has_previous;  // labels may be read at -1
+    const std::uint64_t* ignored;
+    std::int64_t num_ignored;
+};
+
+// Bit maps of a row of n pixels: bit x of `starts` says that a run starts at pixel x, bit x of
+// `ends` that one ended before it. edge_words(n) words each; bits from n + 1 on are clear.
+constexpr std::int64_t edge_words(std::int64_t n) { return n / 64 + 2; }
+
+// Returns the number of runs. `mask`: null, or one byte a pixel, not 0 where it belongs to no run.
+using FindEdges = std::int64_t (*)(const void* labels, const std::uint8_t* mask, std::int64_t n,
+                                   const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends);
+
+// Positions of all set bits, in order; `before` (edge_words entries) gets the number of bits set
+// before each word. Writes up to 64 entries behind the last position.
+using ListBits = void (*)(const std::uint64_t* bits, std::int64_t words, std::uint32_t* positions,
+                          std::uint32_t* before);
+
+// A row of runs and the one before it. Runs are numbered within their slab, and begin, end, value
+// and parent are indexed by that number.
+struct RowJoin {
+    const std::uint32_t* begin;
+    const std::uint32_t* end;
+    const void* value;  // 32 or 64 bits; not read for binary maps
+    std::int32_t first;
+    std::int32_t last;
+    std::int32_t first_before;
+    const std::uint64_t* starts;  // of the row before
+    const std::uint64_t* ends;
+    const std::uint32_t* starts_before;
+    const std::uint32_t* ends_before;
+    std::int32_t reach;  // 1: pixels see each other across corners
+};
+
+// Gives the runs [first, last) their parents, and joins those of the row before that they link.
+using JoinRow = void (*)(const RowJoin& row, std::int32_t* parent);
+
+struct RegionKernels {
+    FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
+    ListBits list_bits;
+    JoinRow join_binary;
+    JoinRow join_narrow;  // values of 32 bits
+    JoinRow join_wide;    // of 64
+};
+
+namespace baseline {
+extern const RegionKernels kRegionKernels;
+}
+namespace avx2 {
+extern const RegionKernels kRegionKernels;
+}
+namespace avx512 {
+extern const RegionKernels kRegionKernels;
+}
+namespace neon {
+extern const RegionKernels kRegionKernels;
+}
+
+}  // namespace segmeter::simd
