@@ -30,7 +30,7 @@ from _tables import (
 if TYPE_CHECKING:
     from types import ModuleType
 
-PARTS = ("components",)
+PARTS = ("components", "lesions")
 
 
 def load_part(name: str) -> ModuleType:

@@ -14,10 +14,12 @@ from __future__ import annotations
 from segmeter.evaluation.protocols import (
     ade20k,
     binary,
+    brats,
     camvid,
     cityscapes,
     coco_instances,
     coco_panoptic,
+    picai,
     voc,
 )
 from segmeter.evaluation.protocols._protocol import (
@@ -48,6 +50,8 @@ PROTOCOLS = {
         coco_instances.PROTOCOL,
         coco_panoptic.PROTOCOL,
         coco_panoptic.CITYSCAPES,
+        *brats.PROTOCOLS,
+        picai.PROTOCOL,
     )
 }
 """Every protocol by its name."""
