@@ -24,6 +24,10 @@ std::span<const T> span_of(const Column<T>& column) {
     return {column.data(), static_cast<std::size_t>(column.size())};
 }
 
+std::span<const double> optional_span(const std::optional<Column<double>>& column) {
+    return column ? span_of(*column) : std::span<const double>();
+}
+
 template <class T>
 Column<T> column_of(std::span<const T> values) {
     Column<T> column(static_cast<py::ssize_t>(values.size()));
@@ -57,58 +61,92 @@ bool is_sequence(const py::handle& value) {
     return PyList_Check(value.ptr()) || PyTuple_Check(value.ptr());
 }
 
+// Calls function(item) for the items of a list or tuple until one is refused, and returns the
+// refused one. Looks at the length anew each time: an item's own code may have changed the list.
+template <class Function>
+py::object first_refused(const py::handle& sequence, Function&& function) {
+    for (py::ssize_t k = 0; k < PySequence_Fast_GET_SIZE(sequence.ptr()); ++k) {
+        const auto item =
+            py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(sequence.ptr(), k));
+        if (!function(item)) return item;
+    }
+    return {};
+}
+
+bool is_integer(const py::handle& value) {
+    return (PyLong_Check(value.ptr()) || PyIndex_Check(value.ptr())) && !PyBool_Check(value.ptr());
+}
+
 // Integers of a list, or a problem: no float is rounded and no bool is a number.
 Parsed parse_counts(const py::handle& list) {
     std::vector<std::int64_t> counts;
-    for (const py::handle& item : py::reinterpret_borrow<py::sequence>(list)) {
-        int overflow = 0;
-        if (!PyIndex_Check(item.ptr()) || PyBool_Check(item.ptr()))
-            return Problem{"the counts hold a " + type_name(item) + " instead of an integer"};
-        const py::int_ number = py::reinterpret_steal<py::int_>(PyNumber_Index(item.ptr()));
-        counts.push_back(PyLong_AsLongLongAndOverflow(number.ptr(), &overflow));
-        if (overflow != 0) return Problem{"the counts hold a number beyond 64 bits"};
-    }
+    const py::object refused = first_refused(list, [&](const py::object& item) {
+        if (!is_integer(item)) return false;
+        counts.push_back(PyLong_AsLongLong(item.ptr()));
+        if (PyErr_Occurred() == nullptr) return true;
+        PyErr_Clear();
+        return false;
+    });
+    if (refused) return Problem{"the counts hold a " + type_name(refused) + " instead of a length"};
     return counts;
 }
 
 Parsed parse_polygons(const py::handle& list) {
     Polygons polygons;
-    for (const py::handle& polygon : py::reinterpret_borrow<py::sequence>(list)) {
-        if (!is_sequence(polygon))
-            return Problem{"a polygon is a " + type_name(polygon) +
-                           " instead of a list of numbers"};
-        for (const py::handle& item : py::reinterpret_borrow<py::sequence>(polygon)) {
-            const bool number = PyFloat_Check(item.ptr()) ||
-                                (PyIndex_Check(item.ptr()) && !PyBool_Check(item.ptr()));
-            const double value = number ? PyFloat_AsDouble(item.ptr()) : 0.0;
-            if (!number || PyErr_Occurred() != nullptr) {
-                PyErr_Clear();
-                return Problem{"a polygon holds a " + type_name(item) + " instead of a number"};
-            }
-            polygons.coordinates.push_back(value);
-        }
+    py::object number;  // that is none
+    const py::object refused = first_refused(list, [&](const py::object& polygon) {
+        if (!is_sequence(polygon)) return false;
+        number = first_refused(polygon, [&](const py::object& item) {
+            if (!PyFloat_Check(item.ptr()) && !is_integer(item)) return false;
+            polygons.coordinates.push_back(PyFloat_AsDouble(item.ptr()));
+            if (PyErr_Occurred() == nullptr) return true;
+            PyErr_Clear();
+            return false;
+        });
         polygons.ends.push_back(polygons.coordinates.size());
-    }
+        return !number;
+    });
+    if (number) return Problem{"a polygon holds a " + type_name(number) + " instead of a number"};
+    if (refused)
+        return Problem{"a polygon is a " + type_name(refused) + " instead of a list of numbers"};
     return polygons;
 }
 
-Parsed parse_rle(const py::dict& rle, std::int64_t height, std::int64_t width) {
-    if (!rle.contains("size") || !rle.contains("counts"))
-        return Problem{"a run-length mask needs 'size' and 'counts'"};
-    const py::object size = rle["size"];
-    if (!is_sequence(size) || !py::list(size).equal(py::cast(std::vector{height, width})))
+// Borrowed value of a key, null where there is none.
+PyObject* value_of(const py::handle& dict, const char* key) {
+    return PyDict_GetItemString(dict.ptr(), key);
+}
+
+bool is_size(const py::handle& size, std::int64_t height, std::int64_t width) {
+    if (!is_sequence(size) || py::len(size) != 2) return false;
+    const py::object rows = size[py::int_(0)];
+    const py::object columns = size[py::int_(1)];
+    return PyLong_Check(rows.ptr()) && PyLong_Check(columns.ptr()) &&
+           rows.equal(py::int_(height)) && columns.equal(py::int_(width));
+}
+
+Parsed parse_rle(const py::handle& rle, std::int64_t height, std::int64_t width) {
+    const py::handle size = value_of(rle, "size");
+    const py::handle counts = value_of(rle, "counts");
+    if (!size || !counts) return Problem{"a run-length mask needs 'size' and 'counts'"};
+    if (!is_size(size, height, width))
         return Problem{"the mask has the size " + std::string(py::str(size)) + ", its image [" +
                        std::to_string(height) + ", " + std::to_string(width) + "]"};
-    const py::object counts = rle["counts"];
-    if (py::isinstance<py::bytes>(counts)) return std::string(py::bytes(counts));
-    if (py::isinstance<py::str>(counts)) return std::string(py::str(counts));
+    if (PyBytes_Check(counts.ptr()))
+        return std::string(PyBytes_AS_STRING(counts.ptr()),
+                           static_cast<std::size_t>(PyBytes_GET_SIZE(counts.ptr())));
+    if (PyUnicode_Check(counts.ptr())) {
+        if (!PyUnicode_IS_ASCII(counts.ptr()))
+            return Problem{"the counts hold a character that does not occur in them"};
+        return std::string(static_cast<const char*>(PyUnicode_DATA(counts.ptr())),
+                           static_cast<std::size_t>(PyUnicode_GET_LENGTH(counts.ptr())));
+    }
     if (is_sequence(counts)) return parse_counts(counts);
     return Problem{"the counts are a " + type_name(counts) + " instead of text or a list"};
 }
 
 Parsed parse_segmentation(const py::handle& value, std::int64_t height, std::int64_t width) {
-    if (PyDict_Check(value.ptr()))
-        return parse_rle(py::reinterpret_borrow<py::dict>(value), height, width);
+    if (PyDict_Check(value.ptr())) return parse_rle(value, height, width);
     if (is_sequence(value)) return parse_polygons(value);
     return Problem{"the segmentation is a " + type_name(value) +
                    " instead of a list of polygons or a run-length mask"};
@@ -229,21 +267,23 @@ Column<double> bound_iou(std::int64_t height, std::int64_t width, const Runs& pr
 // (detection, rank, outcome, positives)
 std::tuple<Column<std::int64_t>, Column<std::int64_t>, Column<std::uint8_t>, Column<std::int64_t>>
 bound_coco_match(std::int64_t height, std::int64_t width, const Runs& pred,
-                 const Column<std::int64_t>& pred_classes, const Column<double>& pred_areas,
-                 const Column<double>& pred_scores, const Runs& target,
-                 const Column<std::int64_t>& target_classes, const Column<double>& target_areas,
+                 const Column<std::int64_t>& pred_classes,
+                 const std::optional<Column<double>>& pred_areas, const Column<double>& pred_scores,
+                 const Runs& target, const Column<std::int64_t>& target_classes,
+                 const std::optional<Column<double>>& target_areas,
                  const Column<std::uint8_t>& crowd, const Column<std::uint8_t>& ignored,
                  std::int64_t num_classes, const Column<double>& iou_thresholds,
                  const Column<double>& area_ranges, std::int64_t max_detections) {
     const CocoDetections detections{masks_of(height, width, pred), span_of(pred_classes),
-                                    span_of(pred_areas), span_of(pred_scores)};
+                                    optional_span(pred_areas), span_of(pred_scores)};
     const CocoTargets targets{masks_of(height, width, target), span_of(target_classes),
-                              span_of(target_areas), span_of(crowd), span_of(ignored)};
-    for (const auto length : {pred_classes.size(), pred_areas.size(), pred_scores.size()})
+                              optional_span(target_areas), span_of(crowd), span_of(ignored)};
+    for (const auto length : {pred_classes.size(), pred_scores.size()})
         require_length(length, detections.masks, "pred");
-    for (const auto length :
-         {target_classes.size(), target_areas.size(), crowd.size(), ignored.size()})
+    for (const auto length : {target_classes.size(), crowd.size(), ignored.size()})
         require_length(length, targets.masks, "target");
+    if (pred_areas) require_length(pred_areas->size(), detections.masks, "pred_areas");
+    if (target_areas) require_length(target_areas->size(), targets.masks, "target_areas");
     for (const auto classes : {detections.classes, targets.classes})
         for (const std::int64_t index : classes)
             if (index < 0 || index >= num_classes) throw py::value_error("class out of range");
@@ -254,10 +294,14 @@ bound_coco_match(std::int64_t height, std::int64_t width, const Runs& pred,
         matches = coco_match(detections, targets, num_classes, rules);
     }
     static_assert(sizeof(CocoOutcome) == 1);
-    const std::span outcome(reinterpret_cast<const std::uint8_t*>(matches.outcome.data()),
-                            matches.outcome.size());
+    const auto ranges = static_cast<py::ssize_t>(rules.ranges());
+    Column<std::uint8_t> outcome({static_cast<py::ssize_t>(matches.detection.size()), ranges,
+                                  static_cast<py::ssize_t>(iou_thresholds.size())});
+    std::memcpy(outcome.mutable_data(), matches.outcome.data(), matches.outcome.size());
+    Column<std::int64_t> positives({static_cast<py::ssize_t>(num_classes), ranges});
+    std::copy(matches.positives.begin(), matches.positives.end(), positives.mutable_data());
     return {column_of<std::int64_t>(matches.detection), column_of<std::int64_t>(matches.rank),
-            column_of<std::uint8_t>(outcome), column_of<std::int64_t>(matches.positives)};
+            std::move(outcome), std::move(positives)};
 }
 
 // (precision, recall)

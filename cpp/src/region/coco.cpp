@@ -40,7 +40,7 @@ class ClassMatcher {
             for (const std::int64_t t : targets) {
                 const auto index = static_cast<std::size_t>(t);
                 const bool out = target_.ignored[index] != 0 || target_.crowd[index] != 0 ||
-                                 outside(target_.areas[index], range);
+                                 outside(area(target_.areas, targets_, index), range);
                 ignored_.push_back(out ? 1 : 0);
                 positives[range] += out ? 0 : 1;
             }
@@ -55,8 +55,13 @@ class ClassMatcher {
         return std::min(value, kHighestThreshold);
     }
 
-    [[nodiscard]] bool outside(double area, std::size_t range) const {
-        return area < rules_.area_ranges[2 * range] || area > rules_.area_ranges[2 * range + 1];
+    [[nodiscard]] static double area(std::span<const double> given, const MaskTable& table,
+                                     std::size_t index) {
+        return given.empty() ? static_cast<double>(table.areas[index]) : given[index];
+    }
+
+    [[nodiscard]] bool outside(double size, std::size_t range) const {
+        return size < rules_.area_ranges[2 * range] || size > rules_.area_ranges[2 * range + 1];
     }
 
     // IoU of a pair, or a number below every threshold where it cannot reach one.
@@ -122,7 +127,8 @@ class ClassMatcher {
                 taken_[found->place] = 1;
                 ignored = ignored_[found->place] != 0;
             } else {
-                ignored = outside(pred_.areas[static_cast<std::size_t>(detections[d])], range);
+                ignored = outside(
+                    area(pred_.areas, preds_, static_cast<std::size_t>(detections[d])), range);
             }
             *outcome = ignored            ? CocoOutcome::kIgnored
                        : found != nullptr ? CocoOutcome::kTruePositive
@@ -244,13 +250,6 @@ class ClassCurves {
         std::size_t limit;
     };
 
-    [[nodiscard]] std::size_t place(std::int64_t row, std::int64_t index, const Cell& cell) const {
-        const auto limits = static_cast<std::int64_t>(limits_.size());
-        return static_cast<std::size_t>(
-            ((row * sample_.num_classes + index) * sample_.num_ranges + cell.range) * limits +
-            static_cast<std::int64_t>(cell.limit));
-    }
-
     void write_curve(std::int64_t index, std::span<const std::int64_t> detections, const Cell& cell,
                      std::int64_t positives) {
         collect_hits(detections, cell);
@@ -258,13 +257,18 @@ class ClassCurves {
         const auto reached = [&](std::int64_t hit) {  // recall at the hit with this number
             return static_cast<double>(hit) / static_cast<double>(positives);
         };
-        recall_[place(cell.threshold, index, cell)] = hits == 0 ? 0.0 : reached(hits);
-        const auto rows = static_cast<std::int64_t>(recalls_.size());
+        const auto limits = static_cast<std::int64_t>(limits_.size());
+        const std::int64_t column = (index * sample_.num_ranges + cell.range) * limits +
+                                    static_cast<std::int64_t>(cell.limit);
+        const std::int64_t columns = sample_.num_classes * sample_.num_ranges * limits;
+        recall_[cell.threshold * columns + column] = hits == 0 ? 0.0 : reached(hits);
+        double* out = precision_ + column +
+                      cell.threshold * columns * static_cast<std::int64_t>(recalls_.size());
         std::int64_t hit = 0;
-        for (std::int64_t row = 0; row < rows; ++row) {
-            while (hit < hits && reached(hit + 1) < recalls_[static_cast<std::size_t>(row)]) ++hit;
-            precision_[place(cell.threshold * rows + row, index, cell)] =
-                hit < hits ? hits_[static_cast<std::size_t>(hit)] : 0.0;
+        for (const double level : recalls_) {
+            while (hit < hits && reached(hit + 1) < level) ++hit;
+            *out = hit < hits ? hits_[static_cast<std::size_t>(hit)] : 0.0;
+            out += columns;
         }
     }
 

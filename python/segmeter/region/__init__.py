@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._coco import CocoAveragePrecision, CocoCounts, coco_average_precision, coco_counts
+from ._coco import CocoAveragePrecision, CocoCounts, CocoRules, coco_average_precision, coco_counts
 from ._components import Regions, instance_regions, label_components
 from ._detection import (
     FROC_RATES,
@@ -115,6 +115,7 @@ __all__: list[str] = [
     "CenterlineCounts",
     "CocoAveragePrecision",
     "CocoCounts",
+    "CocoRules",
     "ComponentIouCounts",
     "CountErrorCounts",
     "CountErrors",

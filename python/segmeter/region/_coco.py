@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -23,27 +22,73 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
-"""0.50, 0.55, ..., 0.95, to the last bit as the official code has them."""
-
 RECALL_LEVELS = tuple(np.linspace(0.0, 1.0, 101).tolist())
 """Levels of recall at which precision is read off."""
 
-AREA_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        "all": (0.0, 1e5**2),
-        "small": (0.0, 32.0**2),
-        "medium": (32.0**2, 96.0**2),
-        "large": (96.0**2, 1e5**2),
-    }
-)
-"""Ranges of areas in pixels, both ends included."""
-
-MAX_DETECTIONS = (1, 10, 100)
-"""How many detections of a class in an image count, the surest first."""
-
 FALSE_POSITIVE, TRUE_POSITIVE, IGNORED = 0, 1, 2
 """What ``CocoCounts.outcome`` holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoRules:
+    """Thresholds, area ranges and limits of a COCO evaluation; by default the official ones.
+
+    Parameters
+    ----------
+    iou_thresholds : sequence of float
+        T thresholds, ascending, above 0 and at most 1.
+    area_ranges : mapping of str to (float, float)
+        A named ranges of areas in pixels, both ends included; one of them is ``"all"``.
+    max_detections : sequence of int
+        Ascending limits of the number of detections of one class in one image, the surest first.
+
+    Raises
+    ------
+    ValueError
+        If they are not of this form.
+
+    Examples
+    --------
+    >>> rules = CocoRules(iou_thresholds=[0.5], max_detections=[100])
+    >>> rules.iou_thresholds, list(rules.area_ranges)
+    ((0.5,), ['all', 'small', 'medium', 'large'])
+    """
+
+    iou_thresholds: Sequence[float] = tuple(np.linspace(0.5, 0.95, 10).tolist())
+    area_ranges: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {
+            "all": (0.0, 1e5**2),
+            "small": (0.0, 32.0**2),
+            "medium": (32.0**2, 96.0**2),
+            "large": (96.0**2, 1e5**2),
+        }
+    )
+    max_detections: Sequence[int] = (1, 10, 100)
+
+    def __post_init__(self) -> None:
+        thresholds = tuple(float(threshold) for threshold in self.iou_thresholds)
+        valid = all(0 < threshold <= 1 for threshold in thresholds)
+        if not thresholds or not valid or list(thresholds) != sorted(set(thresholds)):
+            raise ValueError(
+                f"iou_thresholds must be ascending, above 0 and at most 1, got {thresholds}"
+            )
+        ranges = {name: (float(low), float(high)) for name, (low, high) in self.area_ranges.items()}
+        if "all" not in ranges or not all(low <= high for low, high in ranges.values()):
+            raise ValueError(f"area_ranges must be low to high, one of them 'all', got {ranges}")
+        limits = tuple(self.max_detections)
+        valid = all(type(limit) is int and limit > 0 for limit in limits)
+        if not limits or not valid or list(limits) != sorted(set(limits)):
+            raise ValueError(f"max_detections must be ascending and 1 or more, got {limits}")
+        object.__setattr__(self, "iou_thresholds", thresholds)
+        object.__setattr__(self, "area_ranges", ranges)
+        object.__setattr__(self, "max_detections", limits)
+
+    @cached_property
+    def _arrays(self) -> tuple[FloatArray, FloatArray]:
+        return np.array(self.iou_thresholds), np.array(list(self.area_ranges.values()))
+
+
+OFFICIAL = CocoRules()
 
 
 class _Part(NamedTuple):
@@ -57,6 +102,8 @@ class _Part(NamedTuple):
 
     @classmethod
     def join(cls, parts: Sequence[_Part]) -> _Part:
+        if len(parts) == 1:
+            return parts[0]
         return cls._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
@@ -69,12 +116,8 @@ class CocoCounts:
 
     Attributes
     ----------
-    iou_thresholds : tuple of float
-        T thresholds.
-    area_ranges : mapping of str to (float, float)
-        A named ranges of areas.
-    max_detections : tuple of int
-        Ascending limits of the number of detections per image and class.
+    rules : CocoRules
+        With A area ranges and T thresholds.
     positives : (K, A) array of int64
         Targets of each class and area range, those that are ignored left out.
     class_index, image_id, rank : (n,) array of int64
@@ -96,9 +139,7 @@ class CocoCounts:
     (array([3]), array([2, 3]))
     """
 
-    iou_thresholds: tuple[float, ...]
-    area_ranges: Mapping[str, tuple[float, float]]
-    max_detections: tuple[int, ...]
+    rules: CocoRules
     positives: IntArray
     # Pieces whose sizes fall by half or more, so that adding image by image to a running sum
     # copies every detection a logarithmic number of times.
@@ -114,10 +155,8 @@ class CocoCounts:
         """
         if not isinstance(other, CocoCounts):
             return NotImplemented
-        for name in ("iou_thresholds", "area_ranges", "max_detections"):
-            mine, others = getattr(self, name), getattr(other, name)
-            if mine != others:
-                raise ValueError(f"counts differ in {name}: {mine} and {others}")
+        if self.rules != other.rules:
+            raise ValueError(f"counts are by different rules: {self.rules} and {other.rules}")
         if len(self.positives) != len(other.positives):
             raise ValueError(
                 f"counts are of {len(self.positives)} and of {len(other.positives)} classes"
@@ -128,11 +167,7 @@ class CocoCounts:
             while len(parts) > 1 and len(parts[-1].score) >= len(parts[-2].score):
                 parts[-2:] = [_Part.join(parts[-2:])]
         return CocoCounts(
-            iou_thresholds=self.iou_thresholds,
-            area_ranges=self.area_ranges,
-            max_detections=self.max_detections,
-            positives=self.positives + other.positives,
-            _parts=tuple(parts),
+            rules=self.rules, positives=self.positives + other.positives, _parts=tuple(parts)
         )
 
     @cached_property
@@ -166,13 +201,32 @@ class CocoCounts:
         """0: false positive, 1: true positive, 2: ignored, (n, A, T)."""
         return self._sorted.outcome
 
+    def found(self) -> tuple[int, int, int]:
+        """True positives, false positives and targets at the first threshold, over all classes.
+
+        Areas are those of the range ``"all"``.
+
+        Examples
+        --------
+        >>> from segmeter import RunLengthMasks, coco_counts
+        >>> masks = RunLengthMasks.from_masks([[1, 1, 0]])
+        >>> coco_counts(masks, masks, scores=[0.9]).found()
+        (1, 0, 1)
+        """
+        place = list(self.rules.area_ranges).index("all")
+        numbers = sum(
+            np.bincount(part.outcome[:, place, 0], minlength=3)[:2] for part in self._parts
+        )
+        negative, positive = (int(number) for number in numbers)
+        return positive, negative, int(self.positives[:, place].sum())
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays, to store or send."""
         return {
-            "iou_thresholds": np.array(self.iou_thresholds, np.float64),
-            "area_names": np.array(list(self.area_ranges), np.str_),
-            "area_ranges": np.array(list(self.area_ranges.values()), np.float64),
-            "max_detections": np.array(self.max_detections, np.int64),
+            "iou_thresholds": np.array(self.rules.iou_thresholds, np.float64),
+            "area_names": np.array(list(self.rules.area_ranges), np.str_),
+            "area_ranges": np.array(list(self.rules.area_ranges.values()), np.float64),
+            "max_detections": np.array(self.rules.max_detections, np.int64),
             "positives": self.positives,
             **self._sorted._asdict(),
         }
@@ -190,10 +244,13 @@ class CocoCounts:
         array([0.9])
         """
         ranges = zip(arrays["area_names"].tolist(), arrays["area_ranges"].tolist(), strict=True)
-        return cls(
-            iou_thresholds=tuple(arrays["iou_thresholds"].tolist()),
+        rules = CocoRules(
+            iou_thresholds=arrays["iou_thresholds"].tolist(),
             area_ranges={name: (low, high) for name, (low, high) in ranges},
-            max_detections=tuple(arrays["max_detections"].tolist()),
+            max_detections=arrays["max_detections"].tolist(),
+        )
+        return cls(
+            rules=rules,
             positives=arrays["positives"],
             _parts=(_Part._make(arrays[name] for name in _Part._fields),),
         )
@@ -212,9 +269,7 @@ def coco_counts(
     pred_area: ArrayLike | None = None,
     target_area: ArrayLike | None = None,
     image_id: int = 0,
-    iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
-    area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
-    max_detections: Sequence[int] = MAX_DETECTIONS,
+    rules: CocoRules = OFFICIAL,
 ) -> CocoCounts:
     """Match the detections of one image with its targets, as the COCO evaluation does.
 
@@ -237,12 +292,9 @@ def coco_counts(
     image_id : int
         Id of the image: different for every image. Of equal scores in two images the one with the
         smaller id comes first.
-    iou_thresholds : sequence of float
-        Each above 0 and at most 1.
-    area_ranges : mapping of str to (float, float)
-        Named ranges, both ends included.
-    max_detections : sequence of int
-        Limits, ascending; the last one is how many detections of a class are matched at all.
+    rules : CocoRules
+        Thresholds, area ranges and limits. The last limit is how many detections of a class are
+        matched at all.
 
     Returns
     -------
@@ -267,7 +319,8 @@ def coco_counts(
     >>> from segmeter import RunLengthMasks
     >>> target = RunLengthMasks.from_masks([[[1, 1, 0, 0]], [[0, 0, 1, 1]]])
     >>> pred = RunLengthMasks.from_masks([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])
-    >>> counts = coco_counts(pred, target, scores=[0.9, 0.8], iou_thresholds=[0.3, 0.5])
+    >>> rules = CocoRules(iou_thresholds=[0.3, 0.5])
+    >>> counts = coco_counts(pred, target, scores=[0.9, 0.8], rules=rules)
     >>> counts.outcome[:, 0].tolist()
     [[1, 1], [1, 0]]
     """
@@ -276,46 +329,31 @@ def coco_counts(
             f"pred and target must be of the same image, got the sizes "
             f"{pred.height} x {pred.width} and {target.height} x {target.width}"
         )
-    rules = _Rules.of(iou_thresholds, area_ranges, max_detections)
     if isinstance(num_classes, bool) or num_classes < 1:
         raise ValueError(f"num_classes must be 1 or more, got {num_classes!r}")
     confidences = _numbers(scores, len(pred), "scores", "detection")
+    classes = _classes(pred_classes, len(pred), num_classes, "pred_classes", "detection")
     detection, rank, outcome, positives = _core.coco_match(
         pred.height,
         pred.width,
         (pred.bounds, pred.offsets),
-        _classes(pred_classes, len(pred), num_classes, "pred_classes", "detection"),
-        pred.area.astype(np.float64)
-        if pred_area is None
-        else _numbers(pred_area, len(pred), "pred_area", "detection"),
+        classes,
+        None if pred_area is None else _numbers(pred_area, len(pred), "pred_area", "detection"),
         confidences,
         (target.bounds, target.offsets),
         _classes(target_classes, len(target), num_classes, "target_classes", "target"),
-        target.area.astype(np.float64)
+        None
         if target_area is None
         else _numbers(target_area, len(target), "target_area", "target"),
         as_flags(crowd, len(target), "crowd", "target"),
         as_flags(ignored, len(target), "ignored", "target"),
         num_classes,
-        np.array(rules.iou_thresholds),
-        np.array(list(rules.area_ranges.values())),
+        *rules._arrays,
         rules.max_detections[-1],
     )
-    shape = (len(detection), len(rules.area_ranges), len(rules.iou_thresholds))
-    part = _Part(
-        _classes(pred_classes, len(pred), num_classes, "pred_classes", "detection")[detection],
-        confidences[detection],
-        np.full(len(detection), image_id, np.int64),
-        rank,
-        outcome.reshape(shape),
-    )
-    return CocoCounts(
-        iou_thresholds=rules.iou_thresholds,
-        area_ranges=rules.area_ranges,
-        max_detections=rules.max_detections,
-        positives=positives.reshape(num_classes, -1),
-        _parts=(part,),
-    )
+    images = np.full(len(detection), image_id, np.int64)
+    part = _Part(classes[detection], confidences[detection], images, rank, outcome)
+    return CocoCounts(rules=rules, positives=positives, _parts=(part,))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -324,21 +362,15 @@ class CocoAveragePrecision:
 
     Attributes
     ----------
-    iou_thresholds : tuple of float
-        T thresholds.
-    area_ranges : tuple of str
-        Names of A ranges of areas.
-    max_detections : tuple of int
-        M limits.
+    rules : CocoRules
+        With T thresholds, A area ranges and M limits.
     precision : (T, R, K, A, M) array of float64
         Precision at each level of recall for each class; NaN where there is no target.
     recall : (T, K, A, M) array of float64
         Recall reached; NaN where there is no target.
     """
 
-    iou_thresholds: tuple[float, ...]
-    area_ranges: tuple[str, ...]
-    max_detections: tuple[int, ...]
+    rules: CocoRules
     precision: FloatArray
     recall: FloatArray
 
@@ -398,14 +430,14 @@ class CocoAveragePrecision:
         for each limit of detections, and for small, medium and large objects. Thresholds and area
         ranges that were not evaluated are left out.
         """
-        sizes = [name for name in self.area_ranges if name != "all"]
+        sizes = [name for name in self.rules.area_ranges if name != "all"]
         rows = {"ap": self.average_precision()}
         for threshold in (0.5, 0.75):
             if self._thresholds(threshold).size:
                 at = self.average_precision(iou_threshold=threshold)
                 rows[f"ap_{round(100 * threshold)}"] = at
         rows |= {f"ap_{name}": self.average_precision(area_range=name) for name in sizes}
-        for limit in self.max_detections:
+        for limit in self.rules.max_detections:
             rows[f"ar_{limit}"] = self.average_recall(max_detections=limit)
         return rows | {f"ar_{name}": self.average_recall(area_range=name) for name in sizes}
 
@@ -416,7 +448,7 @@ class CocoAveragePrecision:
         area_range: str,
         max_detections: int | None,
     ) -> FloatArray:
-        limits = self.max_detections
+        limits = self.rules.max_detections
         if max_detections is not None and max_detections not in limits:
             raise ValueError(f"max_detections must be one of {limits}, got {max_detections}")
         limit = -1 if max_detections is None else limits.index(max_detections)
@@ -426,18 +458,19 @@ class CocoAveragePrecision:
         chosen = self._thresholds(iou_threshold)
         if not chosen.size:
             raise ValueError(
-                f"iou_threshold must be one of {self.iou_thresholds}, got {iou_threshold}"
+                f"iou_threshold must be one of {self.rules.iou_thresholds}, got {iou_threshold}"
             )
         return cell[chosen]
 
     def _thresholds(self, threshold: float) -> IntArray:
-        near = np.isclose(self.iou_thresholds, threshold, rtol=0, atol=1e-9)
+        near = np.isclose(self.rules.iou_thresholds, threshold, rtol=0, atol=1e-9)
         return np.asarray(np.flatnonzero(near), dtype=np.int64)
 
     def _range(self, name: str) -> int:
-        if name not in self.area_ranges:
-            raise ValueError(f"area_range must be one of {self.area_ranges}, got {name!r}")
-        return self.area_ranges.index(name)
+        names = list(self.rules.area_ranges)
+        if name not in names:
+            raise ValueError(f"area_range must be one of {names}, got {name!r}")
+        return names.index(name)
 
 
 def coco_average_precision(counts: CocoCounts, *, threads: int = 0) -> CocoAveragePrecision:
@@ -474,40 +507,13 @@ def coco_average_precision(counts: CocoCounts, *, threads: int = 0) -> CocoAvera
     """
     part = _Part.join(counts._parts)
     precision, recall = _core.coco_curves(
-        *part, counts.positives, np.array(RECALL_LEVELS), np.array(counts.max_detections), threads
+        *part,
+        counts.positives,
+        np.array(RECALL_LEVELS),
+        np.array(counts.rules.max_detections),
+        threads,
     )
-    return CocoAveragePrecision(
-        iou_thresholds=counts.iou_thresholds,
-        area_ranges=tuple(counts.area_ranges),
-        max_detections=counts.max_detections,
-        precision=precision,
-        recall=recall,
-    )
-
-
-class _Rules(NamedTuple):
-    iou_thresholds: tuple[float, ...]
-    area_ranges: dict[str, tuple[float, float]]
-    max_detections: tuple[int, ...]
-
-    @classmethod
-    def of(
-        cls,
-        iou_thresholds: Sequence[float],
-        area_ranges: Mapping[str, tuple[float, float]],
-        max_detections: Sequence[int],
-    ) -> _Rules:
-        thresholds = tuple(float(threshold) for threshold in iou_thresholds)
-        if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
-            raise ValueError(f"iou_thresholds must be above 0 and at most 1, got {thresholds}")
-        ranges = {name: (float(low), float(high)) for name, (low, high) in area_ranges.items()}
-        if "all" not in ranges or not all(low <= high for low, high in ranges.values()):
-            raise ValueError(f"area_ranges must be low to high, one of them 'all', got {ranges}")
-        limits = tuple(max_detections)
-        valid = all(type(limit) is int and limit > 0 for limit in limits)
-        if not limits or not valid or list(limits) != sorted(set(limits)):
-            raise ValueError(f"max_detections must be ascending and 1 or more, got {limits}")
-        return cls(thresholds, ranges, limits)
+    return CocoAveragePrecision(rules=counts.rules, precision=precision, recall=recall)
 
 
 def _classes(

@@ -20,11 +20,12 @@ struct CocoRules {
     [[nodiscard]] std::size_t ranges() const noexcept { return area_ranges.size() / 2; }
 };
 
-// One value per mask in every span.
+// One value per mask in every span. Areas are what the ranges are compared with; none at all: the
+// pixels of the masks.
 struct CocoTargets {
     RunMaskView masks;
     std::span<const std::int64_t> classes;  // 0 <= class < num_classes
-    std::span<const double> areas;          // what the area ranges are compared with
+    std::span<const double> areas;
     std::span<const std::uint8_t> crowd;  // matched any number of times, by intersection over pred
     std::span<const std::uint8_t> ignored;  // neither asked for nor held against a detection
 };

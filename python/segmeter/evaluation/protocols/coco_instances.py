@@ -34,18 +34,16 @@ from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.pairing import Pair
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
 from segmeter.region import CocoAveragePrecision, CocoCounts, coco_average_precision, coco_counts
-from segmeter.region._coco import TRUE_POSITIVE
 from segmeter.region._rle import RunLengthMasks, read_segmentations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 Entry = dict[str, Any]
 
 _SHOWN = 3  # faults that a message names
-_NUMBERS = {int, float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +135,12 @@ class CocoInstanceCounts:
         """Mean of one score over thresholds and levels of recall, (K,); NaN: no targets."""
         result = self.result
         values = result.precision if kind == "precision" else result.recall[:, np.newaxis]
-        place = result.area_ranges.index(area), result.max_detections.index(limit)
+        place = list(result.rules.area_ranges).index(area), _LIMITS.index(limit)
         chosen = slice(None) if threshold is None else slice(threshold, threshold + 1)
         return values[chosen, :, :, *place].mean(axis=(0, 1))
 
 
+_LIMITS = (1, 10, 100)
 # name: (what, index of the IoU threshold or None for the mean over all, area range, limit)
 _MEANS: dict[str, tuple[str, int | None, str, int]] = {
     "ap": ("precision", None, "all", 100),
@@ -234,17 +233,19 @@ class CocoInstanceDataset:
     def _targets(self, image: Image) -> _Side:
         faults = _Faults(self.target, image)
         masks = self._masks(image, image.targets, faults, _target_name)
-        areas = masks.area.astype(np.float64)
+        areas, missing = _numbers([entry.get("area") for entry in image.targets])
+        for k in missing:
+            area = image.targets[k].get("area")
+            if area is None:
+                areas[k] = masks[k].area[0]
+            else:
+                what = f"the area is {area!r}, not a number"
+                faults.add(_target_name(k, image.targets[k]), what)
         for k, entry in enumerate(image.targets):
-            if entry.get("category_id") not in self._index:
-                faults.add(
-                    _target_name(k, entry),
-                    f"category {entry.get('category_id')!r} is none of the file's categories",
-                )
-            if "area" in entry:
-                areas[k] = _number(entry["area"])
-                if not math.isfinite(areas[k]):
-                    faults.add(_target_name(k, entry), f"the area is {entry['area']!r}")
+            category = entry.get("category_id")
+            if not _member(self._index, category):
+                what = f"category {category!r} is none of the file's categories"
+                faults.add(_target_name(k, entry), what)
         faults.check()
         return _Side(masks, self._classes(image.targets), areas)
 
@@ -257,8 +258,8 @@ class CocoInstanceDataset:
             return f"detection {places[k]}"
 
         masks = self._masks(image, entries, faults, name)
-        scores = np.array([_number(entry.get("score")) for entry in entries], np.float64)
-        for k in np.flatnonzero(~np.isfinite(scores)).tolist():
+        scores, missing = _numbers([entry.get("score") for entry in entries])
+        for k in missing:
             score = entries[k].get("score")
             what = "has no score" if score is None else f"the score is {score!r}, not a number"
             faults.add(name(k, entries[k]), what)
@@ -399,11 +400,11 @@ def _give_targets(images: Mapping[int, Image], entries: list[Any], path: str) ->
     ids: Counter[Any] = Counter()
     ignored = 0
     for k, entry in enumerate(entries):
-        image = _image_of(images, entry)
-        if image is None:
+        try:
+            images[entry["image_id"]].targets.append(entry)
+        except (KeyError, TypeError):  # also: not an object at all
             strangers[_stranger(entry, k)] += 1
             continue
-        image.targets.append(entry)
         if type(entry.get("id")) is int:
             ids[entry["id"]] += 1
         ignored += bool(entry.get("ignore")) and not entry.get("iscrowd")
@@ -432,12 +433,14 @@ def _give_detections(
     unknown: Counter[str] = Counter()
     boxes = 0
     for k, entry in enumerate(entries):
-        image = _image_of(images, entry)
-        if image is None:
+        try:
+            detections = images[entry["image_id"]].detections
+        except (KeyError, TypeError):
             strangers[_stranger(entry, k)] += 1
-        elif _member(categories, entry.get("category_id")):
-            image.detections.append((k, entry))
-            boxes += bool(entry.get("bbox"))
+            continue
+        if _member(categories, entry.get("category_id")):
+            detections.append((k, entry))
+            boxes += "bbox" in entry and bool(entry["bbox"])
         else:
             unknown[repr(entry.get("category_id"))] += 1
     problems = [
@@ -462,14 +465,7 @@ def _give_detections(
     return problems
 
 
-def _image_of(images: Mapping[int, Image], entry: Any) -> Image | None:
-    if not isinstance(entry, dict):
-        return None
-    image_id = entry.get("image_id")
-    return images.get(image_id) if isinstance(image_id, int) else None
-
-
-def _member(ids: set[int], value: Any) -> bool:
+def _member(ids: Container[int], value: Any) -> bool:
     return isinstance(value, int) and value in ids
 
 
@@ -487,22 +483,28 @@ def _target_name(_: int, entry: Entry) -> str:
     return f"annotation id {entry.get('id')!r}"
 
 
+def _numbers(values: list[Any]) -> tuple[NDArray[np.float64], list[int]]:
+    """Numbers of a JSON file, and the places of what is none or not finite."""
+    if {float, int}.issuperset(map(type, values)):
+        try:
+            numbers = np.array(values, np.float64)
+        except OverflowError:  # an integer beyond float64
+            numbers = np.array([_number(value) for value in values], np.float64)
+    else:
+        numbers = np.array([_number(value) for value in values], np.float64)
+    return numbers, np.flatnonzero(~np.isfinite(numbers)).tolist()
+
+
 def _number(value: Any) -> float:
-    """A number of a JSON file as it is; NaN for everything else."""
-    if type(value) not in _NUMBERS:
-        return math.nan
     try:
-        return float(value)
+        return float(value) if type(value) in (float, int) else math.nan
     except OverflowError:
         return math.nan
 
 
 def _image_scores(counts: CocoCounts) -> dict[str, float]:
     """Precision and recall of one image at an IoU of 0.5, over all classes."""
-    outcome = counts.outcome[:, 0, 0]
-    found = int((outcome == TRUE_POSITIVE).sum())
-    wrong = int((outcome == 0).sum())
-    there = int(counts.positives[:, 0].sum())
+    found, wrong, there = counts.found()
     return {
         "precision_50": found / (found + wrong) if found + wrong else math.nan,
         "recall_50": found / there if there else math.nan,
