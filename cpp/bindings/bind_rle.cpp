@@ -96,7 +96,14 @@ Parsed parse_polygons(const py::handle& list) {
     py::object number;  // that is none
     const py::object refused = first_refused(list, [&](const py::object& polygon) {
         if (!is_sequence(polygon)) return false;
+        polygons.coordinates.reserve(
+            polygons.coordinates.size() +
+            static_cast<std::size_t>(PySequence_Fast_GET_SIZE(polygon.ptr())));
         number = first_refused(polygon, [&](const py::object& item) {
+            if (PyFloat_CheckExact(item.ptr())) {
+                polygons.coordinates.push_back(PyFloat_AS_DOUBLE(item.ptr()));
+                return true;
+            }
             if (!PyFloat_Check(item.ptr()) && !is_integer(item)) return false;
             polygons.coordinates.push_back(PyFloat_AsDouble(item.ptr()));
             if (PyErr_Occurred() == nullptr) return true;

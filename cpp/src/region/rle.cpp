@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -58,8 +59,8 @@ std::int64_t read_number(std::string_view text, std::size_t& place) {
         ++place;
         value |= static_cast<std::int64_t>(bits & (kMoreBit - 1)) << (kGroupBits * group);
         if ((bits & kMoreBit) != 0) continue;
-        if ((bits & kSignBit) != 0) value -= std::int64_t{1} << (kGroupBits * (group + 1));
-        return value;
+        // A set sign bit counts twice its value downwards.
+        return value - (static_cast<std::int64_t>(bits & kSignBit) << (kGroupBits * group + 1));
     }
 }
 
@@ -126,29 +127,58 @@ class SteepEdge {
     double slope_;
 };
 
+// Where the outline passes the middle of a column, and the flat position that toggles there.
+struct Passage {
+    std::uint32_t column;
+    std::uint32_t position;
+};
+
 template <class Edge>
-void add_passages(const Edge& edge, Point a, Point b, std::int64_t height, std::int64_t width,
-                  std::vector<std::uint32_t>& toggles) {
+void add_passages(const Edge& edge, std::int64_t low, std::int64_t high, std::int64_t height,
+                  std::int64_t width, std::vector<Passage>& passages) {
     // Passages c to c + 1 with c = 5 * column + 2, low <= c < high.
-    const std::int64_t low = std::max<std::int64_t>(std::min(a.x, b.x), 0);
-    const std::int64_t high = std::max(a.x, b.x);
-    std::int64_t column = (low + kFiner - 1 - kMiddle) / kFiner;
+    std::int64_t column = (std::max<std::int64_t>(low, 0) + kFiner - 1 - kMiddle) / kFiner;
     for (; column < width && kFiner * column + kMiddle < high; ++column) {
         const std::int64_t row = pixel_row(edge.row(kFiner * column + kMiddle), height);
-        toggles.push_back(static_cast<std::uint32_t>(column * height + row));
+        passages.push_back({static_cast<std::uint32_t>(column),
+                            static_cast<std::uint32_t>(column * height + row)});
     }
 }
 
 void add_edge(Point a, Point b, std::int64_t height, std::int64_t width,
-              std::vector<std::uint32_t>& toggles) {
+              std::vector<Passage>& passages) {
     const std::int64_t dx = std::abs(b.x - a.x);
     if (dx == 0) return;  // passes no column
+    const std::int64_t low = std::min(a.x, b.x);
+    const std::int64_t high = std::max(a.x, b.x);
     if (dx >= std::abs(b.y - a.y)) {
         if (a.x > b.x) std::swap(a, b);
-        add_passages(ShallowEdge(a, b), a, b, height, width, toggles);
+        add_passages(ShallowEdge(a, b), low, high, height, width, passages);
     } else {
         if (a.y > b.y) std::swap(a, b);
-        add_passages(SteepEdge(a, b), a, b, height, width, toggles);
+        add_passages(SteepEdge(a, b), low, high, height, width, passages);
+    }
+}
+
+// Positions in ascending order: into their columns by counting, then the few of a column.
+void sort_passages(std::span<const Passage> passages, std::vector<std::uint32_t>& positions,
+                   std::vector<std::uint32_t>& starts) {
+    positions.resize(passages.size());
+    if (passages.empty()) return;
+    const auto [first, last] =
+        std::minmax_element(passages.begin(), passages.end(),
+                            [](const Passage& a, const Passage& b) { return a.column < b.column; });
+    const std::uint32_t base = first->column;
+    starts.assign(last->column - base + 2, 0);
+    for (const Passage& passage : passages) ++starts[passage.column - base + 1];
+    std::partial_sum(starts.begin(), starts.end(), starts.begin());
+    for (const Passage& passage : passages)
+        positions[starts[passage.column - base]++] = passage.position;
+    auto begin = positions.begin();
+    for (std::size_t column = 0; column + 1 < starts.size(); ++column) {
+        const auto end = positions.begin() + starts[column];
+        std::sort(begin, end);
+        begin = end;
     }
 }
 
@@ -165,7 +195,7 @@ void check_polygon(std::span<const double> polygon) {
 }
 
 void add_polygon(std::span<const double> polygon, std::int64_t height, std::int64_t width,
-                 std::vector<std::uint32_t>& toggles) {
+                 std::vector<Passage>& passages) {
     const auto corner = [&](std::size_t k) {
         return Point{to_fine(polygon[2 * k]), to_fine(polygon[2 * k + 1])};
     };
@@ -173,7 +203,7 @@ void add_polygon(std::span<const double> polygon, std::int64_t height, std::int6
     Point from = corner(corners - 1);
     for (std::size_t k = 0; k < corners; ++k) {
         const Point to = corner(k);
-        add_edge(from, to, height, width, toggles);
+        add_edge(from, to, height, width, passages);
         from = to;
     }
 }
@@ -217,7 +247,9 @@ RunMaskView RunMasks::view() const noexcept { return {height_, width_, bounds_, 
 // The sorted scratch positions become a mask; an odd number of them lasts to the image's end.
 void RunMasks::append_toggles() {
     if (toggles_.size() % 2 != 0) toggles_.push_back(static_cast<std::uint32_t>(height_ * width_));
-    bounds_.insert(bounds_.end(), toggles_.begin(), keep_odd(toggles_.begin(), toggles_.end()));
+    const auto twice = std::adjacent_find(toggles_.begin(), toggles_.end());
+    const auto end = twice == toggles_.end() ? twice : keep_odd(toggles_.begin(), toggles_.end());
+    bounds_.insert(bounds_.end(), toggles_.begin(), end);
     offsets_.push_back(static_cast<std::int64_t>(bounds_.size()));
 }
 
@@ -239,22 +271,22 @@ void RunMasks::append_counts(std::span<const std::int64_t> counts) {
 }
 
 void RunMasks::append_text(std::string_view text) {
-    toggles_.clear();
     const std::int64_t pixels = height_ * width_;
+    toggles_.resize(text.size() + 1);  // a number has one character at least
+    std::size_t n = 0;
     std::int64_t total = 0;
     std::int64_t before[2] = {0, 0};  // the lengths one and two places back
-    std::size_t place = 0;
-    for (std::size_t k = 0; place < text.size(); ++k) {
+    for (std::size_t place = 0; place < text.size(); ++n) {
         const std::int64_t number = read_number(text, place);
-        const std::int64_t count = k > 2 ? number + before[1] : number;
-        if (count < 0) throw negative_count(k, count);
+        const std::int64_t count = n > 2 ? number + before[1] : number;
+        if (count < 0) throw negative_count(n, count);
         total += count;
         if (total > pixels) throw wrong_total(total, height_, width_);
-        toggles_.push_back(static_cast<std::uint32_t>(total));
+        toggles_[n] = static_cast<std::uint32_t>(total);
         before[1] = std::exchange(before[0], count);
     }
     if (total != pixels) throw wrong_total(total, height_, width_);
-    if (!toggles_.empty()) toggles_.pop_back();
+    toggles_.resize(n - (n > 0 ? 1 : 0));
     append_toggles();
 }
 
@@ -262,14 +294,16 @@ void RunMasks::append_polygons(std::span<const double> coordinates,
                                std::span<const std::size_t> ends) {
     if (ends.empty()) throw std::invalid_argument("there is no polygon");
     RunMasks parts(height_, width_);
+    std::vector<Passage> passages;
+    std::vector<std::uint32_t> starts;
     std::size_t begin = 0;
     for (const std::size_t end : ends) {
         const auto polygon = coordinates.subspan(begin, end - begin);
         check_polygon(polygon);
         RunMasks& to = ends.size() == 1 ? *this : parts;
-        to.toggles_.clear();
-        add_polygon(polygon, height_, width_, to.toggles_);
-        std::sort(to.toggles_.begin(), to.toggles_.end());
+        passages.clear();
+        add_polygon(polygon, height_, width_, passages);
+        sort_passages(passages, to.toggles_, starts);
         to.append_toggles();
         begin = end;
     }
@@ -337,15 +371,19 @@ PixelBox mask_box(RunBounds mask, std::int64_t height) noexcept {
     if (mask.empty()) return {};
     const auto rows = static_cast<std::uint32_t>(height);
     PixelBox box{height, 0, mask.front() / rows, (mask.back() - 1) / rows + 1};
+    std::int64_t column = box.left * height;  // its first position
     for (std::size_t k = 0; k < mask.size(); k += 2) {
-        const std::uint32_t top = mask[k] % rows;
-        const std::int64_t bottom = std::int64_t{top} + (mask[k + 1] - mask[k]);
+        if (mask[k] >= column + height) {
+            column += height;  // most runs begin in the column after the last one
+            if (mask[k] >= column + height) column = std::int64_t{mask[k] / rows} * height;
+        }
+        const std::int64_t bottom = mask[k + 1] - column;
         if (bottom > height) {  // the run goes on in the next column
             box.top = 0;
             box.bottom = height;
             break;
         }
-        box.top = std::min<std::int64_t>(box.top, top);
+        box.top = std::min(box.top, mask[k] - column);
         box.bottom = std::max(box.bottom, bottom);
     }
     return box;

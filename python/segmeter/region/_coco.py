@@ -214,10 +214,9 @@ class CocoCounts:
         (1, 0, 1)
         """
         place = list(self.rules.area_ranges).index("all")
-        numbers = sum(
-            np.bincount(part.outcome[:, place, 0], minlength=3)[:2] for part in self._parts
-        )
-        negative, positive = (int(number) for number in numbers)
+        outcome = np.concatenate([part.outcome[:, place, 0] for part in self._parts])
+        numbers = np.bincount(outcome, minlength=3)[:2]
+        negative, positive = numbers.tolist()
         return positive, negative, int(self.positives[:, place].sum())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

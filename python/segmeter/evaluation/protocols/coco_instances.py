@@ -485,12 +485,10 @@ def _target_name(_: int, entry: Entry) -> str:
 
 def _numbers(values: list[Any]) -> tuple[NDArray[np.float64], list[int]]:
     """Numbers of a JSON file, and the places of what is none or not finite."""
-    if {float, int}.issuperset(map(type, values)):
-        try:
-            numbers = np.array(values, np.float64)
-        except OverflowError:  # an integer beyond float64
-            numbers = np.array([_number(value) for value in values], np.float64)
-    else:
+    try:
+        plain = {float, int}.issuperset(map(type, values))
+        numbers = np.array(values if plain else [_number(value) for value in values], np.float64)
+    except OverflowError:  # an integer beyond float64
         numbers = np.array([_number(value) for value in values], np.float64)
     return numbers, np.flatnonzero(~np.isfinite(numbers)).tolist()
 
