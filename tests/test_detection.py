@@ -76,10 +76,12 @@ def test_equals_the_twin(
 
 
 @settings(max_examples=40)
-@given(st.lists(detection_pairs(), min_size=1, max_size=6))
-def test_equals_picai_eval(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+@given(pairs=st.lists(detection_pairs(), min_size=1, max_size=6))
+def test_equals_picai_eval(
+    peer: Callable[[str], ModuleType], pairs: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
     """AP, AUROC and ROC-like curves from the same lesion lists."""
-    metrics = pytest.importorskip("picai_eval.metrics")
+    metrics = peer("picai_eval.metrics")
     counts = region.detect(*pairs[0])
     for pair in pairs[1:]:
         counts = counts + region.detect(*pair)

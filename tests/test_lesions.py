@@ -81,11 +81,14 @@ def test_one_to_one_matching_is_as_good_as_the_twins(
 
 
 @settings(max_examples=40)
-@given(label_maps(), st.integers(0, 3), st.integers(0, 2**32))
+@given(maps=label_maps(), iterations=st.integers(0, 3), seed=st.integers(0, 2**32))
 def test_dilation_equals_scipy(
-    maps: tuple[np.ndarray, np.ndarray], iterations: int, seed: int
+    peer: Callable[[str], ModuleType],
+    maps: tuple[np.ndarray, np.ndarray],
+    iterations: int,
+    seed: int,
 ) -> None:
-    ndimage = pytest.importorskip("scipy.ndimage")
+    ndimage = peer("scipy.ndimage")
     mask = maps[0]
     structure = np.random.default_rng(seed).random((3, 5, 7)[: mask.ndim]) < 0.3
     offsets = np.argwhere(structure) - [size // 2 for size in structure.shape]
@@ -244,6 +247,7 @@ def test_bad_input(change: dict[str, Any], error: type[Exception], message: str)
     [
         ({"iterations": -1}, ValueError),
         ({"iterations": True}, TypeError),
+        ({"threads": -1}, ValueError),
         ({"offsets": [[0, 0]]}, ValueError),
         ({"offsets": [[0.5, 0, 0]]}, ValueError),
         ({"mask": np.zeros(3, int)}, ValueError),

@@ -52,10 +52,10 @@ def test_equals_the_twin(mask: np.ndarray) -> None:
 
 
 @settings(max_examples=60)
-@given(masks())
-def test_equals_cubical_homology(mask: np.ndarray) -> None:
+@given(mask=masks())
+def test_equals_cubical_homology(peer: Callable[[str], ModuleType], mask: np.ndarray) -> None:
     """Gudhi's complex of closed pixels is the larger connectivity, of vertices the other."""
-    gudhi = pytest.importorskip("gudhi")
+    gudhi = peer("gudhi")
     values = np.where(mask != 0, 0.0, 1.0)
     for connectivity, name in zip(
         connectivities(mask.ndim), ("vertices", "top_dimensional_cells"), strict=True
@@ -77,10 +77,12 @@ def test_soft_skeleton_equals_the_twin(mask: np.ndarray, iterations: int | None)
 
 
 @settings(max_examples=30)
-@given(masks(), st.integers(0, 4))
-def test_soft_skeleton_equals_pooling(mask: np.ndarray, iterations: int) -> None:
+@given(mask=masks(), iterations=st.integers(0, 4))
+def test_soft_skeleton_equals_pooling(
+    peer: Callable[[str], ModuleType], mask: np.ndarray, iterations: int
+) -> None:
     """Minimum and maximum pooling of soft-clDice, by torch."""
-    torch = pytest.importorskip("torch")
+    torch = peer("torch")
     functional = torch.nn.functional
     pool = functional.max_pool2d if mask.ndim == 2 else functional.max_pool3d
     image = torch.tensor((mask != 0).astype(np.float32))[None, None]

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from ._runs import RunList
+from ._runs import RunList, thread_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def dilate(
         runs.end,
         _element_rows(element),
         int(iterations),
-        threads,
+        thread_limit(threads),
     )
     return RunList(runs.shape, row_begin, begin, end)
 

@@ -13,6 +13,7 @@ from .. import _core
 from .._arrays import as_array
 from ._components import label_components
 from ._morphology import complement, ignored_pixels, label_pair, mask_runs, run_shape
+from ._runs import thread_limit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -437,7 +438,7 @@ def _euler(runs: RunList, full: bool, threads: int) -> int:
         runs.end,
         len(runs.shape) == 3,
         full,
-        threads,
+        thread_limit(threads),
     )
 
 
