@@ -120,10 +120,9 @@ class SegmentCounter {
     static constexpr std::int64_t kTilePixels = kTileBytes / std::int64_t{sizeof(Label)};
 
     void add(const Label* pred, const Label* target, std::int64_t count) {
-        for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-            const std::uint16_t start = starts_[i];
-            counted_.add(pair_key(pred[start], target[start]), starts_[i + 1] - start);
-        }
+        counted_.add_segments(starts_.data(), count, [&](std::uint16_t start) {
+            return pair_key(pred[start], target[start]);
+        });
     }
     void add(const Label* pred, const Label* target, const std::uint8_t* mask, std::int64_t count) {
         for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {

@@ -50,10 +50,30 @@ class alignas(256) PairTable {
             at = (at + 1) & last;
         }
         slots_[at] = {key, count};
-        if (2 * ++used_ > slots_.size()) grow();
+        if (kSparseness * ++used_ > slots_.size()) grow();
     }
 
-    [[nodiscard]] std::size_t size() const noexcept { return used_; }
+    // Adds segments that begin at starts[i] and end at starts[i + 1], under key(starts[i]).
+    template <class KeyAt>
+    void add_segments(const std::uint16_t* starts, std::int64_t count, KeyAt&& key_at) {
+        // In locals, which the stores below cannot be suspected to change.
+        Slot* slots = slots_.data();
+        int shift = shift_;
+        for (std::int64_t i = 0; i < count; ++i) {
+            const std::uint16_t start = starts[i];
+            const std::int64_t length = starts[i + 1] - start;
+            const Key key = key_at(start);
+            Slot& slot = slots[hash(key) >> shift];
+            // A free slot holds the zero key, whose own place is slot 0: it is taken by adding.
+            if (slot.key == key) [[likely]] {
+                slot.count += length;
+                continue;
+            }
+            add_elsewhere(key, length);
+            slots = slots_.data();
+            shift = shift_;
+        }
+    }
 
     template <class Visit>
     void for_each(Visit&& visit) const {
@@ -67,23 +87,30 @@ class alignas(256) PairTable {
         std::int64_t count;  // 0: free
     };
     static constexpr std::size_t kFirstSize = 256;
+    static constexpr std::size_t kSmall = std::size_t{1} << 14;
+    // Slots per key, at least: a key that is not in its own slot costs a mispredicted branch.
+    static constexpr std::size_t kSparseness = 3;
 
     static std::uint64_t hash(std::uint64_t key) { return key * 0x9E3779B97F4A7C15U; }
     static std::uint64_t hash(const WidePair& key) {
         return key.pred * 0x9E3779B97F4A7C15U ^ key.target * 0xC2B2AE3D27D4EB4FU;
     }
 
-    void grow() {
-        std::vector<Slot> old(2 * slots_.size());
+    [[gnu::noinline]] void add_elsewhere(Key key, std::int64_t count) { add(key, count); }
+
+    [[gnu::noinline]] void grow() {
+        // A small table soon becomes a large one, or stays small.
+        const int doublings = slots_.size() < kSmall ? 2 : 1;
+        std::vector<Slot> old(slots_.size() << doublings);
         old.swap(slots_);
-        --shift_;
-        used_ = 0;
+        shift_ -= doublings;
+        used_ = 1;
         for (const Slot& slot : old)
             if (slot.count != 0) add(slot.key, slot.count);
     }
 
     std::vector<Slot> slots_;
-    std::size_t used_ = 0;
+    std::size_t used_ = 1;  // the zero key's is always spoken for
     int shift_;
 };
 
