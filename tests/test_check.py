@@ -648,3 +648,22 @@ def test_real_scenes_saved_as_train_ids(shared: Path, tmp_path: Path) -> None:
     assert "train-ids-pred" in codes(report)
     expected = segmeter.evaluate(data / "pred", data / "gt", protocol="cityscapes")
     assert np.array_equal(run_command(report).matrix, expected.matrix)
+
+
+def test_a_photograph_is_no_mask(pair: Any) -> None:
+    rng = np.random.default_rng(0)
+    photographs = [rng.integers(0, 256, (40, 50), np.uint8) for _ in range(3)]
+    report = pair(scenes(images=3), photographs)
+    found = next(finding for finding in report.findings if finding.code == "photograph")
+    assert found.level == "warning"
+    assert "targets hold" in found.message
+    assert report.command is None
+    assert "photograph" in codes(pair(photographs, scenes(images=3)))
+    assert "photograph" not in codes(pair(photographs, photographs, num_classes=256))
+    few = [m % 180 for m in photographs]
+    assert "photograph" not in codes(pair(few, few))
+
+
+def test_a_report_prints_as_its_text(pair: Any) -> None:
+    report = pair(scenes(), scenes())
+    assert str(report) == report.report()

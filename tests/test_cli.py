@@ -270,6 +270,21 @@ def test_gate_on_a_score_of_a_protocol(run: Callable[..., Run], tmp_path: Path) 
     assert "no score" not in run("evaluate", "--pred", "x", "--target", "y", *rules).err
 
 
+def test_gate_on_one_class_or_group(run: Callable[..., Run], tmp_path: Path) -> None:
+    places = write_maps(tmp_path, ["a.npy"])[:4]
+    np.save(tmp_path / "target" / "a.npy", np.array([[0, 0, 1, 1]]))
+    np.save(tmp_path / "pred" / "a.npy", np.array([[0, 1, 1, 1]]))
+    rules = ["--classes", "sky=blue,car", "--label-groups", "all=sky=blue,car"]
+    rules = [*rules, "--fail-under", "iou:car=0.6", "--fail-under", "dice:all=1"]
+    assert run("evaluate", *places, *rules).code == 0
+    code, _, err = run("evaluate", *places, *rules, "--fail-under", "iou:sky=blue=0.6")
+    assert (code, err) == (1, "segmeter: gate failed: iou:sky=blue is 0.5, below 0.6\n")
+    code, _, err = run("evaluate", *places, *rules, "--fail-under", "iou:cra=0.6")
+    assert code == 2
+    assert "no score 'iou:cra'; did you mean iou:car?" in err
+    assert "such as iou:NAME" in err
+
+
 def test_problems_are_listed_and_the_rest_is_done(run: Callable[..., Run], tmp_path: Path) -> None:
     places = write_maps(tmp_path, ["a.npy", "b.npy", "c.npy", "d.npy"])
     (tmp_path / "pred" / "b.npy").unlink()
@@ -340,7 +355,24 @@ BAD_USAGE = [
     (["evaluate", "--pred", "no/such", "--target", "no/such", "--num-classes", "2"], "no/such"),
     (["evaluate", "--pred", ".", "--target", ".", "--num-classes", "many"], "--num-classes"),
     (["evaluate", "--pred", "{pred}", "--target", "{target}"], "number of classes"),
-    (["evaluate", "{places}", "--num-classes", "0"], "num_classes"),
+    (["evaluate", "{places}", "--num-classes", "0"], "--num-classes must be 1 to 65,536, got 0"),
+    (["evaluate", "--pairs", "missing.csv", "--num-classes", "2"], "--pairs: there is no file"),
+    (
+        ["evaluate", "{places}", "--protocol", "voc", "--mapping", "0:0", "--num-classes", "2"],
+        "--protocol 'voc' fixes --num-classes and --mapping; leave out either it or them",
+    ),
+    (
+        ["evaluate", "{places}", "--num-classes", "2", "--pair", "regex"],
+        "--pair regex needs --pattern, for example --pattern '(",
+    ),
+    (
+        ["evaluate", "{places}", "--num-classes", "2", "--classes", "a,b,c"],
+        "--num-classes is 2, but --classes has 3 names",
+    ),
+    (
+        ["evaluate", "{places}", "--num-classes", "2", "--out-of-range", "drop"],
+        "--out-of-range must be",
+    ),
     (["evaluate", "{places}", "--ignore-index", "void"], "--ignore-index"),
     (["evaluate", "{places}", "--protocol", "coco"], "cityscapes"),
     (["evaluate", "{places}", "--classes", "missing.txt"], "no file 'missing.txt'"),
@@ -358,10 +390,10 @@ BAD_USAGE = [
     (["evaluate", "{places}", "--json", "{pred}"], "is a folder"),
     (["evaluate", "{places}", "--csv", "{classes}"], "is a file"),
     (["evaluate", "{places}", "--worst", "-1"], "--worst"),
-    (["evaluate", "{places}", "--threads", "-1"], "threads"),
-    (["evaluate", "{places}", "--missing", "never"], "missing"),
+    (["evaluate", "{places}", "--threads", "-1"], "--threads must be"),
+    (["evaluate", "{places}", "--missing", "never"], "--missing must be"),
     (["check", "--pred", "x"], "--target is missing"),
-    (["check", "{places}", "--sample", "-1"], "sample"),
+    (["check", "{places}", "--sample", "-1"], "--sample must be"),
     (["demo", "{classes}"], "classes.txt"),
     (["doctor", "now"], "now"),
 ]

@@ -7,6 +7,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -619,3 +621,19 @@ def test_no_mask(tmp_path: Path, name: str, content: bytes, reason: str) -> None
 def test_read_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(ReadError("a.png", "two\n lines")))
     assert (error.path, error.reason, str(error)) == ("a.png", "two lines", "a.png: two lines")
+
+
+def test_a_damaged_tiff_is_told_of_once(tmp_path: Path) -> None:
+    content = bytearray(tiff())
+    content[12] ^= 0xFF  # the type of the first tag: tifffile logs an error about it
+    (tmp_path / "a.tif").write_bytes(content)
+    code = (
+        "import segmeter.io\n"
+        "try: segmeter.io.read_label_map('a.tif')\n"
+        "except segmeter.io.ReadError as error: print(error)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert found.stderr == ""
+    assert found.stdout.startswith("a.tif: damaged or unsupported TIFF")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import segmeter
-from segmeter.cli._console import say
+from segmeter.cli._console import say, usage
 from segmeter.cli._options import Display, Inputs, Outputs, Place, Running, Sampling, reads
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ CLOSED_PIPE = 141
 app = typer.Typer(
     name="segmeter",
     help="How good is an image segmentation: fast, exact evaluation.",
-    epilog="Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 some data could not be evaluated,"
-    " 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 some data could not be evaluated"
+    " (also where a gate failed as well), 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -79,7 +79,7 @@ def _explain(error: Exception) -> int:
             say(f"{message} (see {command} --help)")
         return USAGE
     if isinstance(error, ValueError | OSError | ImportError):
-        say(str(error))
+        say(usage(str(error)))
         return USAGE
     say(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
     return INTERNAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,9 +22,20 @@ if TYPE_CHECKING:
 
     _Move = Callable[[int, int, int], None]
 
-_KEYWORD = re.compile(
-    r"(?<![\w./-])(pred_mapping|mapping|ignore_index|out_of_range|color_table)(?:=\{[^}]*\})?(?![\w./-])"
+# Keywords that are no English words, and those that are: an option only where a message begins with
+# one or gives it a value.
+_WORDS = (
+    "pred_mapping|mapping|ignore_index|out_of_range|color_table|num_classes|class_names|label_groups"
+    "|reduce_zero_label|pred_suffix|target_suffix"
 )
+_ENGLISH = (
+    "pred|target|pair|pattern|threshold|protocol|missing|threads|sample|measures|instances"
+    "|connectivity|things"
+)
+_VALUE = r"(?:=(?:\{[^}]*\}|True|r?'(?P<value>[^']*)')?)?"
+_KEYWORD = re.compile(rf"(?<![\w./-])(?P<name>{_WORDS}){_VALUE}(?![\w./-])")
+_USAGE = re.compile(rf"(?:^|(?<![\w./-])(?=\w+=))(?P<name>{_ENGLISH}){_VALUE}(?=[ :;,]|$)")
+_FLAGS = {"class_names": "classes"}  # all others are spelled alike
 
 
 def console(*, stderr: bool = False, no_color: bool = False) -> Console:
@@ -54,7 +66,26 @@ def with_flags(message: str) -> str:
     >>> with_flags("say what they mean with mapping or ignore_index")
     'say what they mean with --mapping or --ignore-index'
     """
-    return _KEYWORD.sub(lambda found: f"--{found[1].replace('_', '-')}", message)
+    return _KEYWORD.sub(_flag, message)
+
+
+def usage(message: str) -> str:
+    """Name the options in a message about wrong use, which is about keywords from its first word.
+
+    Examples
+    --------
+    >>> usage("num_classes must be 1 to 65,536, got 0")
+    '--num-classes must be 1 to 65,536, got 0'
+    >>> usage("pair='regex' needs pattern=, for example pattern=r'(x)'")
+    "--pair regex needs --pattern, for example --pattern '(x)'"
+    """
+    return _USAGE.sub(_flag, with_flags(message))
+
+
+def _flag(found: re.Match[str]) -> str:
+    name, value = found["name"], found["value"]
+    flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
+    return flag if value is None else f"{flag} {shlex.quote(value)}"
 
 
 class _Rate(ProgressColumn):

@@ -50,7 +50,7 @@ def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Displa
         return stop.result.exit_code
     show(result, outputs, display)
     _write(result, outputs)
-    failed = _below(limits, result.scores)
+    failed = _below(limits, _gated(result))
     for line in failed:
         say(line)
     return result.exit_code or (_GATE_FAILED if failed else 0)
@@ -81,6 +81,8 @@ def _files(inputs: Inputs) -> list[str]:
     if inputs.pairs is not None:
         if inputs.pred is not None or inputs.target is not None:
             raise ValueError("give either --pairs or --pred and --target, not both")
+        if not Path(inputs.pairs).is_file():
+            raise ValueError(f"--pairs: there is no file '{inputs.pairs}'")
         return [inputs.pairs]
     if inputs.pred is None or inputs.target is None:
         missing = "--pred" if inputs.pred is None else "--target"
@@ -179,8 +181,10 @@ def _check_gates(limits: Mapping[str, float], keywords: Mapping[str, Any]) -> No
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {close[0]}?" if close else ";"
+            whole = ", ".join(each for each in names if ":" not in each)
             raise ValueError(
-                f"--fail-under: there is no score '{name}'{hint} There are {', '.join(names)}"
+                f"--fail-under: there is no score '{name}'{hint} There are {whole}, and those of "
+                "one class or label group, such as iou:NAME"
             )
 
 
@@ -190,8 +194,20 @@ def _score_names(keywords: Mapping[str, Any]) -> list[str]:
 
     known = inspect.signature(make_plan).parameters
     plan = make_plan(**{name: value for name, value in keywords.items() if name in known})
-    names = list(evaluate_pairs(plan, Pairing("none")).scores)
+    names = list(_gated(evaluate_pairs(plan, Pairing("none"))))
     return names if plan.protocol is None else [*names, *protocols.get(plan.protocol).score_names]
+
+
+def _gated(result: Result) -> dict[str, float]:
+    """Every score that a gate can name: ``iou:road`` is the IoU of a class or a label group."""
+    single = {
+        f"{score}:{row[kind]}": value
+        for kind, rows in (("group", result.label_groups), ("class", result.per_class))
+        for row in rows
+        for score, value in row.items()
+        if type(value) is float
+    }
+    return single | result.scores
 
 
 def _below(limits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:

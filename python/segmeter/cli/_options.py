@@ -159,7 +159,11 @@ class Outputs:
     ] = None
     fail_under: Annotated[
         list[str] | None,
-        _option(_OUTPUT, "SCORE=X", "Exit with 1 if mean_iou=0.75 is not reached; repeatable."),
+        _option(
+            _OUTPUT,
+            "SCORE=X",
+            "Exit with 1 if mean_iou=0.75, or iou:road=0.9, is not reached; repeatable.",
+        ),
     ] = None
     worst: Annotated[
         int, _option(_OUTPUT, "N", "How many of the worst images to list.", show_default=True)

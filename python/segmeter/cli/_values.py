@@ -214,14 +214,14 @@ def _label(key: object, path: Path) -> int:
 
 
 def gate(text: str) -> tuple[str, float]:
-    """Read a gate such as ``mean_iou=0.75``.
+    """Read a gate such as ``mean_iou=0.75``, or on one class or group, ``iou:road=0.9``.
 
     Examples
     --------
-    >>> gate("mean_iou=0.75")
-    ('mean_iou', 0.75)
+    >>> gate("mean_iou=0.75"), gate("iou:road=0.9")
+    (('mean_iou', 0.75), ('iou:road', 0.9))
     """
-    name, _, limit = (part.strip() for part in text.partition("="))
+    name, _, limit = (part.strip() for part in text.rpartition("="))
     try:
         number = float(limit)
     except ValueError:

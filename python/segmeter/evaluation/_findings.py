@@ -27,6 +27,7 @@ _LAST_LABEL_ID = 33
 _MOST_CLASSES = 1000  # label maps with more labels than this hold instance or panoptic ids
 _MANY_IDS = 32  # labels of one side that are not classes where the other side has but two
 _MOST_COLORS = 256
+_GRAY_LEVELS = 200  # different values in 8 bits: more than any set of classes has
 _CLEARLY = 0.2  # share of pixels by which one reading must beat another to be worth a word
 _TURNED = 0.1  # information a flip must gain on average; it must also gain in most images
 _NOTHING = 0.005  # information of maps that have nothing to do with each other
@@ -271,6 +272,22 @@ def _many_labels(case: Case) -> Iterator[Finding]:
             if against_mask:
                 remedy = "the other side is a two-class mask: --protocol binary compares the two"
             yield Finding("error", "instance-ids", message, remedy)
+
+
+def _photographs(case: Case) -> Iterator[Finding]:
+    for side in SIDES:
+        labels, plan = case.facts.sides[side].labels, case.plan
+        cut = side == "pred" and plan is not None and plan.threshold is not None
+        many = plan is not None and (plan.binary or plan.num_classes > _GRAY_LEVELS)
+        gray = len(labels) > _GRAY_LEVELS and min(labels) >= 0 and max(labels) <= 255
+        few = side == "pred" and len(case.facts.sides["target"].labels) <= 3  # see _scores
+        if gray and not (cut or many or few or case.mapped):
+            message = (
+                f"{_NAMES[side]} hold {len(labels)} of the 256 values of 8 bits: they look like "
+                "photographs or maps of scores, not like labels"
+            )
+            remedy = f"look at a file; is --{side} the folder of the label maps?"
+            yield Finding("warning", "photograph", message, remedy)
 
 
 def is_mask_against_ids(facts: Facts, side: str) -> bool:
@@ -583,6 +600,7 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _same_files,
     _colors,
     _many_labels,
+    _photographs,
     _constant,
     _scores,
     _meaning,

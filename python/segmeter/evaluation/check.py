@@ -79,6 +79,9 @@ class CheckReport:
             "command": self.command,
         }
 
+    def __str__(self) -> str:
+        return self.report()
+
     def report(self) -> str:
         """Readable text of several lines."""
         lines = [self.pairing.report(), ""]
@@ -229,7 +232,7 @@ def _as_findings(problems: Sequence[Problem]) -> Iterator[Finding]:
 def _options(case: Case, codes: set[str]) -> list[str] | None:
     """Options on labels worth trying; None where the given ones do, or nothing can be said."""
     facts, plan = case.facts, case.plan
-    if codes & {"color-coded", "many-colors"} or not facts.compared:
+    if codes & {"color-coded", "many-colors", "photograph"} or not facts.compared:
         return None
     if "instance-ids" in codes:
         masks = any(is_mask_against_ids(facts, side) for side in SIDES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._source import Source
+
+# tifffile logs what it finds damaged, which Python prints where nobody has set up logging; what is
+# wrong with a file is said here, once. Handlers that somebody did set up still get its lines.
+_SILENCE = logging.NullHandler()
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -133,6 +138,7 @@ def _described(source: Source) -> Iterator[_Description]:
         with source.decoding("TIFF", "tifffile"):
             from tifffile import TiffFile
 
+            logging.getLogger("tifffile").addHandler(_SILENCE)
             file = TiffFile(stream, is_ome=False)
             if not file.series:
                 raise source.error("is a TIFF file without an image")
