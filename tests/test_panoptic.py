@@ -353,7 +353,7 @@ def test_covering_normalised_by_image_size_weighs_images_equally() -> None:
 
 
 def test_a_class_out_of_range_is_named() -> None:
-    table = overlap_table(np.array([[4]]), np.array([[5]]), pred_classes={4: 7})
+    table = overlap_table([[4]], [[5]], pred_classes={4: 7}, target_classes={5: 0})
     with pytest.raises(ValueError, match=r"pred region 4 has class 7, outside 0\.\.2"):
         panoptic_counts(table, num_classes=3)
 
