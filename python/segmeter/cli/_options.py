@@ -104,7 +104,7 @@ class Inputs:
             _LABELS,
             "NAME",
             "As the official tool counts: cityscapes, cityscapes-trainids, voc, ade20k, camvid,"
-            " binary, coco-panoptic or cityscapes-panoptic.",
+            " binary, coco-panoptic, cityscapes-panoptic, cellpose, stardist.",
         ),
     ] = None
     measures: Annotated[

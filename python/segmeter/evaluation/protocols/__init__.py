@@ -16,10 +16,12 @@ from segmeter.evaluation.protocols import (
     binary,
     brats,
     camvid,
+    cellpose,
     cityscapes,
     coco_instances,
     coco_panoptic,
     picai,
+    stardist,
     voc,
 )
 from segmeter.evaluation.protocols._protocol import (
@@ -52,6 +54,8 @@ PROTOCOLS = {
         coco_panoptic.CITYSCAPES,
         *brats.PROTOCOLS,
         picai.PROTOCOL,
+        cellpose.PROTOCOL,
+        stardist.PROTOCOL,
     )
 }
 """Every protocol by its name."""
