@@ -18,6 +18,7 @@ import segmeter
 from segmeter.cli import main
 from segmeter.evaluation import check, evaluate, make_plan
 from segmeter.evaluation.measures import class_maps
+from segmeter.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -447,8 +448,8 @@ def test_regions_on_the_command_line(
     [
         (["--measures", "pixels"], "measures must be of pixel, region"),
         (["--measures", "pixel,,region"], "--measures: a name is empty"),
-        (["--things", "car"], "things is for regions"),
-        (["--instances"], "class_names has no place"),
+        (["--things", "car"], "--things is for regions"),
+        (["--instances"], "so --classes has no place"),
     ],
 )
 def test_wrong_measures_on_the_command_line(
@@ -477,6 +478,23 @@ def test_instances_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert "mean IoU" not in printed
     report = check(*folders, instances=True)
     assert not report.findings
+
+
+def test_help_names_every_protocol(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "500")
+        assert main(["evaluate", "--help"]) == 0
+    printed = capsys.readouterr().out
+    families = {name.removesuffix("-men").removesuffix("-met") for name in PROTOCOLS}
+    assert [name for name in families if name not in printed] == []
+
+
+def test_check_proposes_instances_and_panoptic_files(tmp_path: Path) -> None:
+    many = np.arange(2, 3002).reshape(30, 100)
+    folders = save(tmp_path / "p", a=many), save(tmp_path / "t", a=many[::-1])
+    remedies = [finding.remedy for finding in check(*folders).findings]
+    assert any("--instances" in remedy for remedy in remedies)
+    assert not [f for f in check(*folders, instances=True).findings if f.level == "error"]
 
 
 def test_pandas_has_the_tables_of_measures(

@@ -104,7 +104,8 @@ class Inputs:
             _LABELS,
             "NAME",
             "As the official tool counts: cityscapes, cityscapes-trainids, voc, ade20k, camvid,"
-            " binary, coco-panoptic, cityscapes-panoptic, cellpose, stardist.",
+            " binary, coco-panoptic, cityscapes-panoptic, coco-instances, cellpose, stardist,"
+            " brats2023-lesionwise (-men, -met), brats2026 (-met), picai.",
         ),
     ] = None
     measures: Annotated[

@@ -243,7 +243,10 @@ def _colors(case: Case) -> Iterator[Finding]:
             message = (
                 f"{_NAMES[side]} hold {number:,} colours: panoptic ids or photographs ({example})"
             )
-            remedy = "give one-channel label maps; panoptic ids are not class labels"
+            remedy = (
+                "panoptic ids: give the two JSON files with --protocol coco-panoptic; else give "
+                "one-channel label maps"
+            )
             yield Finding("error", "many-colors", message, remedy, files)
 
 
@@ -268,7 +271,10 @@ def _many_labels(case: Case) -> Iterator[Finding]:
                 f"{_NAMES[side]} hold labels up to {max(labels)} ({len(labels):,} different): "
                 "they look like instance ids"
             )
-            remedy = "give semantic label maps; Cityscapes: *_labelIds.png, not *_instanceIds.png"
+            remedy = (
+                "if both sides number objects: --instances; else give semantic label maps "
+                "(Cityscapes: *_labelIds.png, not *_instanceIds.png)"
+            )
             if against_mask:
                 remedy = "the other side is a two-class mask: --protocol binary compares the two"
             yield Finding("error", "instance-ids", message, remedy)
