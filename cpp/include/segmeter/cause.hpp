@@ -16,8 +16,10 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "segmeter/pixel.hpp"
+#include "segmeter/region/overlap.hpp"
 #include "segmeter/view.hpp"
 
 namespace segmeter {
@@ -69,5 +71,20 @@ PixelTally error_causes(const ArrayView& pred, const ArrayView& target, const Ar
                         const LabelTable& pred_labels, const LabelTable& target_labels,
                         std::span<const ElementRow> element, const CauseOptions& options,
                         std::int64_t* counts, const CauseMaps& maps);
+
+// The connected segments of every class of two maps (8 or 26 neighbours, in raster order), and the
+// pixels that each pair of them shares.
+struct SegmentOverlap {
+    Overlap overlap;  // labels are 1, 2, ...
+    std::vector<std::int64_t> pred_class;
+    std::vector<std::int64_t> target_class;
+    PixelTally tally;
+};
+
+// Maps, mask and labels as for error_causes. Ignored pixels belong to segments of pred only, where
+// they are the void area.
+SegmentOverlap segment_overlap(const ArrayView& pred, const ArrayView& target,
+                               const ArrayView* mask, const LabelTable& pred_labels,
+                               const LabelTable& target_labels, const CauseOptions& options);
 
 }  // namespace segmeter

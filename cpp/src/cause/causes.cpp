@@ -14,13 +14,12 @@
 namespace segmeter {
 namespace {
 
-using cause::for_all_contacts;
-using cause::Grid;
 using cause::Interval;
 using cause::JointRun;
 using cause::JointRuns;
 using cause::Remainder;
 using cause::RowLists;
+using cause::Segments;
 
 // A part of a wrong joint run.
 struct Part {
@@ -59,27 +58,30 @@ JointRuns true_positives(const JointRuns& runs) {
     return hits;
 }
 
-// For every joint run: whether its segment of one map holds a true positive.
-std::vector<std::uint8_t> find_hit_segments(const JointRuns& runs, const Grid& grid, Side side) {
-    cause::DisjointSets segments(runs.items.size());
-    for_all_contacts(runs, grid, [&](std::int64_t a, std::int64_t b) {
-        if (class_of(runs[a], side) == class_of(runs[b], side)) segments.unite(a, b);
-    });
-    std::vector<std::uint8_t> hit(runs.items.size());
-    for (std::uint32_t i = 0; i < hit.size(); ++i)
-        if (is_true_positive(runs.items[i], class_of(runs.items[i], side)))
-            hit[segments.find(i)] = 1;
-    // A set's representative is its first run, so it is not overwritten before it is read.
-    for (std::uint32_t i = 0; i < hit.size(); ++i) hit[i] = hit[segments.find(i)];
+// Whether each segment holds a true positive.
+std::vector<std::uint8_t> find_hit_segments(const JointRuns& runs, const Segments& segments) {
+    std::vector<std::uint8_t> hit(segments.classes.size());
+    for (std::size_t i = 0; i < runs.items.size(); ++i)
+        if (runs.items[i].target >= 0 && runs.items[i].pred == runs.items[i].target)
+            hit[static_cast<std::size_t>(segments.of_run[i])] = 1;
     return hit;
+}
+
+// The row that lies as far on as the element's, or -1.
+std::int64_t neighbour(const VolumeShape& shape, std::int64_t row, const ElementRow& offset) {
+    const std::int64_t slice = row / shape.rows + offset.plane;
+    const std::int64_t in_slice = row % shape.rows + offset.row;
+    const bool exists =
+        slice >= 0 && slice < shape.slices && in_slice >= 0 && in_slice < shape.rows;
+    return exists ? slice * shape.rows + in_slice : -1;
 }
 
 // Walks the rows near one run after another of a row, left to right. In each row of the element
 // the first item in reach only moves to the right, so that it is found by going on from the last.
 class Neighbourhood {
    public:
-    Neighbourhood(std::span<const ElementRow> element, const Grid& grid)
-        : element_(element), grid_(grid), rows_(element.size()), first_(element.size()) {}
+    Neighbourhood(std::span<const ElementRow> element, const VolumeShape& shape)
+        : element_(element), shape_(shape), rows_(element.size()), first_(element.size()) {}
 
     // visit(item, reach) for the items that reach into [begin, end) of `row`, nearest rows first,
     // until done().
@@ -105,13 +107,13 @@ class Neighbourhood {
    private:
     template <class Item>
     void open(const RowLists<Item>& items, std::size_t k) {
-        rows_[k] = grid_.neighbour(row_, element_[k].plane, element_[k].row);
+        rows_[k] = neighbour(shape_, row_, element_[k]);
         first_[k] = rows_[k] < 0 ? 0 : items.begin(rows_[k]);
         ++opened_;
     }
 
     std::span<const ElementRow> element_;
-    Grid grid_;
+    VolumeShape shape_;
     std::int64_t row_ = -1;
     std::size_t opened_ = 0;
     std::vector<std::int64_t> rows_;
@@ -126,17 +128,22 @@ Part part_of(std::int64_t begin, std::int64_t end, std::int64_t run) {
 struct SideView {
     const JointRuns& runs;
     const JointRuns& hits;  // the true positives among them
-    const Grid& grid;
+    const VolumeShape& shape;
     std::span<const ElementRow> element;
     Side side;
-    const std::vector<std::uint8_t>& in_hit_segment;  // of each run
+    const Segments& segments;
+    const std::vector<std::uint8_t>& hit;  // of each segment
 
     [[nodiscard]] std::int32_t class_at(std::int64_t run) const {
         return class_of(runs[run], side);
     }
     // A boundary piece touches a true positive, so it lies in a segment that has one.
     [[nodiscard]] bool may_be_boundary(std::int64_t run) const {
-        return is_wrong(runs[run], side) && in_hit_segment[static_cast<std::size_t>(run)] != 0;
+        return is_wrong(runs[run], side) && hit[segments.of(run)] != 0;
+    }
+    // The cause of what is not boundary.
+    [[nodiscard]] SideCause rest(std::int64_t run) const {
+        return hit[segments.of(run)] != 0 ? SideCause::kExtent : SideCause::kSegment;
     }
 };
 
@@ -145,7 +152,9 @@ struct SideView {
 class SeedFinder {
    public:
     explicit SeedFinder(const SideView& view)
-        : view_(view), near_hits_(view.element, view.grid), near_others_(view.element, view.grid) {}
+        : view_(view),
+          near_hits_(view.element, view.shape),
+          near_others_(view.element, view.shape) {}
 
     void operator()(std::int64_t row, std::vector<Part>& out) {
         for (std::int64_t i = view_.runs.begin(row); i < view_.runs.end(row); ++i)
@@ -195,7 +204,7 @@ class SeedFinder {
 class Grower {
    public:
     Grower(const SideView& view, const RowLists<Part>& seeds)
-        : view_(view), seeds_(seeds), near_(view.element, view.grid) {}
+        : view_(view), seeds_(seeds), near_(view.element, view.shape) {}
 
     void operator()(std::int64_t row, std::vector<Part>& out) {
         for (std::int64_t i = view_.runs.begin(row); i < view_.runs.end(row); ++i)
@@ -235,7 +244,7 @@ std::vector<std::uint8_t> find_touches(const SideView& view, const RowLists<Part
     std::vector<ElementRow> touching;
     for (std::int64_t plane = -1; plane <= 1; ++plane)
         for (std::int64_t row = -1; row <= 1; ++row) touching.push_back({plane, row, 1});
-    Neighbourhood near(touching, view.grid);
+    Neighbourhood near(touching, view.shape);
     std::vector<std::uint8_t> touches(parts.items.size());
     for (std::int64_t row = 0; row < parts.rows(); ++row) {
         for (std::int64_t i = parts.begin(row); i < parts.end(row); ++i) {
@@ -255,16 +264,16 @@ std::vector<std::uint8_t> find_touches(const SideView& view, const RowLists<Part
 
 // Drops the parts of connected pieces that do not touch both a true positive and a true negative.
 void keep_touching_pieces(const SideView& view, RowLists<Part>& parts) {
-    cause::DisjointSets pieces(parts.items.size());
-    for_all_contacts(parts, view.grid, [&](std::int64_t a, std::int64_t b) {
+    cause::ItemSets pieces(parts.items.size());
+    cause::for_all_touches(parts, view.shape, [&](std::int64_t a, std::int64_t b) {
         if (view.class_at(parts[a].run) == view.class_at(parts[b].run)) pieces.unite(a, b);
     });
     std::vector<std::uint8_t> touches = find_touches(view, parts);
-    for (std::uint32_t i = 0; i < touches.size(); ++i) touches[pieces.find(i)] |= touches[i];
+    for (std::size_t i = 0; i < touches.size(); ++i) touches[pieces.root(i)] |= touches[i];
     RowLists<Part> kept;
     for (std::int64_t row = 0; row < parts.rows(); ++row) {
         for (std::int64_t i = parts.begin(row); i < parts.end(row); ++i)
-            if (touches[pieces.find(static_cast<std::uint32_t>(i))] == kTouchesBoth)
+            if (touches[pieces.root(static_cast<std::size_t>(i))] == kTouchesBoth)
                 kept.items.push_back(parts[i]);
         kept.close_row();
     }
@@ -272,7 +281,7 @@ void keep_touching_pieces(const SideView& view, RowLists<Part>& parts) {
 }
 
 RowLists<Part> find_boundary(const SideView& view, int threads) {
-    const std::int64_t rows = view.grid.rows();
+    const std::int64_t rows = view.shape.all_rows();
     const auto seeds = cause::collect_rows<Part>(rows, threads, [&] { return SeedFinder(view); });
     auto parts = cause::collect_rows<Part>(rows, threads, [&] { return Grower(view, seeds); });
     keep_touching_pieces(view, parts);
@@ -329,24 +338,23 @@ class Results {
 // The causes of one side, boundary parts in the order of their runs.
 void add_side(const SideView& view, const RowLists<Part>& boundary, Results& results) {
     std::int64_t next = 0;
-    for (std::int64_t row = 0; row < view.grid.rows(); ++row) {
+    for (std::int64_t row = 0; row < view.shape.all_rows(); ++row) {
         results.set_row(row);
         for (std::int64_t i = view.runs.begin(row); i < view.runs.end(row); ++i) {
             const JointRun& run = view.runs[i];
             const std::int32_t k = view.class_at(i);
-            const bool counts = is_wrong(run, view.side) && !run.is_ignored();
-            const SideCause rest = view.in_hit_segment[static_cast<std::size_t>(i)] != 0
-                                       ? SideCause::kExtent
-                                       : SideCause::kSegment;
+            const std::int64_t first = next;
+            while (next < boundary.end(row) && boundary[next].run == i) ++next;
+            if (!is_wrong(run, view.side) || run.is_ignored()) continue;
+            const SideCause rest = view.rest(i);
             std::int64_t x = run.begin;
-            for (; next < boundary.end(row) && boundary[next].run == i; ++next) {
-                const Part& part = boundary[next];
-                if (!counts) continue;
+            for (std::int64_t j = first; j < next; ++j) {
+                const Part& part = boundary[j];
                 results.add_wrong(view.side, rest, k, x, part.begin);
                 results.add_wrong(view.side, SideCause::kBoundary, k, part.begin, part.end);
                 x = part.end;
             }
-            if (counts) results.add_wrong(view.side, rest, k, x, run.end);
+            results.add_wrong(view.side, rest, k, x, run.end);
         }
     }
 }
@@ -386,20 +394,22 @@ PixelTally error_causes(const ArrayView& pred, const ArrayView& target, const Ar
     const std::int64_t pixels = target.size();
     if (pixels == 0) return {};
     const int threads = thread_count(options.threads, pixels);
-    const Grid grid{labels.planes(), labels.rows_per_plane()};
+    const VolumeShape shape(target.shape);
     JointRuns runs = cause::read_joint_runs(labels, threads);
     const PixelTally tally = cause::settle_invalid(runs, options.ignore_invalid);
     const std::int64_t num_classes = target_labels.num_classes();
     const std::vector<std::int64_t> before(counts, counts + num_classes * kCauseKinds);
-    Results results(labels.columns(), counts, maps);
+    Results results(shape.length, counts, maps);
     if (maps.kinds != nullptr)
         std::memset(maps.kinds, static_cast<int>(CauseKind::kTrueNegative),
                     static_cast<std::size_t>(pixels));
     add_right_and_ignored(runs, results);
     const JointRuns hits = true_positives(runs);
+    const cause::BothSegments segments = cause::find_segments(runs, shape);
     for (const Side side : {Side::kFp, Side::kFn}) {
-        const std::vector<std::uint8_t> hit = find_hit_segments(runs, grid, side);
-        const SideView view{runs, hits, grid, element, side, hit};
+        const Segments& own = side == Side::kFp ? segments.pred : segments.target;
+        const std::vector<std::uint8_t> hit = find_hit_segments(runs, own);
+        const SideView view{runs, hits, shape, element, side, own, hit};
         add_side(view, find_boundary(view, threads), results);
     }
     std::int64_t ignored = tally.ignored + tally.invalid_target;

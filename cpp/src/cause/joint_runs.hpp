@@ -7,6 +7,7 @@
 #include "segmeter/view.hpp"
 
 #include "cause/row_lists.hpp"
+#include "region/rows.hpp"
 
 namespace segmeter::cause {
 
@@ -32,16 +33,10 @@ struct LabelMaps {
     const ArrayView* mask;
     const LabelTable& pred_labels;
     const LabelTable& target_labels;
-
-    [[nodiscard]] std::int64_t planes() const {
-        return target.shape.size() == 3 ? target.shape[0] : 1;
-    }
-    [[nodiscard]] std::int64_t rows_per_plane() const {
-        return target.shape[target.shape.size() - 2];
-    }
-    [[nodiscard]] std::int64_t columns() const { return target.shape.back(); }
 };
 
+// Throws std::invalid_argument for maps that are not 2-D or 3-D or have rows of 2^31 pixels, and
+// std::length_error for more runs than kMaxRuns.
 JointRuns read_joint_runs(const LabelMaps& maps, int threads);
 
 // Counts void and invalid labels and makes them void; an invalid label in target, and with

@@ -1,80 +1,84 @@
-// Connected pieces of runs, by union-find over neighbouring rows.
+// Connected pieces of runs: which runs of a row list touch, and which segments they make.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <numeric>
-#include <stdexcept>
-#include <utility>
 #include <vector>
 
+#include "cause/joint_runs.hpp"
 #include "cause/row_lists.hpp"
+#include "region/labeller.hpp"
+#include "region/rows.hpp"
 
 namespace segmeter::cause {
 
-class DisjointSets {
+// Sets of the items of a row list.
+class ItemSets {
    public:
-    explicit DisjointSets(std::size_t size) : parent_(size) {
-        if (size > std::numeric_limits<std::uint32_t>::max())
-            throw std::length_error("the label maps have more than 2^32 runs");
-        std::iota(parent_.begin(), parent_.end(), 0U);
+    explicit ItemSets(std::size_t size) : parent_(size), sets_(parent_.data()) {
+        std::iota(parent_.begin(), parent_.end(), 0);
     }
-    [[nodiscard]] std::uint32_t find(std::uint32_t i) {
-        while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
-        return i;
-    }
+    ItemSets(const ItemSets&) = delete;
+    ItemSets& operator=(const ItemSets&) = delete;
+    ItemSets(ItemSets&&) = delete;
+    ItemSets& operator=(ItemSets&&) = delete;
+    ~ItemSets() = default;
+
     void unite(std::int64_t a, std::int64_t b) {
-        std::uint32_t x = find(static_cast<std::uint32_t>(a));
-        std::uint32_t y = find(static_cast<std::uint32_t>(b));
-        if (x > y) std::swap(x, y);
-        parent_[y] = x;
+        sets_.unite(static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
+    }
+    // The first item of the set.
+    [[nodiscard]] std::size_t root(std::size_t i) {
+        return static_cast<std::size_t>(sets_.root(static_cast<std::int32_t>(i)));
     }
 
    private:
-    std::vector<std::uint32_t> parent_;
+    std::vector<std::int32_t> parent_;
+    MinimumUnionFind sets_;
 };
 
-// Rows of an image of planes; a 2-D image has one plane.
-struct Grid {
-    std::int64_t planes;
-    std::int64_t rows_per_plane;
-
-    [[nodiscard]] std::int64_t rows() const { return planes * rows_per_plane; }
-    // The row that lies so many planes and rows further on, or -1.
-    [[nodiscard]] std::int64_t neighbour(std::int64_t row, std::int64_t planes_on,
-                                         std::int64_t rows_on) const {
-        const std::int64_t plane = row / rows_per_plane + planes_on;
-        const std::int64_t in_plane = row % rows_per_plane + rows_on;
-        const bool exists =
-            plane >= 0 && plane < planes && in_plane >= 0 && in_plane < rows_per_plane;
-        return exists ? plane * rows_per_plane + in_plane : -1;
-    }
-};
-
-// Calls meet(a, b) for every pair of runs of two rows that touch, corners included.
-template <class Run, class Meet>
-void for_each_contact(const RowLists<Run>& runs, std::int64_t row, std::int64_t other,
-                      Meet&& meet) {
-    std::int64_t first = runs.begin(other);
-    const std::int64_t last = runs.end(other);
-    for (std::int64_t i = runs.begin(row); i < runs.end(row); ++i) {
-        while (first < last && runs[first].end < runs[i].begin) ++first;
-        for (std::int64_t j = first; j < last && runs[j].begin <= runs[i].end; ++j) meet(i, j);
+// Calls meet(a, b) for every pair of items of two rows that touch, corners included.
+template <class Item, class Meet>
+void for_each_touch(const RowLists<Item>& items, std::int64_t row, std::int64_t other,
+                    Meet&& meet) {
+    std::int64_t first = items.begin(other);
+    const std::int64_t last = items.end(other);
+    for (std::int64_t i = items.begin(row); i < items.end(row); ++i) {
+        while (first < last && items[first].end < items[i].begin) ++first;
+        for (std::int64_t j = first; j < last && items[j].begin <= items[i].end; ++j) meet(i, j);
     }
 }
 
-// Calls meet(a, b) for every pair of runs that touch, with full connectivity (8 or 26), once.
-template <class Run, class Meet>
-void for_all_contacts(const RowLists<Run>& runs, const Grid& grid, Meet&& meet) {
-    constexpr std::pair<int, int> kEarlier[] = {{0, -1}, {-1, -1}, {-1, 0}, {-1, 1}};
-    for (std::int64_t row = 0; row < grid.rows(); ++row) {
-        for (std::int64_t i = runs.begin(row) + 1; i < runs.end(row); ++i)
-            if (runs[i - 1].end == runs[i].begin) meet(i, i - 1);
-        for (const auto& [planes_on, rows_on] : kEarlier) {
-            const std::int64_t other = grid.neighbour(row, planes_on, rows_on);
-            if (other >= 0) for_each_contact(runs, row, other, meet);
-        }
+// Calls meet(a, b) for every pair of items that touch, with full connectivity (8 or 26), once.
+template <class Item, class Meet>
+void for_all_touches(const RowLists<Item>& items, const VolumeShape& shape, Meet&& meet) {
+    const Reach everywhere(Connectivity::k26);
+    for (std::int64_t row = 0; row < shape.all_rows(); ++row) {
+        for (std::int64_t i = items.begin(row) + 1; i < items.end(row); ++i)
+            if (items[i - 1].end == items[i].begin) meet(i, i - 1);
+        for_each_row_before(
+            everywhere, row / shape.rows, row % shape.rows, shape.rows,
+            [&](std::int64_t other, int) { for_each_touch(items, row, other, meet); });
     }
 }
+
+// The connected segments of one map's classes, in raster order.
+struct Segments {
+    std::vector<std::int32_t> of_run;   // of each joint run, or kNoSegment
+    std::vector<std::int32_t> classes;  // of each segment
+
+    [[nodiscard]] std::size_t of(std::int64_t run) const {
+        return static_cast<std::size_t>(of_run[static_cast<std::size_t>(run)]);
+    }
+};
+
+inline constexpr std::int32_t kNoSegment = -1;
+
+struct BothSegments {
+    Segments pred;
+    Segments target;
+};
+
+BothSegments find_segments(const JointRuns& runs, const VolumeShape& shape);
 
 }  // namespace segmeter::cause
