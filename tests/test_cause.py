@@ -431,3 +431,61 @@ def test_counts_survive_a_file_and_refuse_nonsense() -> None:
         CauseCounts.from_arrays(arrays)
     with pytest.raises(ValueError, match="same classes"):
         counts + counts_of(tp=[1])
+
+
+# --- region facts ---------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=120)
+@given(cases(), st.sampled_from((0.0, 0.3, 0.5, 0.75)))
+def test_region_facts_equal_the_twin(case: dict[str, Any], threshold: float) -> None:
+    shared = ("pred", "target", "num_classes", "ignore_index", "out_of_range")
+    arguments = {name: case[name] for name in shared if name in case}
+    if case["target"].size > 400:  # the twin goes through all pairs of regions
+        arguments["pred"], arguments["target"] = case["pred"][:12, :12], case["target"][:12, :12]
+        if isinstance(case.get("ignore_index"), np.ndarray):
+            arguments["ignore_index"] = case["ignore_index"][:12, :12]
+    found = segmeter.region_facts(**arguments, threshold=threshold)
+    assert found == reference.region_facts(**arguments, threshold=threshold)
+    counts = segmeter.error_causes(**arguments)
+    np.testing.assert_array_equal(found.false_negatives.sum(axis=1), counts.fn)
+    np.testing.assert_array_equal(found.false_positives.sum(axis=1), counts.fp)
+    if threshold == 0:  # a region without a common pixel is one without a true positive
+        nothing = [segmeter.RegionFact.LOST, segmeter.RegionFact.WRONG_CLASS]
+        lost = found.false_negatives[:, nothing].sum(axis=1)
+        np.testing.assert_array_equal(lost, counts.fn_segment)
+        lost = found.false_positives[:, nothing].sum(axis=1)
+        np.testing.assert_array_equal(lost, counts.fp_segment)
+
+
+def test_region_facts_by_hand() -> None:
+    target = picture("111110222011 111110222011 000000000000 303000220000 303000220000")
+    pred = picture("110110333000 110110333000 000000000440 333000000000 333000220000")
+    facts = segmeter.region_facts(pred, target, num_classes=5)
+    assert facts.split.tolist() == [0, 1, 0, 0, 0]
+    assert facts.missed.tolist() == [0, 1, 0, 0, 0]
+    assert facts.wrong_class.tolist() == [0, 0, 1, 0, 0]
+    assert facts.invented.tolist() == [0, 0, 0, 0, 1]
+    assert facts.merge.tolist() == [0, 0, 0, 1, 0]
+    assert facts.target_regions[3, segmeter.RegionFact.MERGE] == 2
+    assert facts.false_negatives[1].tolist() == [0, 4, 0, 2, 0]
+    assert facts.false_positives[3].tolist() == [0, 0, 6, 0, 2]
+    assert facts.false_negatives[2].tolist() == [2, 0, 6, 0, 0]
+
+
+def test_region_facts_of_lists_and_files() -> None:
+    maps = [picture("0110 0110"), picture("01 01 11")]
+    facts = segmeter.region_facts(maps, [*maps[:1], 1 - maps[1]], num_classes=2)
+    assert facts == segmeter.region_facts(maps[0], maps[0], num_classes=2) + (
+        segmeter.region_facts(maps[1], 1 - maps[1], num_classes=2)
+    )
+    arrays = facts.to_arrays()
+    assert segmeter.RegionFacts.from_arrays(arrays) == facts
+    with pytest.raises(ValueError, match="pred_regions must hold counts"):
+        segmeter.RegionFacts.from_arrays(arrays | {"pred_regions": np.zeros((2, 4), int)})
+    with pytest.raises(ValueError, match="below 1"):
+        segmeter.region_facts(maps[0], maps[0], num_classes=2, threshold=1.0)
+    with pytest.raises(TypeError, match="number"):
+        segmeter.region_facts(maps[0], maps[0], num_classes=2, threshold=True)
+    with pytest.raises(ValueError, match="pred holds labels outside"):
+        segmeter.region_facts(maps[0] + 5, maps[0], num_classes=2)

@@ -234,3 +234,12 @@ def euler_characteristic(
     full: bool,
     threads: int,
 ) -> int: ...
+def segment_overlap(
+    rules: LabelRules,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    ignore_invalid: bool,
+) -> tuple[
+    _Side, _Side, _Pairs, int, NDArray[np.int64], NDArray[np.int64], tuple[int, int, int]
+]: ...

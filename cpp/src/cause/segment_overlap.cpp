@@ -59,9 +59,9 @@ Overlap overlap_of(const JointRuns& runs, const cause::BothSegments& segments) {
         if (target != kNoSegment)
             overlap.target.area[static_cast<std::size_t>(target)] += run.size();
         if (pred != kNoSegment && target != kNoSegment)
-            table.add(pair_key(static_cast<std::uint32_t>(pred),
-                               static_cast<std::uint32_t>(target)),
-                      run.size());
+            table.add(
+                pair_key(static_cast<std::uint32_t>(pred), static_cast<std::uint32_t>(target)),
+                run.size());
     }
     overlap.pairs = sorted_pairs(table);
     return overlap;

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..pixel._matrix import Labels, OutOfRange, _Rules
 
 Distance = Literal["exact", "fast"]
+Measured = TypeVar("Measured")
 
 
 class Nearness(NamedTuple):
@@ -186,11 +187,16 @@ def error_causes(
     nearness = _nearness(width, width_pixels, width_physical, spacing, distance)
     map_class = _map_class(map_class, return_map, rules.num_classes)
     mask = _mask(ignore_index)
-    if is_list_of_arrays(target):
-        counts, maps = _measure_list(pred, target, mask, rules, nearness, return_map, map_class)
-        return (counts, maps) if return_map else counts
-    counts, cause_map = _measure(pred, target, mask, rules, nearness, return_map, map_class)
-    return (counts, cause_map) if return_map else counts
+
+    def measure(one_pred: Any, one_target: Any, one_mask: Any) -> Any:
+        return _measure(one_pred, one_target, one_mask, rules, nearness, return_map, map_class)
+
+    if not is_list_of_arrays(target):
+        counts, cause_map = measure(pred, target, mask)
+        return (counts, cause_map) if return_map else counts
+    each, maps = zip(*_paired(measure, pred, target, mask), strict=True)
+    total = sum(each[1:], start=each[0])
+    return (total, list(maps)) if return_map else total
 
 
 # --- arguments -----------------------------------------------------------------------------------
@@ -312,15 +318,10 @@ def _rows(
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def _measure(
-    pred: Any,
-    target: Any,
-    mask: Any,
-    rules: _Rules,
-    nearness: Nearness,
-    return_map: bool,
-    map_class: int | None,
-) -> tuple[CauseCounts, NDArray[np.uint8] | None]:
+def _label_maps(
+    pred: Any, target: Any, mask: Any
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
+    """The maps of one image as arrays that fit together."""
     pred = as_array(pred, "pred")
     target = as_array(target, "target")
     for array, name in ((pred, "pred"), (target, "target")):
@@ -336,6 +337,19 @@ def _measure(
     if mask is not None:
         mask = as_array(mask, "mask")
         _require_mask(mask, target)
+    return pred, target, mask
+
+
+def _measure(
+    pred: Any,
+    target: Any,
+    mask: Any,
+    rules: _Rules,
+    nearness: Nearness,
+    return_map: bool,
+    map_class: int | None,
+) -> tuple[CauseCounts, NDArray[np.uint8] | None]:
+    pred, target, mask = _label_maps(pred, target, mask)
     element = element_rows(nearness, target.shape)
     counts, odd, sides, kinds = _core.error_causes(
         rules.native, pred, target, mask, element, rules.out_of_range == "ignore",
@@ -347,31 +361,19 @@ def _measure(
     return CauseCounts(*columns), sides if map_class is None else kinds
 
 
-def _measure_list(
-    preds: Any,
-    targets: Any,
-    masks: Any,
-    rules: _Rules,
-    nearness: Nearness,
-    return_map: bool,
-    map_class: int | None,
-) -> tuple[CauseCounts, list[NDArray[np.uint8]]]:
+def _paired(
+    measure: Callable[[Any, Any, Any], Measured], preds: Any, targets: Any, masks: Any
+) -> list[Measured]:
+    """measure(pred, target, mask) of each image of the lists."""
     for name, items in (("pred", preds), ("ignore_index", masks)):
         if items is not None and (
             not isinstance(items, list | tuple) or len(items) != len(targets)
         ):
             raise ValueError(f"{name} must be a list of {len(targets)} maps, as target is")
-    total: CauseCounts | None = None
-    maps = []
+    measured = []
     for i, target in enumerate(targets):
-        mask = None if masks is None else masks[i]
         try:
-            counts, cause_map = _measure(
-                preds[i], target, mask, rules, nearness, return_map, map_class
-            )
+            measured.append(measure(preds[i], target, None if masks is None else masks[i]))
         except (ValueError, TypeError) as error:
             raise type(error)(f"image {i} of the list: {error}") from None
-        total = counts if total is None else total + counts
-        maps.append(cast("NDArray[np.uint8]", cause_map))
-    assert total is not None  # a list has an item
-    return total, maps
+    return measured

@@ -5,7 +5,7 @@ Same names and signatures as the public functions; slow, short and easy to check
 
 from __future__ import annotations
 
-from .cause import error_causes
+from .cause import error_causes, region_facts
 from .pixel import confusion_matrix
 
-__all__ = ["confusion_matrix", "error_causes"]
+__all__ = ["confusion_matrix", "error_causes", "region_facts"]
