@@ -96,6 +96,8 @@ MatchingEdges edges_of(const Column<std::int64_t>& pred, const Column<std::int64
     for (std::size_t i = 0; i < edges.size(); ++i)
         if (edges.pred[i] < 0 || edges.target[i] < 0)
             throw py::value_error("positions of regions must not be negative");
+    if (!std::is_sorted(edges.target.begin(), edges.target.end()))
+        throw py::value_error("edges must be sorted by target");
     return edges;
 }
 
