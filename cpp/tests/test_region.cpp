@@ -1,0 +1,191 @@
+#include <array>
+#include <cstdint>
+#include <random>
+#include <stdexcept>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "segmeter/cpu.hpp"
+#include "segmeter/region/components.hpp"
+#include "segmeter/region/runs.hpp"
+
+using namespace segmeter;
+
+namespace {
+
+template <class T>
+struct Map {
+    std::vector<T> values;
+    std::vector<std::int64_t> shape;
+    std::vector<std::int64_t> strides;
+
+    Map(std::vector<T> v, std::vector<std::int64_t> s)
+        : values(std::move(v)), shape(std::move(s)), strides(shape.size()) {
+        std::int64_t stride = sizeof(T);
+        for (std::size_t axis = shape.size(); axis-- > 0; stride *= shape[axis])
+            strides[axis] = stride;
+    }
+    [[nodiscard]] ArrayView view(DType dtype) const {
+        return {reinterpret_cast<const std::byte*>(values.data()), dtype, false, shape, strides};
+    }
+};
+
+template <class T>
+Map<T> random_map(std::vector<std::int64_t> shape, unsigned labels, unsigned longest,
+                  unsigned seed) {
+    std::int64_t size = 1;
+    for (const std::int64_t extent : shape) size *= extent;
+    std::mt19937 random(seed);
+    std::vector<T> values;
+    while (static_cast<std::int64_t>(values.size()) < size)
+        values.insert(values.end(), 1 + random() % longest, static_cast<T>(random() % labels));
+    values.resize(static_cast<std::size_t>(size));
+    return {std::move(values), std::move(shape)};
+}
+
+// Labels by flooding from every pixel in raster order: 0 is background.
+template <class T>
+std::vector<std::int64_t> flooded(const Map<T>& map, int farthest) {
+    const bool is_flat = map.shape.size() == 2;
+    const std::array<std::int64_t, 3> extent{is_flat ? 1 : map.shape[0],
+                                             map.shape[map.shape.size() - 2], map.shape.back()};
+    std::vector<std::int64_t> labels(map.values.size());
+    std::int64_t count = 0;
+    std::vector<std::int64_t> waiting;
+    for (std::size_t start = 0; start < labels.size(); ++start) {
+        if (map.values[start] == 0 || labels[start] != 0) continue;
+        labels[start] = ++count;
+        waiting.push_back(static_cast<std::int64_t>(start));
+        while (!waiting.empty()) {
+            const std::int64_t at = waiting.back();
+            waiting.pop_back();
+            const std::int64_t x = at % extent[2];
+            const std::int64_t y = at / extent[2] % extent[1];
+            const std::int64_t z = at / extent[2] / extent[1];
+            for (std::int64_t step = 0; step < 27; ++step) {
+                const std::int64_t dx = step % 3 - 1;
+                const std::int64_t dy = step / 3 % 3 - 1;
+                const std::int64_t dz = step / 9 - 1;
+                if (dx * dx + dy * dy + dz * dz > farthest) continue;
+                if (x + dx < 0 || x + dx >= extent[2] || y + dy < 0 || y + dy >= extent[1] ||
+                    z + dz < 0 || z + dz >= extent[0])
+                    continue;
+                const auto other =
+                    static_cast<std::size_t>(((z + dz) * extent[1] + y + dy) * extent[2] + x + dx);
+                if (labels[other] != 0 ||
+                    map.values[other] != map.values[static_cast<std::size_t>(at)])
+                    continue;
+                labels[other] = count;
+                waiting.push_back(static_cast<std::int64_t>(other));
+            }
+        }
+    }
+    return labels;
+}
+
+std::vector<std::int64_t> painted(const Regions& regions, std::size_t size) {
+    std::vector<std::int64_t> out(size);
+    std::vector<std::int64_t> names;
+    for (std::size_t i = 0; i < regions.facts.size(); ++i)
+        names.push_back(static_cast<std::int64_t>(i) + 1);
+    paint(regions.runs, regions.run_region.data(), names.data(), 0, DType::kInt64,
+          reinterpret_cast<std::byte*>(out.data()), 2);
+    return out;
+}
+
+template <class Check>
+void at_each_level(Check&& check) {
+    const SimdLevel chosen = simd_level();
+    for (const SimdLevel level : available_simd_levels()) {
+        set_simd_level(name(level));
+        INFO("SIMD level ", name(level));
+        check();
+    }
+    set_simd_level(name(chosen));
+}
+
+template <class T>
+void check_map(const Map<T>& map, DType dtype, Connectivity connectivity, int farthest) {
+    const std::vector<std::int64_t> expected = flooded(map, farthest);
+    at_each_level([&] {
+        for (const int threads : {1, 2, 3}) {
+            RunOptions options;
+            options.threads = threads;
+            const Regions regions = label_components(map.view(dtype), connectivity, options);
+            CHECK(painted(regions, map.values.size()) == expected);
+            std::int64_t area = 0;
+            for (const RegionFacts& facts : regions.facts) area += facts.area;
+            CHECK(area ==
+                  static_cast<std::int64_t>(std::count_if(map.values.begin(), map.values.end(),
+                                                          [](T label) { return label != 0; })));
+            Runs runs = find_runs(map.view(dtype), options);
+            require_valid(runs);
+            require_maximal(runs);
+            const Regions again = label_components(std::move(runs), false, connectivity, threads);
+            CHECK(painted(again, map.values.size()) == expected);
+        }
+    });
+}
+
+}  // namespace
+
+TEST_CASE("components of rows of every length, connectivity, type, level and thread count") {
+    for (const std::int64_t length : {1, 5, 63, 64, 65, 127, 128, 129, 200})
+        for (const unsigned longest : {1U, 3U, 40U}) {
+            CAPTURE(length);
+            const auto flat = random_map<std::uint8_t>({11, length}, 3, longest, 1);
+            check_map(flat, DType::kUInt8, Connectivity::k4, 1);
+            check_map(flat, DType::kUInt8, Connectivity::k8, 2);
+            const auto wide = random_map<std::uint64_t>({7, length}, 2, longest, 2);
+            check_map(wide, DType::kUInt64, Connectivity::k8, 2);
+            const auto half = random_map<std::int16_t>({3, 4, length}, 3, longest, 3);
+            check_map(half, DType::kInt16, Connectivity::k6, 1);
+            check_map(half, DType::kInt16, Connectivity::k18, 2);
+            const auto word = random_map<std::uint32_t>({4, 3, length}, 2, longest, 4);
+            check_map(word, DType::kUInt32, Connectivity::k26, 3);
+        }
+}
+
+TEST_CASE("instances are sorted by value, signed or not") {
+    const Map<std::int64_t> map({-3, 0, 7, 7, -3, 0}, {2, 3});
+    RunOptions options;
+    const Regions with_sign = instance_regions(map.view(DType::kInt64), options);
+    REQUIRE(with_sign.facts.size() == 2);
+    CHECK(with_sign.facts[0].value == -3);
+    CHECK(with_sign.facts[0].area == 2);
+    const Regions without = instance_regions(map.view(DType::kUInt64), options);
+    CHECK(without.is_unsigned);
+    CHECK(without.facts[0].value == 7);
+}
+
+TEST_CASE("ignored labels and masks belong to no run") {
+    const Map<std::uint8_t> map({1, 1, 2, 1, 9, 1}, {1, 6});
+    const Map<std::uint8_t> mask({1, 0, 0, 0, 0, 0}, {1, 6});
+    const ArrayView flags = mask.view(DType::kBool);
+    const std::array<std::int64_t, 2> ignored{9, 300};
+    RunOptions options;
+    options.ignored = ignored;
+    options.mask = &flags;
+    const Runs runs = find_runs(map.view(DType::kUInt8), options);
+    REQUIRE(runs.count() == 4);
+    CHECK(runs.begin[0] == 1);
+    CHECK(runs.value[1] == 2);
+    CHECK(runs.begin[3] == 5);
+}
+
+TEST_CASE("faces and Euler numbers of a ring") {
+    const Map<std::uint8_t> ring({1, 1, 1, 1, 0, 1, 1, 1, 1}, {3, 3});
+    const Regions regions = label_components(ring.view(DType::kUInt8), Connectivity::k8, {});
+    CHECK(exposed_faces(regions)[0] == 16);
+    CHECK(euler_numbers(regions, Connectivity::k8)[0] == 0);
+}
+
+TEST_CASE("what makes no region is refused") {
+    const Map<std::uint8_t> line({1, 1}, {2});
+    const Map<std::uint8_t> plane({1, 1}, {1, 2});
+    CHECK_THROWS_AS((void)find_runs(line.view(DType::kUInt8), {}), std::invalid_argument);
+    CHECK_THROWS_AS((void)label_components(plane.view(DType::kUInt8), Connectivity::k6, {}),
+                    std::invalid_argument);
+    CHECK_THROWS_AS((void)concatenate({}), std::invalid_argument);
+}
