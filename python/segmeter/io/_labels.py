@@ -165,7 +165,8 @@ def _color_codes(
             notes = (f"the alpha channel is ignored ({transparent:,} pixels are not opaque)",)
     if channels > 2:
         padded = np.zeros((*samples.shape[:-1], 4), np.uint8)
-        padded[..., :3] = samples[..., :3]
+        for channel in range(3):  # faster than all at once: NumPy's inner loop is along rows
+            padded[..., channel] = samples[..., channel]
         return padded.view("<u4")[..., 0].astype(np.uint32, copy=False), notes
     if palette is None:  # the colour of a gray value is the value stretched to 0..255, thrice
         ramp = [value * 255 // (2**bits - 1) for value in range(2**bits)]
