@@ -302,6 +302,8 @@ def test_the_command_line(shared: Path, tmp_path: Path, capsys: pytest.CaptureFi
     content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert content["official"]["All"]["n"] == 6
     assert main(["evaluate", *options, "--fail-under", "pq_things=0.99"]) == 1
+    assert main(["evaluate", *options, "--fail-under", "pq:sky=0.99"]) == 0
+    assert main(["evaluate", *options, "--fail-under", "pq:person=0.99"]) == 1
     capsys.readouterr()
     assert main(["check", *options]) == 0
     assert "nothing looks wrong" in capsys.readouterr().out

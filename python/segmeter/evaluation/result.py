@@ -500,7 +500,7 @@ class Result:
         """(N, C + G, 4) true positives, false positives, false negatives, true negatives."""
         width = self.plan.num_classes + len(self.plan.label_groups)
         three = np.array([image.one_against_rest for image in self.totals.images], np.int64)
-        three = three.reshape(-1, width, 3)
+        three = three.reshape(self.num_images, width, 3)
         counted = np.array([image.counted for image in self.totals.images], np.int64)
         return np.concatenate([three, (counted[:, None] - three.sum(-1))[..., None]], axis=-1)
 
