@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -79,8 +80,8 @@ class Reader {
     explicit Reader(const LabelMaps& maps)
         : maps_(maps),
           length_(maps.target.shape.back()),
-          pred_rows_(maps.pred, {}),
-          target_rows_(maps.target, masked_by(maps.mask)),
+          pred_rows_(maps.pred, nullptr, every_label(maps.pred.dtype)),
+          target_rows_(maps.target, maps.mask, every_label(maps.target.dtype)),
           pred_(maps.pred),
           target_(maps.target),
           mask_(maps.mask != nullptr ? *maps.mask : maps.target) {}
@@ -107,10 +108,10 @@ class Reader {
     }
 
    private:
-    static RunOptions masked_by(const ArrayView* mask) {
+    static LabelRules every_label(DType dtype) {
         RunOptions options;
-        options.mask = mask;
-        return options;
+        options.background = std::nullopt;
+        return LabelRules(dtype, options);
     }
 
     const LabelMaps& maps_;

@@ -29,7 +29,6 @@ OverlapSide empty_side(std::size_t size) {
 
 OverlapPairs sorted_pairs(const PairTable<std::uint64_t>& table) {
     std::vector<std::pair<std::uint64_t, std::int64_t>> entries;
-    entries.reserve(table.size());
     table.for_each([&](std::uint64_t key, std::int64_t n) { entries.emplace_back(key, n); });
     std::sort(entries.begin(), entries.end());
     OverlapPairs pairs;
