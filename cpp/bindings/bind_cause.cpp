@@ -43,11 +43,11 @@ struct Inputs {
     [[nodiscard]] const ArrayView* flags() const { return mask ? &*mask : nullptr; }
 };
 
-std::span<const ElementRow> rows_of(const Element& element) {
-    static_assert(sizeof(ElementRow) == 3 * sizeof(std::int64_t));
+std::span<const NearRow> rows_of(const Element& element) {
+    static_assert(sizeof(NearRow) == 3 * sizeof(std::int64_t));
     if (element.ndim() != 2 || element.shape(1) != 3)
         throw py::value_error("element must hold rows of three numbers");
-    return {reinterpret_cast<const ElementRow*>(element.data()),
+    return {reinterpret_cast<const NearRow*>(element.data()),
             static_cast<std::size_t>(element.shape(0))};
 }
 
@@ -75,7 +75,7 @@ Causes bound_error_causes(const Rules& rules, const py::array& pred, const py::a
     PixelTally tally;
     std::int64_t* cells = counts.mutable_data();
     {
-        const std::span<const ElementRow> rows = rows_of(element);
+        const std::span<const NearRow> rows = rows_of(element);
         const py::gil_scoped_release release;
         tally = error_causes(inputs.pred, inputs.target, inputs.flags(), rules.pred, rules.target,
                              rows, {ignore_invalid, rules.threads}, cells, maps);

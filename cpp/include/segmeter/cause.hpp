@@ -43,7 +43,7 @@ enum class SideCause : std::uint8_t { kNone, kBoundary, kExtent, kSegment, kIgno
 
 // One row of the set of offsets that count as near: plane and row offset, and how far it reaches
 // to either side along the row. All rows together must be symmetric.
-struct ElementRow {
+struct NearRow {
     std::int64_t plane;
     std::int64_t row;
     std::int64_t reach;
@@ -69,7 +69,7 @@ struct CauseMaps {
 // and invalid labels; a void prediction is a false negative only, and so is an invalid one.
 PixelTally error_causes(const ArrayView& pred, const ArrayView& target, const ArrayView* mask,
                         const LabelTable& pred_labels, const LabelTable& target_labels,
-                        std::span<const ElementRow> element, const CauseOptions& options,
+                        std::span<const NearRow> element, const CauseOptions& options,
                         std::int64_t* counts, const CauseMaps& maps);
 
 // The connected segments of every class of two maps (8 or 26 neighbours, in raster order), and the

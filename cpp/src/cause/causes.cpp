@@ -68,7 +68,7 @@ std::vector<std::uint8_t> find_hit_segments(const JointRuns& runs, const Segment
 }
 
 // The row that lies as far on as the element's, or -1.
-std::int64_t neighbour(const VolumeShape& shape, std::int64_t row, const ElementRow& offset) {
+std::int64_t neighbour(const VolumeShape& shape, std::int64_t row, const NearRow& offset) {
     const std::int64_t slice = row / shape.rows + offset.plane;
     const std::int64_t in_slice = row % shape.rows + offset.row;
     const bool exists =
@@ -80,7 +80,7 @@ std::int64_t neighbour(const VolumeShape& shape, std::int64_t row, const Element
 // the first item in reach only moves to the right, so that it is found by going on from the last.
 class Neighbourhood {
    public:
-    Neighbourhood(std::span<const ElementRow> element, const VolumeShape& shape)
+    Neighbourhood(std::span<const NearRow> element, const VolumeShape& shape)
         : element_(element), shape_(shape), rows_(element.size()), first_(element.size()) {}
 
     // visit(item, reach) for the items that reach into [begin, end) of `row`, nearest rows first,
@@ -112,7 +112,7 @@ class Neighbourhood {
         ++opened_;
     }
 
-    std::span<const ElementRow> element_;
+    std::span<const NearRow> element_;
     VolumeShape shape_;
     std::int64_t row_ = -1;
     std::size_t opened_ = 0;
@@ -129,7 +129,7 @@ struct SideView {
     const JointRuns& runs;
     const JointRuns& hits;  // the true positives among them
     const VolumeShape& shape;
-    std::span<const ElementRow> element;
+    std::span<const NearRow> element;
     Side side;
     const Segments& segments;
     const std::vector<std::uint8_t>& hit;  // of each segment
@@ -241,7 +241,7 @@ constexpr std::uint8_t kTouchesOther = 2;
 constexpr std::uint8_t kTouchesBoth = 3;
 
 std::vector<std::uint8_t> find_touches(const SideView& view, const RowLists<Part>& parts) {
-    std::vector<ElementRow> touching;
+    std::vector<NearRow> touching;
     for (std::int64_t plane = -1; plane <= 1; ++plane)
         for (std::int64_t row = -1; row <= 1; ++row) touching.push_back({plane, row, 1});
     Neighbourhood near(touching, view.shape);
@@ -388,7 +388,7 @@ void complete_counts(std::int64_t num_classes, std::int64_t pixels, std::int64_t
 
 PixelTally error_causes(const ArrayView& pred, const ArrayView& target, const ArrayView* mask,
                         const LabelTable& pred_labels, const LabelTable& target_labels,
-                        std::span<const ElementRow> element, const CauseOptions& options,
+                        std::span<const NearRow> element, const CauseOptions& options,
                         std::int64_t* counts, const CauseMaps& maps) {
     const cause::LabelMaps labels{pred, target, mask, pred_labels, target_labels};
     const std::int64_t pixels = target.size();

@@ -9,32 +9,29 @@
 #include "cause/row_lists.hpp"
 #include "region/labeller.hpp"
 #include "region/rows.hpp"
+#include "region/union_find_inl.hpp"
 
 namespace segmeter::cause {
 
 // Sets of the items of a row list.
 class ItemSets {
    public:
-    explicit ItemSets(std::size_t size) : parent_(size), sets_(parent_.data()) {
+    explicit ItemSets(std::size_t size) : parent_(size) {
         std::iota(parent_.begin(), parent_.end(), 0);
     }
-    ItemSets(const ItemSets&) = delete;
-    ItemSets& operator=(const ItemSets&) = delete;
-    ItemSets(ItemSets&&) = delete;
-    ItemSets& operator=(ItemSets&&) = delete;
-    ~ItemSets() = default;
 
     void unite(std::int64_t a, std::int64_t b) {
-        sets_.unite(static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
+        MinimumUnionFind(parent_.data())
+            .unite(static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
     }
     // The first item of the set.
     [[nodiscard]] std::size_t root(std::size_t i) {
-        return static_cast<std::size_t>(sets_.root(static_cast<std::int32_t>(i)));
+        return static_cast<std::size_t>(
+            MinimumUnionFind(parent_.data()).root(static_cast<std::int32_t>(i)));
     }
 
    private:
     std::vector<std::int32_t> parent_;
-    MinimumUnionFind sets_;
 };
 
 // Calls meet(a, b) for every pair of items of two rows that touch, corners included.
