@@ -227,6 +227,17 @@ def test_run_lists_give_the_table_of_the_painted_maps(
     assert overlap_table(*instances) == overlap_table(pred, target)
 
 
+def test_many_runs_are_shared_among_threads() -> None:
+    rng = np.random.default_rng(8)
+    pred, target = (
+        segmeter.label_components(rng.random((1500, 1500)) < 0.5, connectivity=4) for _ in range(2)
+    )
+    expected = overlap_table(pred, target, threads=1)
+    assert expected.intersection.sum() == overlap_table(target, pred).intersection.sum() > 10**5
+    for threads in (2, 3):
+        assert overlap_table(pred, target, threads=threads) == expected
+
+
 def test_regions_on_ignored_pixels_are_refused() -> None:
     regions = segmeter.instance_regions([[5, 5, 0]])
     with pytest.raises(ValueError, match="target region 5 lies on ignored pixels"):

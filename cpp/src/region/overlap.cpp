@@ -387,8 +387,8 @@ OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target, i
     if (pred.row_begin.size() != target.row_begin.size())
         throw std::invalid_argument("run lists of maps of different shapes");
     const std::size_t rows = pred.row_begin.size() - 1;
-    // A run costs about as much as the pixels of a vector.
-    const auto work = static_cast<std::int64_t>(16 * (pred.begin.size() + target.begin.size()));
+    // Tens of thousands of runs are met before a second thread has woken up on a busy machine.
+    const auto work = static_cast<std::int64_t>((pred.begin.size() + target.begin.size()) / 8);
     const int workers = thread_count(threads, work);
     const std::size_t piece =
         workers == 1 ? rows : rows / (std::size_t{4} * static_cast<std::size_t>(workers)) + 1;
