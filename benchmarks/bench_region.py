@@ -30,7 +30,7 @@ from _tables import (
 if TYPE_CHECKING:
     from types import ModuleType
 
-PARTS = ("components", "overlap", "scores", "lesions", "panoptic")
+PARTS = ("components", "overlap", "scores", "lesions", "panoptic", "coco")
 
 
 def load_part(name: str) -> ModuleType:
