@@ -324,10 +324,12 @@ std::tuple<Column<double>, Column<double>> bound_coco_curves(
     const CocoSample sample{span_of(classes),   span_of(scores),    span_of(images),
                             span_of(ranks),     span_of(outcome),   span_of(positives),
                             positives.shape(0), positives.shape(1), outcome.shape(2)};
-    const std::vector<py::ssize_t> shape{outcome.shape(2), recalls.size(), positives.shape(0),
-                                         positives.shape(1), limits.size()};
-    Column<double> precision(shape);
-    Column<double> recall({shape[0], shape[2], shape[3], shape[4]});
+    const std::vector<py::ssize_t> curves{positives.shape(0), positives.shape(1), limits.size(),
+                                          outcome.shape(2)};
+    std::vector<py::ssize_t> points = curves;
+    points.push_back(recalls.size());
+    Column<double> precision(points);
+    Column<double> recall(curves);
     double* to_precision = precision.mutable_data();
     double* to_recall = recall.mutable_data();
     {

@@ -33,9 +33,7 @@ class ClassMatcher {
     void match(std::span<const std::int64_t> detections, std::span<const std::int64_t> targets,
                CocoOutcome* outcome, std::int64_t* positives) {
         find_candidates(detections, targets);
-        const std::size_t ranges = rules_.ranges();
-        const std::size_t thresholds = rules_.iou_thresholds.size();
-        for (std::size_t range = 0; range < ranges; ++range) {
+        for (std::size_t range = 0; range < rules_.ranges(); ++range) {
             ignored_.clear();
             for (const std::int64_t t : targets) {
                 const auto index = static_cast<std::size_t>(t);
@@ -44,8 +42,11 @@ class ClassMatcher {
                 ignored_.push_back(out ? 1 : 0);
                 positives[range] += out ? 0 : 1;
             }
+            const std::size_t thresholds = rules_.iou_thresholds.size();
+            fill_unmatched(detections, range, outcome + range * thresholds);
+            if (candidates_.empty()) continue;
             for (std::size_t k = 0; k < thresholds; ++k)
-                match_range(detections, targets, range, threshold(rules_.iou_thresholds[k]),
+                match_range(targets, threshold(rules_.iou_thresholds[k]),
                             outcome + range * thresholds + k);
         }
     }
@@ -112,28 +113,35 @@ class ClassMatcher {
         return found;
     }
 
-    void match_range(std::span<const std::int64_t> detections,
-                     std::span<const std::int64_t> targets, std::size_t range, double least,
-                     CocoOutcome* outcome) {
+    // What the detections are for every threshold if they take no target.
+    void fill_unmatched(std::span<const std::int64_t> detections, std::size_t range,
+                        CocoOutcome* outcome) const {
+        for (const std::int64_t d : detections) {
+            const double size = area(pred_.areas, preds_, static_cast<std::size_t>(d));
+            std::fill_n(outcome, rules_.iou_thresholds.size(),
+                        outside(size, range) ? CocoOutcome::kIgnored : CocoOutcome::kFalsePositive);
+            outcome += step();
+        }
+    }
+
+    void match_range(std::span<const std::int64_t> targets, double least, CocoOutcome* outcome) {
         taken_.assign(targets.size(), 0);
-        const std::size_t step = rules_.ranges() * rules_.iou_thresholds.size();
-        for (std::size_t d = 0; d < detections.size(); ++d, outcome += step) {
+        for (std::size_t d = 0; d + 1 < first_.size(); ++d) {
+            if (first_[d] == first_[d + 1]) continue;
             const auto candidates =
                 std::span(candidates_).subspan(first_[d], first_[d + 1] - first_[d]);
             const Candidate* found = best(candidates, targets, least, false);
             if (found == nullptr) found = best(candidates, targets, least, true);
-            bool ignored = false;
-            if (found != nullptr) {
-                taken_[found->place] = 1;
-                ignored = ignored_[found->place] != 0;
-            } else {
-                ignored = outside(
-                    area(pred_.areas, preds_, static_cast<std::size_t>(detections[d])), range);
-            }
-            *outcome = ignored            ? CocoOutcome::kIgnored
-                       : found != nullptr ? CocoOutcome::kTruePositive
-                                          : CocoOutcome::kFalsePositive;
+            if (found == nullptr) continue;
+            taken_[found->place] = 1;
+            outcome[d * step()] =
+                ignored_[found->place] != 0 ? CocoOutcome::kIgnored : CocoOutcome::kTruePositive;
         }
+    }
+
+    // Outcomes of one detection.
+    [[nodiscard]] std::size_t step() const {
+        return rules_.ranges() * rules_.iou_thresholds.size();
     }
 
     const CocoDetections& pred_;
@@ -258,17 +266,16 @@ class ClassCurves {
             return static_cast<double>(hit) / static_cast<double>(positives);
         };
         const auto limits = static_cast<std::int64_t>(limits_.size());
-        const std::int64_t column = (index * sample_.num_ranges + cell.range) * limits +
-                                    static_cast<std::int64_t>(cell.limit);
-        const std::int64_t columns = sample_.num_classes * sample_.num_ranges * limits;
-        recall_[cell.threshold * columns + column] = hits == 0 ? 0.0 : reached(hits);
-        double* out = precision_ + column +
-                      cell.threshold * columns * static_cast<std::int64_t>(recalls_.size());
+        const std::int64_t curve = ((index * sample_.num_ranges + cell.range) * limits +
+                                    static_cast<std::int64_t>(cell.limit)) *
+                                       sample_.num_thresholds +
+                                   cell.threshold;
+        recall_[curve] = hits == 0 ? 0.0 : reached(hits);
+        double* out = precision_ + curve * static_cast<std::int64_t>(recalls_.size());
         std::int64_t hit = 0;
         for (const double level : recalls_) {
             while (hit < hits && reached(hit + 1) < level) ++hit;
-            *out = hit < hits ? hits_[static_cast<std::size_t>(hit)] : 0.0;
-            out += columns;
+            *out++ = hit < hits ? hits_[static_cast<std::size_t>(hit)] : 0.0;
         }
     }
 

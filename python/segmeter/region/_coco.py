@@ -512,7 +512,12 @@ def coco_average_precision(counts: CocoCounts, *, threads: int = 0) -> CocoAvera
         np.array(counts.rules.max_detections),
         threads,
     )
-    return CocoAveragePrecision(rules=counts.rules, precision=precision, recall=recall)
+    # The kernel writes one curve after the other; the official code's axes are a view of them.
+    return CocoAveragePrecision(
+        rules=counts.rules,
+        precision=precision.transpose(3, 4, 0, 1, 2),
+        recall=recall.transpose(3, 0, 1, 2),
+    )
 
 
 def _classes(

@@ -68,8 +68,8 @@ struct CocoSample {
     std::int64_t num_thresholds = 0;
 };
 
-// Interpolated precision at each recall, (threshold, recall, class, area range, limit), and the
-// recall reached, (threshold, class, area range, limit), where limit is the largest number of
+// Interpolated precision at each recall, (class, area range, limit, threshold, recall), and the
+// recall reached, (class, area range, limit, threshold), where limit is the largest number of
 // detections of one class in one image. NaN where there are no positives. Sorted by decreasing
 // score, then image, then rank; precision is made non-increasing from the right, and taken at the
 // first detection that reaches the recall; 0 where none does. The official code's constant, the

@@ -113,10 +113,10 @@ class CocoInstanceCounts:
 
     def official(self) -> dict[str, Any]:
         """``stats``: the twelve numbers as the official program has them, -1 where undefined."""
-        stats = [-1.0 if math.isnan(s) else s for s in self.result.summary().values()]
+        summary = self.result.summary()
         return {
-            "stats": stats,
-            "names": list(self.result.summary()),
+            "stats": [-1.0 if math.isnan(score) else score for score in summary.values()],
+            "names": list(summary),
             "per_class": dict(
                 zip(self.category_ids.tolist(), self.result.per_class.tolist(), strict=True)
             ),
