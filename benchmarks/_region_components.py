@@ -121,7 +121,13 @@ def _case(
     import segmeter
 
     array = draw(quick)
-    label = partial(segmeter.label_components, array, connectivity=connectivity, threads=threads)
+    label = partial(
+        segmeter.label_components,
+        array,
+        connectivity=connectivity,
+        binary=binary,
+        threads=threads,
+    )
     regions, labels = label(return_labels=True)
     dtype = labels.dtype
     candidates = [

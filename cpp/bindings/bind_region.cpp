@@ -61,10 +61,10 @@ py::tuple run_arrays(Runs&& runs, bool has_values) {
 py::tuple region_arrays(Regions&& regions) {
     static_assert(sizeof(RegionFacts) == 13 * sizeof(std::int64_t));
     const auto count = static_cast<py::ssize_t>(regions.facts.size());
-    py::array_t<std::int64_t> facts({count, py::ssize_t{13}});
-    if (count > 0)
-        std::memcpy(facts.mutable_data(), regions.facts.data(),
-                    regions.facts.size() * sizeof(RegionFacts));
+    regions.facts.shrink();
+    auto* data = reinterpret_cast<std::int64_t*>(regions.facts.release());
+    const py::capsule owner(data, [](void* p) { std::free(p); });
+    const py::array_t<std::int64_t> facts({count, py::ssize_t{13}}, data, owner);
     return py::make_tuple(run_arrays(std::move(regions.runs), false),
                           to_array(std::move(regions.run_region)), facts);
 }
@@ -169,6 +169,7 @@ py::array bound_paint_runs(const Shape& shape, const RunArrays& arrays,
     }
     py::array out = zeros_of(dtype, {shape.begin(), shape.end()});
     auto* data = static_cast<std::byte*>(out.mutable_data());
+    detail::prefer_large_pages(data, static_cast<std::size_t>(out.nbytes()));
     const ArrayView view = view_of(out);
     {
         const py::gil_scoped_release release;

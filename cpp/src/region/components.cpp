@@ -29,25 +29,30 @@ std::int64_t sum_of_range(std::int64_t begin, std::int64_t end) {
     return (begin + end - 1) * (end - begin) / 2;
 }
 
-RegionFacts nothing_yet(std::int64_t value, std::int64_t first, std::int64_t z) {
+RegionFacts nothing_yet(std::int64_t value, std::int64_t first, std::int64_t z, std::int64_t y) {
     constexpr std::int64_t kFar = std::int64_t{1} << 62;
-    return {value, first, 0, 0, {0, 0, 0}, {z, kFar, kFar}, {0, 0, 0}};
+    return {value, first, 0, 0, {0, 0, 0}, {z, y, kFar}, {z + 1, 0, 0}};
 }
 
-// Runs come in raster order, so that z and, within a slice, y only rise.
+// Runs come in raster order: z only rises, and in one slice so does y.
+template <bool kFlat>
 inline void add_run(RegionFacts& facts, std::int64_t z, std::int64_t y, std::int64_t begin,
                     std::int64_t end) {
     const std::int64_t area = end - begin;
     facts.area += area;
     facts.num_runs += 1;
-    facts.sum[0] += z * area;
     facts.sum[1] += y * area;
     facts.sum[2] += sum_of_range(begin, end);
-    facts.low[1] = std::min(facts.low[1], y);
     facts.low[2] = std::min(facts.low[2], begin);
-    facts.high[0] = z + 1;
-    facts.high[1] = std::max(facts.high[1], y + 1);
     facts.high[2] = std::max(facts.high[2], end);
+    if constexpr (kFlat) {
+        facts.high[1] = y + 1;
+    } else {
+        facts.sum[0] += z * area;
+        facts.high[0] = z + 1;
+        facts.low[1] = std::min(facts.low[1], y);
+        facts.high[1] = std::max(facts.high[1], y + 1);
+    }
 }
 
 void add_facts(RegionFacts& facts, const RegionFacts& more) {
@@ -132,16 +137,29 @@ class ComponentSlab {
                    reach_.same_slice},
                   parent_.data());
     }
-    // The same for any map, by walking along both rows.
+    // The same for any map, by walking along both rows. Where a run of the slice before lies along
+    // the whole run, it already sees all that the run could see in the rows beside it; likewise a
+    // run of the row before and the slice before that row.
     void join_row(std::int64_t row) {
         const RunRange mine = add_row(row);
         if (mine.begin == mine.end) return;
         be_own_parents(mine);
         const std::int64_t z = row / shape_.rows;
-        for_each_row_before(reach_, z, row - z * shape_.rows, shape_.rows,
-                            [&](std::int64_t before, int reach) {
-                                if (before >= runs.first_row) join(mine, range(before), reach);
-                            });
+        const std::int64_t y = row - z * shape_.rows;
+        covered_.resize(static_cast<std::size_t>(mine.end - mine.begin));
+        std::fill(covered_.begin(), covered_.end(), std::uint8_t{0});
+        const auto join_with = [&](std::int64_t before, int reach, unsigned skipped,
+                                   unsigned covers) {
+            if (before >= runs.first_row) join(mine, range(before), reach, skipped, covers);
+        };
+        if (y > 0) join_with(row - 1, reach_.same_slice, 0, kByRowBefore);
+        if (z == 0) return;
+        join_with(row - shape_.rows, reach_.slice_before, 0, kBySliceBefore);
+        if (reach_.diagonal < 0) return;
+        if (y > 0)
+            join_with(row - shape_.rows - 1, reach_.diagonal, kByRowBefore | kBySliceBefore, 0);
+        if (y + 1 < shape_.rows)
+            join_with(row - shape_.rows + 1, reach_.diagonal, kBySliceBefore, 0);
     }
 
     // Numbers the components; the runs are moved out.
@@ -149,6 +167,19 @@ class ComponentSlab {
     RegionSlab finish(ValueOf&& value_of) {
         RegionSlab slab = without_values(runs);
         slab.region = std::move(parent_);
+        if (shape_.slices > 1)
+            number<false>(slab, value_of);
+        else
+            number<true>(slab, value_of);
+        return slab;
+    }
+
+   private:
+    static constexpr unsigned kByRowBefore = 1;
+    static constexpr unsigned kBySliceBefore = 2;
+
+    template <bool kFlat, class ValueOf>
+    void number(RegionSlab& slab, ValueOf&& value_of) {
         for_each_run(slab, shape_, [&](std::size_t run, std::int64_t z, std::int64_t y) {
             // Parents come first, so theirs is already a number of a component.
             std::int32_t& region = slab.region[run];
@@ -157,16 +188,14 @@ class ComponentSlab {
                 region = static_cast<std::int32_t>(slab.facts.size());
                 const std::int64_t first = (z * shape_.rows + y) * shape_.length + begin;
                 slab.facts.push_back(
-                    nothing_yet(has_values_ ? value_of(runs.value[run]) : 1, first, z));
+                    nothing_yet(has_values_ ? value_of(runs.value[run]) : 1, first, z, y));
             } else {
                 region = slab.region[static_cast<std::size_t>(region)];
             }
-            add_run(slab.facts[static_cast<std::size_t>(region)], z, y, begin, slab.end[run]);
+            add_run<kFlat>(slab.facts[static_cast<std::size_t>(region)], z, y, begin,
+                           slab.end[run]);
         });
-        return slab;
     }
-
-   private:
     [[nodiscard]] RunRange range(std::int64_t row) const {
         return {runs.first_run(row), runs.first_run(row + 1)};
     }
@@ -181,15 +210,27 @@ class ComponentSlab {
         std::iota(parent_.data() + mine.begin, parent_.data() + mine.end,
                   static_cast<std::int32_t>(mine.begin));
     }
-    void join(RunRange mine, RunRange before, int reach) {
+    // Leaves out runs with a flag of `skipped`, and sets the flag `covers` of those that a run lies
+    // along.
+    void join(RunRange mine, RunRange before, int reach, unsigned skipped, unsigned covers) {
         if (before.begin == before.end) return;
         MinimumUnionFind sets(parent_.data());
-        for_each_contact(runs.begin.data(), runs.end.data(), mine, runs.begin.data(),
-                         runs.end.data(), before, reach, [&](std::int64_t i, std::int64_t j) {
-                             if (!has_values_ || value(i) == value(j))
-                                 sets.unite(static_cast<std::int32_t>(i),
-                                            static_cast<std::int32_t>(j));
-                         });
+        const std::uint32_t* begin = runs.begin.data();
+        const std::uint32_t* end = runs.end.data();
+        const auto d = static_cast<std::uint32_t>(reach);
+        std::int64_t j = before.begin;
+        for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+            std::uint8_t& flags = covered_[static_cast<std::size_t>(i - mine.begin)];
+            if ((flags & skipped) != 0) continue;
+            while (j < before.end && end[j] + d <= begin[i]) ++j;
+            for (std::int64_t k = j; k < before.end && begin[k] < end[i] + d; ++k) {
+                if (has_values_ && value(i) != value(k)) continue;
+                if (begin[k] <= begin[i] && end[i] <= end[k])
+                    flags = static_cast<std::uint8_t>(flags | covers);
+                if (parent_[static_cast<std::size_t>(i)] != parent_[static_cast<std::size_t>(k)])
+                    sets.unite(static_cast<std::int32_t>(i), static_cast<std::int32_t>(k));
+            }
+        }
     }
     [[nodiscard]] Value value(std::int64_t run) const {
         return runs.value[static_cast<std::size_t>(run)];
@@ -200,6 +241,7 @@ class ComponentSlab {
     bool has_values_;
     simd::JoinRow join_row_;
     Buffer<std::int32_t> parent_;
+    Buffer<std::uint8_t> covered_;  // flags of the runs of the row being joined
 };
 
 // --- slabs to one table ---
@@ -381,10 +423,10 @@ RegionSlab group_by_value(RunSlab<Value>& runs, const VolumeShape& shape, bool h
             number.try_emplace(bits, static_cast<std::int32_t>(slab.facts.size()));
         if (is_new)
             slab.facts.push_back(nothing_yet(
-                value_of(bits), (z * shape.rows + y) * shape.length + slab.begin[run], z));
+                value_of(bits), (z * shape.rows + y) * shape.length + slab.begin[run], z, y));
         slab.region[run] = place->second;
-        add_run(slab.facts[static_cast<std::size_t>(place->second)], z, y, slab.begin[run],
-                slab.end[run]);
+        add_run<false>(slab.facts[static_cast<std::size_t>(place->second)], z, y, slab.begin[run],
+                       slab.end[run]);
     });
     return slab;
 }

@@ -43,6 +43,11 @@ RowReader::RowReader(const ArrayView& labels, const ArrayView* mask, const Label
     if (mask != nullptr) mask_ = source_of(*mask, false);
 }
 
+RowReader::RowReader(const ArrayView& labels, const RunOptions& options)
+    : shape_(labels.shape), labels_(source_of(labels, labels.dtype == DType::kBool)) {
+    if (options.mask != nullptr) mask_ = source_of(*options.mask, false);
+}
+
 RowReader::Source RowReader::source_of(const ArrayView& view, bool as_truth) const {
     Source source;
     source.data = view.data;

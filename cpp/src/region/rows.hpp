@@ -41,6 +41,8 @@ struct LabelRules {
 class RowReader {
    public:
     RowReader(const ArrayView& labels, const ArrayView* mask, const LabelRules& rules);
+    // Bools as 0 and 1, whatever the options say of labels.
+    RowReader(const ArrayView& labels, const RunOptions& options);
 
     [[nodiscard]] const std::byte* labels(std::int64_t row);
     // Whether the label before the first one of these, wherever that is, may be read.

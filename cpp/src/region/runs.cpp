@@ -1,5 +1,9 @@
 #include "segmeter/region/runs.hpp"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
@@ -11,6 +15,22 @@
 #include "region/rows.hpp"
 
 namespace segmeter {
+
+void detail::prefer_large_pages(void* data, std::size_t bytes) {
+#if defined(__linux__)
+    constexpr std::uintptr_t kLargePage = std::uintptr_t{1} << 21;
+    if (bytes < 2 * kLargePage) return;
+    const auto begin =
+        (reinterpret_cast<std::uintptr_t>(data) + kLargePage - 1) & ~(kLargePage - 1);
+    const auto end = (reinterpret_cast<std::uintptr_t>(data) + bytes) & ~(kLargePage - 1);
+    // Only advice: where it is not taken, nothing changes.
+    if (begin < end)
+        static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
+#else
+    static_cast<void>(data);
+    static_cast<void>(bytes);
+#endif
+}
 
 const simd::RegionKernels& region_kernels() {
     switch (simd_level()) {

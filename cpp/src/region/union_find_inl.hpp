@@ -1,12 +1,14 @@
-// Union-find in which the smallest member stands for all. For the kernels of every instruction set,
-// too: everything has internal linkage, so no copy compiled for a wider machine can replace another
-// at link time.
+// Union-find in which the smallest member stands for all. Within the kernels of an instruction set
+// it has internal linkage, so no copy compiled for a wider machine can replace another at link
+// time.
 #pragma once
 
 #include <cstdint>
 
 namespace segmeter {
+#if defined(SEGMETER_SIMD_NAMESPACE)
 namespace {
+#endif
 
 // Numbers given in raster order make components numbered in raster order, whoever was joined first.
 class MinimumUnionFind {
@@ -33,5 +35,7 @@ class MinimumUnionFind {
     std::int32_t* parent_;
 };
 
+#if defined(SEGMETER_SIMD_NAMESPACE)
 }  // namespace
+#endif
 }  // namespace segmeter

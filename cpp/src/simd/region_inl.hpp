@@ -229,13 +229,29 @@ struct EdgeWriter {
     }
 };
 
+// Pixels, in whole words, before the first one that is not background; n if there is none. Most
+// rows of a volume with small lesions are nothing else.
+template <class Label>
+inline std::int64_t empty_before(const Label* x, std::int64_t n, const RowRule& rule) {
+    if (!rule.has_background || n < 64) return 0;
+    const auto background = static_cast<Label>(rule.background);
+    std::int64_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        prefetch_ahead(x + i);
+        if (others(x + i, background) != 0) return i;
+    }
+    return i == n || others(x + n - 64, background) == 0 ? n : i;
+}
+
 template <class Label, bool kBinary>
 std::int64_t find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t n,
                            const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends) {
     EdgeWriter<kBinary> writer{starts, ends};
     const auto mask_at = [&](std::int64_t i) { return mask == nullptr ? nullptr : mask + i; };
-    std::int64_t i = 0;
-    if (!kBinary && !rule.has_previous && n >= 64) {
+    std::int64_t i = empty_before(x, n, rule);
+    if (i == n) return 0;
+    for (std::int64_t word = 0; word < i / 64; ++word) starts[word] = ends[word] = 0;
+    if (!kBinary && !rule.has_previous && i == 0 && n >= 64) {
         writer.write(look_at_few(x, mask, 64, rule, false), 0);
         i = 64;
     }
@@ -273,14 +289,14 @@ std::int64_t find_edges(const void* labels, const std::uint8_t* mask, std::int64
 
 #if defined(__AVX512VBMI2__)
 
-inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t count,
+// Positions within 64 pixels, `from` being the position of the first in every lane.
+inline void write_positions(std::uint64_t bits, __m512i from, std::int64_t count,
                             std::uint32_t* out) {
     alignas(64) static constexpr std::uint8_t kCount[64] = {
         0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
         22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
         44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
     const __m512i at = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kCount));
-    const __m512i from = _mm512_set1_epi32(static_cast<int>(base));
     const auto store = [&](std::int64_t i, __m128i bytes) {
         _mm512_storeu_si512(out + i, _mm512_add_epi32(_mm512_cvtepu8_epi32(bytes), from));
     };
@@ -292,6 +308,10 @@ inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t
     store(32, _mm512_extracti32x4_epi32(at, 2));
     store(48, _mm512_extracti32x4_epi32(at, 3));
 }
+
+using Base = __m512i;
+inline Base base_of(std::uint32_t first) { return _mm512_set1_epi32(static_cast<int>(first)); }
+inline Base next_base(Base base) { return _mm512_add_epi32(base, _mm512_set1_epi32(64)); }
 
 #else
 
@@ -305,16 +325,20 @@ inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t
         out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits));
 }
 
+using Base = std::uint32_t;
+inline Base base_of(std::uint32_t first) { return first; }
+inline Base next_base(Base base) { return base + 64; }
+
 #endif
 
 void list_bits(const std::uint64_t* bits, std::int64_t words, std::uint32_t* positions,
                std::uint32_t* before) {
     std::uint32_t total = 0;
-    for (std::int64_t word = 0; word < words; ++word) {
+    Base base = base_of(0);
+    for (std::int64_t word = 0; word < words; ++word, base = next_base(base)) {
         before[word] = total;
         const int count = __builtin_popcountll(bits[word]);
-        write_positions(bits[word], static_cast<std::uint32_t>(64 * word), count,
-                        positions + total);
+        write_positions(bits[word], base, count, positions + total);
         total += static_cast<std::uint32_t>(count);
     }
 }

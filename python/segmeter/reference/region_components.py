@@ -117,7 +117,7 @@ def _table(
 ) -> dict[str, NDArray[Any]]:
     """One row for each number of a label image."""
     axes = labels.ndim
-    wide = np.uint64 if values.dtype == np.uint64 else np.int64
+    wide = np.uint64 if values.dtype.kind == "u" and values.dtype.itemsize == 8 else np.int64
     rows = []
     for number in numbers:
         pixels = np.argwhere(labels == number)

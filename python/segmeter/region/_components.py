@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 
 from .. import _core
-from ._runs import RunList, Selection, integer, painted, thread_limit
+from ._runs import RunList, Selection, integer, painted, thread_limit, wide_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,17 +99,15 @@ class Regions:
         """A table from what the core returns."""
         runs, run_region, facts = arrays
         axes = slice(3 - len(shape), 3)
-        value = facts[:, 0].copy()
-        if value_type == np.uint64:
-            value = value.view(np.uint64)
+        value = facts.view(wide_type(value_type))[:, 0]
         columns = {
             "id": value if connectivity is None else np.arange(1, len(facts) + 1),
             "value": value,
-            "first": facts[:, 1].copy(),
-            "area": facts[:, 2].copy(),
-            "num_runs": facts[:, 3].copy(),
-            "coordinate_sum": facts[:, 4:7][:, axes].copy(),
-            "bounding_box": np.stack([facts[:, 7:10][:, axes], facts[:, 10:13][:, axes]], axis=-1),
+            "first": facts[:, 1],
+            "area": facts[:, 2],
+            "num_runs": facts[:, 3],
+            "coordinate_sum": facts[:, 4:7][:, axes],
+            "bounding_box": facts[:, 7:13].reshape(-1, 2, 3).transpose(0, 2, 1)[:, axes],
         }
         return cls(RunList._of(shape, runs, None), run_region, columns, connectivity)
 

@@ -75,7 +75,7 @@ class RunList:
         self._value: NDArray[Any] | None = None
         if value is not None:
             values = np.asarray(value)
-            self._value = _whole_numbers(values, _wide_type(values.dtype), "value")
+            self._value = _whole_numbers(values, wide_type(values.dtype), "value")
         _core.check_runs(self.shape, self._arrays())
 
     @classmethod
@@ -84,7 +84,7 @@ class RunList:
         runs = cls.__new__(cls)
         runs.shape = shape
         runs.row_begin, runs.begin, runs.end, value = arrays
-        runs._value = None if value is None or dtype is None else value.view(_wide_type(dtype))
+        runs._value = None if value is None or dtype is None else value.view(wide_type(dtype))
         return runs
 
     @classmethod
@@ -387,10 +387,10 @@ def integer(value: Any, name: str) -> int:
 
 def thread_limit(threads: Any) -> int:
     """The validated ``threads`` argument."""
-    threads = integer(threads, "threads")
-    if not 0 <= threads <= _MAX_THREADS:
-        raise ValueError(f"threads must be 0 (automatic) to {_MAX_THREADS}, got {threads}")
-    return threads
+    limit = integer(threads, "threads")
+    if not 0 <= limit <= _MAX_THREADS:
+        raise ValueError(f"threads must be 0 (automatic) to {_MAX_THREADS}, got {limit}")
+    return limit
 
 
 def _mask(ignore_index: Any, labels: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -421,7 +421,8 @@ def _ignored(ignore_index: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys(integer(label, "ignore_index") for label in ignore_index))
 
 
-def _wide_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def wide_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of values of runs of a map of this type."""
     return np.dtype(np.uint64 if dtype.kind == "u" and dtype.itemsize == 8 else np.int64)
 
 
