@@ -61,12 +61,12 @@ py::tuple run_arrays(Runs&& runs, bool has_values) {
 py::tuple region_arrays(Regions&& regions) {
     static_assert(sizeof(RegionFacts) == 13 * sizeof(std::int64_t));
     const auto count = static_cast<py::ssize_t>(regions.facts.size());
-    py::array_t<std::int64_t> facts({py::ssize_t{0}, py::ssize_t{13}});
+    py::array_t<std::int64_t> facts(std::vector<py::ssize_t>{0, 13});
     if (count > 0) {
         regions.facts.shrink();
         auto* data = reinterpret_cast<std::int64_t*>(regions.facts.release());
         const py::capsule owner(data, [](void* p) { std::free(p); });
-        facts = py::array_t<std::int64_t>({count, py::ssize_t{13}}, data, owner);
+        facts = py::array_t<std::int64_t>(std::vector<py::ssize_t>{count, 13}, data, owner);
     }
     return py::make_tuple(run_arrays(std::move(regions.runs), false),
                           to_array(std::move(regions.run_region)), facts);
