@@ -161,8 +161,10 @@ template <class Less>
 std::vector<std::int64_t> sorted_indices(std::size_t n, Less&& less) {
     std::vector<std::int64_t> order(n);
     std::iota(order.begin(), order.end(), std::int64_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-        return less(static_cast<std::size_t>(a), static_cast<std::size_t>(b));
+    std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+        const auto i = static_cast<std::size_t>(a);
+        const auto j = static_cast<std::size_t>(b);
+        return less(i, j) || (!less(j, i) && a < b);
     });
     return order;
 }
@@ -327,6 +329,7 @@ void coco_curves(const CocoSample& sample, std::span<const double> recalls,
     });
     Groups groups(order, sample.classes);
     std::vector<std::span<const std::int64_t>> classes;
+    classes.reserve(static_cast<std::size_t>(sample.num_classes));
     for (std::int64_t index = 0; index < sample.num_classes; ++index)
         classes.push_back(groups.take(index));
     const auto work = static_cast<std::int64_t>(sample.outcome.size()) * 8 + curves * 400;

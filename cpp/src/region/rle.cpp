@@ -66,6 +66,7 @@ std::int64_t read_number(std::string_view text, std::size_t& place) {
 
 // Nearest point of the finer grid, as a conversion from double to int rounds: towards zero.
 std::int64_t to_fine(double coordinate) {
+    // NOLINTNEXTLINE(bugprone-incorrect-roundings): negative ones as the official code has them
     return static_cast<std::int64_t>(static_cast<double>(kFiner) * coordinate + 0.5);
 }
 
@@ -91,6 +92,7 @@ class ShallowEdge {
 
    private:
     [[nodiscard]] std::int64_t at(std::int64_t step) const {
+        // NOLINTNEXTLINE(bugprone-incorrect-roundings): the same
         return static_cast<std::int64_t>(static_cast<double>(left_.y) +
                                          slope_ * static_cast<double>(step) + 0.5);
     }
