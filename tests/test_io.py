@@ -1068,7 +1068,7 @@ def test_supported_names_every_format() -> None:
 @pytest.mark.parametrize(
     ("name", "module", "package"),
     [
-        ("a.png", "PIL", "pillow"),
+        ("a.png", "imagecodecs", "imagecodecs"),
         ("a.bmp", "PIL", "pillow"),
         ("a.tif", "tifffile", "tifffile"),
         ("a.nii.gz", "nibabel.nifti1", "nibabel"),

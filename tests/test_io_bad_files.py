@@ -284,7 +284,7 @@ def test_small_png_of_400_million_pixels() -> None:
 
 @pytest.mark.usefixtures("no_pixels_decoded")
 def test_png_that_claims_pixels_it_does_not_hold() -> None:
-    with pytest.raises(ReadError, match="3 of 400,020,000 bytes of pixels are there"):
+    with pytest.raises(ReadError, match="400,020,000 bytes of pixels promised, 11"):
         read_label_map(png(width=20_000, height=20_000))
 
 

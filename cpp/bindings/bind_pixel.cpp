@@ -156,9 +156,26 @@ py::list bound_find_outsiders(const Rules& rules, const std::optional<py::array>
     return rows;
 }
 
+// uint32 of shape (...) for contiguous uint8 of shape (..., 3 or 4).
+py::array_t<std::uint32_t> bound_color_codes(const py::array_t<std::uint8_t, 0>& pixels) {
+    const bool dense = (pixels.flags() & py::array::c_style) != 0;
+    if (pixels.ndim() < 1 || !dense) throw py::value_error("pixels must be contiguous");
+    const py::ssize_t channels = pixels.shape(pixels.ndim() - 1);
+    if (channels != 3 && channels != 4) throw py::value_error("pixels must have 3 or 4 channels");
+    py::array_t<std::uint32_t> codes(
+        std::vector<py::ssize_t>(pixels.shape(), pixels.shape() + pixels.ndim() - 1));
+    const std::uint8_t* from = pixels.data();
+    std::uint32_t* to = codes.mutable_data();
+    const py::ssize_t n = codes.size();
+    const py::gil_scoped_release release;
+    color_codes(from, n, channels, to);
+    return codes;
+}
+
 }  // namespace
 
 void bind_pixel(py::module_& m) {
+    m.def("color_codes", &bound_color_codes, py::arg("pixels").noconvert());
     py::class_<Rules>(m, "LabelRules")
         .def(py::init<std::int64_t, const Mapping&, const Mapping&, const Mapping&, bool, bool,
                       int>(),

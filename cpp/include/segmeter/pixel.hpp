@@ -112,4 +112,9 @@ std::vector<Outsider> find_outsiders(const ArrayView* pred, const LabelTable& pr
                                      const ArrayView& target, const LabelTable& target_labels,
                                      const ArrayView* mask, std::uint32_t slot, int most);
 
+// codes[i] = red + 256 green + 65536 blue of pixel i, which has `channels` bytes (3, or 4 with an
+// alpha that does not matter).
+void color_codes(const std::uint8_t* pixels, std::int64_t n, std::int64_t channels,
+                 std::uint32_t* codes) noexcept;
+
 }  // namespace segmeter

@@ -93,4 +93,10 @@ std::uint32_t LabelTable::slot(std::int64_t label) const noexcept {
     return place != far_.end() && place->first == label ? place->second : invalid_slot();
 }
 
+void color_codes(const std::uint8_t* pixels, std::int64_t n, std::int64_t channels,
+                 std::uint32_t* codes) noexcept {
+    for (std::int64_t i = 0; i < n; ++i, pixels += channels)
+        codes[i] = pixels[0] | std::uint32_t{pixels[1]} << 8 | std::uint32_t{pixels[2]} << 16;
+}
+
 }  // namespace segmeter

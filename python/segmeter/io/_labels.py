@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segmeter import _core
+
 from ._types import LabelMap, ReadOptions, smallest_integer_type
 
 if TYPE_CHECKING:
@@ -164,10 +166,7 @@ def _color_codes(
         if transparent:
             notes = (f"the alpha channel is ignored ({transparent:,} pixels are not opaque)",)
     if channels > 2:
-        padded = np.zeros((*samples.shape[:-1], 4), np.uint8)
-        for channel in range(3):  # faster than all at once: NumPy's inner loop is along rows
-            padded[..., channel] = samples[..., channel]
-        return padded.view("<u4")[..., 0].astype(np.uint32, copy=False), notes
+        return _core.color_codes(np.ascontiguousarray(samples, np.uint8)), notes
     if palette is None:  # the colour of a gray value is the value stretched to 0..255, thrice
         ramp = [value * 255 // (2**bits - 1) for value in range(2**bits)]
         palette = np.repeat(np.array(ramp, np.uint8)[:, None], 3, axis=1)
