@@ -43,17 +43,13 @@ RowReader::RowReader(const ArrayView& labels, const ArrayView* mask, const Label
     if (mask != nullptr) mask_ = source_of(*mask, false);
 }
 
-RowReader::RowReader(const ArrayView& labels, const RunOptions& options)
-    : shape_(labels.shape), labels_(source_of(labels, labels.dtype == DType::kBool)) {
-    if (options.mask != nullptr) mask_ = source_of(*options.mask, false);
-}
-
 RowReader::Source RowReader::source_of(const ArrayView& view, bool as_truth) const {
     Source source;
     source.data = view.data;
     const std::size_t last = view.shape.size() - 1;
     source.slice_stride = last == 2 ? view.strides[0] : 0;
     source.row_stride = view.strides[last - 1];
+    source.slice_gap = last == 2 ? source.slice_stride - shape_.rows * source.row_stride : 0;
     source.stride = view.strides[last];
     source.lowest = view.data;
     for (std::size_t axis = 0; axis < last; ++axis)
@@ -72,8 +68,8 @@ RowReader::Source RowReader::source_of(const ArrayView& view, bool as_truth) con
 }
 
 const std::byte* RowReader::read(Source& source, std::int64_t row) const {
-    const std::byte* data = source.data + row / shape_.rows * source.slice_stride +
-                            row % shape_.rows * source.row_stride;
+    const std::byte* data = source.data + row * source.row_stride;
+    if (source.slice_gap != 0) data += row / shape_.rows * source.slice_gap;
     if (source.copy == nullptr) return data;
     std::byte* out = source.scratch.data() + kRowSlack;
     source.copy(data, source.stride, shape_.length, out);

@@ -41,8 +41,6 @@ struct LabelRules {
 class RowReader {
    public:
     RowReader(const ArrayView& labels, const ArrayView* mask, const LabelRules& rules);
-    // Bools as 0 and 1, whatever the options say of labels.
-    RowReader(const ArrayView& labels, const RunOptions& options);
 
     [[nodiscard]] const std::byte* labels(std::int64_t row);
     // Whether the label before the first one of these, wherever that is, may be read.
@@ -57,6 +55,7 @@ class RowReader {
         const std::byte* data = nullptr;
         std::int64_t slice_stride = 0;
         std::int64_t row_stride = 0;
+        std::int64_t slice_gap = 0;  // what a slice is longer than its rows
         std::int64_t stride = 0;
         const std::byte* lowest = nullptr;  // address of the lowest row
         CopyElements copy = nullptr;        // null where rows are read in place
