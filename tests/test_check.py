@@ -268,6 +268,20 @@ def test_instance_ids(pair: Any) -> None:
     assert report.command is None
 
 
+def test_numbered_objects(pair: Any) -> None:
+    def numbered(objects: int) -> np.ndarray[Any, Any]:
+        return np.minimum(np.arange(40 * 50).reshape(40, 50) // 4, objects)
+
+    targets = [numbered(objects) for objects in (25, 31, 28)]
+    report = pair([np.roll(labels, 1, 0) for labels in targets], targets)
+    finding = next(found for found in report.findings if found.code == "numbered-objects")
+    assert finding.level == "warning"
+    assert "n from 25 to 31" in finding.message
+    assert report.command.endswith("--instances")
+    same = [numbered(25)] * 3  # as many in every image: as well classes
+    assert "numbered-objects" not in codes(pair([np.roll(m, 1, 0) for m in same], same))
+
+
 def test_constant_predictions(pair: Any) -> None:
     report = pair([np.zeros((30, 40), np.uint8)] * 4, scenes(), num_classes=5)
     (finding,) = report.findings

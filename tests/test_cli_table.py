@@ -175,3 +175,36 @@ def test_shares_and_scores_never_pretend() -> None:
     assert share_text(1, 10_000) == "<0.1 %"
     assert share_text(0, 10_000) == "0 %"
     assert score_text(float("nan")) == "–"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_tables_of_instances_cut_no_digit_off(tmp_path: Path, width: int) -> None:
+    ids = np.arange(1, 1601, dtype=np.uint16).reshape(40, 40).repeat(2, 0).repeat(2, 1)
+    for side, labels in (("pred", np.roll(ids, 1, 0)), ("target", ids)):
+        (tmp_path / side).mkdir()
+        for name in ("a", "b"):
+            np.save(tmp_path / side / f"an image with a long name, {name}.npy", labels)
+    folders = tmp_path / "pred", tmp_path / "target"
+    for result in (
+        segmeter.evaluate(*folders, instances=True, measures=["region"]),
+        segmeter.evaluate(*folders, protocol="stardist"),
+    ):
+        text = ESCAPE_SEQUENCE.sub("", shown(result, width))
+        assert max(map(cell_len, text.splitlines())) <= width
+        assert not re.search(r"\d…", text)
+        wide = width == 160 and result.plan.instances
+        assert ("more columns in --csv and --json" in text) != wide
+    whole = format_result(result)  # no terminal
+    assert max(map(cell_len, whole.splitlines()[:-3])) <= 120
+
+
+def test_scores_at_many_thresholds_are_a_table(tmp_path: Path) -> None:
+    for side in ("pred", "target"):
+        (tmp_path / side).mkdir()
+        np.save(tmp_path / side / "a.npy", np.array([[1, 1, 0, 2]]))
+    result = segmeter.evaluate(tmp_path / "pred", tmp_path / "target", protocol="stardist")
+    lines = format_result(result).splitlines()
+    heading = next(line for line in lines if line.startswith("score at IoU"))
+    assert heading.split()[3:] == [f"0.{tenth}" for tenth in range(1, 10)]
+    row = next(line for line in lines if line.startswith("panoptic quality"))
+    assert row.split()[2:] == ["1.0000"] * 9

@@ -367,7 +367,7 @@ def test_cause_maps_need_the_measure(
         ({"instances": True, "measures": ["pixel"]}, "instances=True is for regions"),
         (
             {"instances": True, "measures": ["region"], "connectivity": 4},
-            "gives regions as ids, so connectivity has no place",
+            "gives regions as ids, so connectivity= has no place",
         ),
     ],
 )
@@ -439,6 +439,8 @@ def test_regions_on_the_command_line(
     assert len(content["region_per_class"]) == 3
     assert main(["evaluate", *options, "--fail-under", "pq=0.999"]) == 1
     assert "gate failed: pq is" in capsys.readouterr().err
+    assert main(["evaluate", *options, "--quiet", "--fail-under", "rq:car=0.99"]) == 1
+    assert "gate failed: rq:car is" in capsys.readouterr().err
     assert main(["evaluate", *options, "--fail-under", "aji=0.5"]) == 2
     assert "there is no score 'aji'" in capsys.readouterr().err
 
@@ -463,6 +465,17 @@ def test_wrong_measures_on_the_command_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_regions_alone_under_a_protocol_with_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = save(tmp_path / "p", a=[[7, 8]]), save(tmp_path / "t", a=[[7, 7]])
+    result = evaluate(*places, protocol="cityscapes", measures=["region"])
+    assert "group" not in str(result)
+    options = ["--pred", str(places[0]), "--target", str(places[1])]
+    assert main(["evaluate", *options, "--protocol", "cellpose", "--instances"]) == 2
+    assert "leave out --instances" in capsys.readouterr().err
 
 
 def test_instances_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

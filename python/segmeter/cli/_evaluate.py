@@ -188,9 +188,10 @@ def _check_gates(limits: Mapping[str, float], keywords: Mapping[str, Any]) -> No
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {close[0]}?" if close else ";"
             whole = ", ".join(each for each in names if ":" not in each)
+            single = next((each for each in names if ":" in each), None)
+            more = "" if single is None else f", and those of one class or group, such as {single}"
             raise ValueError(
-                f"--fail-under: there is no score '{name}'{hint} There are {whole}, and those of "
-                "one class or label group, such as iou:NAME"
+                f"--fail-under: there is no score '{name}'{hint} There are {whole}{more}"
             )
 
 
@@ -206,9 +207,14 @@ def _score_names(keywords: Mapping[str, Any]) -> list[str]:
 
 def _gated(result: Result) -> dict[str, float]:
     """Every score that a gate can name: ``iou:road`` is the IoU of a class or a label group."""
+    measured = [("class", result.rows(f"{name}_per_class")) for name in result.totals.measures]
     single = {
         f"{score}:{row[kind]}": value
-        for kind, rows in (("group", result.label_groups), ("class", result.per_class))
+        for kind, rows in (
+            ("group", result.label_groups),
+            *measured,
+            ("class", result.per_class),
+        )
         for row in rows
         for score, value in row.items()
         if type(value) is float

@@ -43,6 +43,8 @@ class Side:
     colors : Counter of int
         Colour code (r + 256 g + 65536 b) to pixels, of files that hold colours.
     color_files : list of str
+    numbered : list of int
+        Highest label of each file whose labels are 1, 2, ... without a gap (and 0).
     """
 
     labels: Counter[int] = field(default_factory=Counter)
@@ -50,6 +52,7 @@ class Side:
     palettes: list[NDArray[np.uint8]] = field(default_factory=list)
     colors: Counter[int] = field(default_factory=Counter)
     color_files: list[str] = field(default_factory=list)
+    numbered: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -205,6 +208,9 @@ def _read(
         label_map = replace(label_map, labels=(label_map.labels > threshold).view(np.uint8))
     values, counts = _histogram(label_map.labels)
     side.labels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    above = values[values > 0]
+    if len(above) and values[0] >= 0 and above[-1] == len(above):
+        side.numbered.append(len(above))
     if len(values) == 1:
         side.constant.append((path, int(values[0])))
     if label_map.palette is not None:
@@ -294,6 +300,7 @@ def _take_in(facts: Facts, seen: _Seen) -> None:
         known.palettes += found.palettes
         known.colors.update(found.colors)
         known.color_files += found.color_files
+        known.numbered += found.numbered
     if seen.joint is None:
         return
     facts.compared += 1

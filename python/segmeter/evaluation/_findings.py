@@ -26,6 +26,7 @@ _LAST_TRAIN_ID = 18
 _LAST_LABEL_ID = 33
 _MOST_CLASSES = 1000  # label maps with more labels than this hold instance or panoptic ids
 _MANY_IDS = 32  # labels of one side that are not classes where the other side has but two
+_MANY_NUMBERED = 20  # objects in one image; maps of that many classes have gaps
 _MOST_COLORS = 256
 _GRAY_LEVELS = 200  # different values in 8 bits: more than any set of classes has
 _CLEARLY = 0.2  # share of pixels by which one reading must beat another to be worth a word
@@ -278,6 +279,24 @@ def _many_labels(case: Case) -> Iterator[Finding]:
             if against_mask:
                 remedy = "the other side is a two-class mask: --protocol binary compares the two"
             yield Finding("error", "instance-ids", message, remedy)
+
+
+def _numbered(case: Case) -> Iterator[Finding]:
+    numbers = case.facts.sides["target"].numbered
+    binary = case.plan is not None and case.plan.binary
+    if _numbers_objects(case.facts) and not (case.mapped or binary):
+        message = (
+            f"every one of the targets looked at holds the labels 1 to n without a gap, n from "
+            f"{min(numbers)} to {max(numbers)}: they look like ids of objects, not like classes"
+        )
+        yield Finding("warning", "numbered-objects", message, "if so: --instances")
+
+
+def _numbers_objects(facts: Facts) -> bool:
+    """Whether each target numbers what is in it: 1 to n without a gap, n different and large."""
+    numbers = facts.sides["target"].numbered
+    complete = 1 < facts.sampled == len(numbers)
+    return complete and _MANY_NUMBERED < max(numbers) < _MOST_CLASSES and len(set(numbers)) > 1
 
 
 def _photographs(case: Case) -> Iterator[Finding]:
@@ -606,6 +625,7 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _same_files,
     _colors,
     _many_labels,
+    _numbered,
     _photographs,
     _constant,
     _scores,
@@ -620,6 +640,7 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 )
 _LABEL_RULES = (
     _many_labels,
+    _numbered,
     _scores,
     _meaning,
     _void_only_in_pred,

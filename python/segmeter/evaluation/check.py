@@ -238,6 +238,7 @@ def _options(case: Case, codes: set[str]) -> list[str] | None:
         masks = any(is_mask_against_ids(facts, side) for side in SIDES)
         return ["--protocol binary"] if masks else None
     following: dict[str, Callable[[], list[str]]] = {
+        "numbered-objects": lambda: ["--instances"],
         "probabilities": lambda: threshold_options(facts),
         "inverted": lambda: inverted_options(facts),
         "binary-values": lambda: ["--protocol binary"],

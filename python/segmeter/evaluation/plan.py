@@ -519,7 +519,7 @@ def _measures(
     if given is None:
         return () if own else (PIXEL, "region") if instances else (PIXEL,)
     if own:
-        raise ValueError(f"protocol {protocol!r} measures by its own rules; leave out measures")
+        raise ValueError(f"protocol {protocol!r} measures by its own rules; leave out measures=")
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError(f"measures must be a sequence of names such as ['pixel'], got {given!r}")
     names = list(given)
@@ -547,10 +547,13 @@ def _check_looks(looks: Mapping[str, Any], things: Sequence[int | str] | None) -
     components = {"connectivity": looks["connectivity"], "things": things}
     given = [name for name, value in components.items() if value is not None]
     region = "region" in looks["measures"]
+    if not looks["measures"] and (looks["instances"] or given):
+        name = given[0] if given else "instances"
+        raise ValueError(f"the protocol measures by its own rules; leave out {name}=")
     if looks["instances"] and not region:
         raise ValueError("instances=True is for regions; name 'region' among the measures")
     if looks["instances"] and given:
-        raise ValueError(f"instances=True gives regions as ids, so {given[0]} has no place")
+        raise ValueError(f"instances=True gives regions as ids, so {given[0]}= has no place")
     if given and not region:
         raise ValueError(f"{given[0]} is for regions; name 'region' among the measures")
 
@@ -652,8 +655,9 @@ def _names(
         count = 2 if two else _classes_of((*(labels or ()), *(pred_labels or ())))
     if count is None:
         raise UnknownClassesError(
-            "the number of classes is not known: give num_classes, class_names, mapping or "
-            "protocol; `segmeter check` looks at the files and suggests one"
+            "the number of classes is not known: give num_classes, class_names, mapping, protocol= "
+            "or, for ids of objects, instances=True; `segmeter check` looks at the files and "
+            "suggests one"
         )
     if not 1 <= count <= _MAX_CLASSES:
         raise ValueError(f"num_classes must be 1 to {_MAX_CLASSES:,}, got {count}")

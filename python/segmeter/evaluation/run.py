@@ -282,7 +282,7 @@ def open_dataset(
     if rule != PairingRule():
         raise ValueError(
             f"protocol {chosen.name!r} pairs images by what its files say; "
-            "leave out pair, pred_suffix, target_suffix and pattern"
+            "leave out pair=, pred_suffix=, target_suffix= and pattern="
         )
     if not (isinstance(pred, str | os.PathLike) and isinstance(target, str | os.PathLike)):
         raise ValueError(f"protocol {chosen.name!r} takes one path for pred and one for target")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -57,11 +58,15 @@ _LINES = Box("\n".join(["    ", "    ", " ── ", "    ", " ── ", " ──
 
 _MIN_NAME_WIDTH = 12
 _MAX_NAME_WIDTH = 40
+_SHORT_NAME = 16  # of a long name, what is kept before a column is left out
+_MOST_UNWATCHED = 120  # width of such tables in files, where no terminal sets one
 _BAR_WIDTH = 16
 _GAP = 3  # between columns: the padding of both and the line of the box
 _MAX_ABSENT_ROWS = 10
 _MAX_ABSENT_NAMES = 8
 _MAX_PROBLEMS = 20
+_MANY_THRESHOLDS = 4
+_AT_THRESHOLD = re.compile(r"(.+)_(\d\d)")  # ap_50: AP at IoU 0.5
 _FILE = "<file>"
 _WHERE = re.compile(r" \(\d+ pixels?, first at \([\d, ]+\)\)")
 UNLIMITED = 10_000
@@ -152,15 +157,16 @@ def overview(result: Result, console: Console) -> Iterator[RenderableType]:
         yield from _class_table("class", result.per_class, result, console)
     elif result.totals.protocol is not None:
         yield ""
-        yield from own_table("class", result.per_class)
+        yield from own_table("class", result.per_class, console)
     for name, counts in result.totals.measures.items():
         yield ""
         rows = result.rows(f"{name}_per_class")
         kept = ("class", *MEASURES[name].shown)
-        yield from own_table("class", [{key: row[key] for key in kept} for row in rows], f"{name}s")
+        shown = [{key: row[key] for key in kept} for row in rows]
+        yield from own_table("class", shown, console, f"{name}s")
         for kind, columns in counts.tables().items():
             yield ""
-            yield from own_table(next(iter(columns)), result.rows(f"{name}_{kind}"))
+            yield from own_table(next(iter(columns)), result.rows(f"{name}_{kind}"), console)
 
 
 def problem_text(problem: Mapping[str, str], wording: Callable[[str], str]) -> str:
@@ -174,11 +180,11 @@ def _parts(
 ) -> Iterator[RenderableType]:
     yield from overview(result, console)
     if result.num_images:
-        if result.label_groups:
+        if result.label_groups and result.plan.pixels:
             yield ""
             yield from _class_table("group", result.label_groups, result, console)
         yield ""
-        yield _score_table(result.scores)
+        yield from _score_tables(result.scores, console)
         yield from _worst_images(result, console, worst)
     yield from _problems(result.problems, result.pairing.get("advice"), wording)
     yield ""
@@ -217,13 +223,16 @@ def _pixel_headline(result: Result) -> Text:
 def own_table(
     kind: str,
     rows: Sequence[Mapping[str, Any]],
+    console: Console,
     title: str = "",
     *,
     left_out: Container[str] = ("index",),
 ) -> Iterator[RenderableType]:
     """Rows of names, counts and scores; many rows without any score become one line below.
 
-    ``kind`` is the column of names, whose heading is ``title``, or the kind itself.
+    ``kind`` is the column of names, whose heading is ``title``, or the kind itself. In a narrow
+    terminal headings are broken between words; columns that do not fit are left out, and a line
+    says so: half a number would be worse.
     """
     if not rows:
         return
@@ -231,18 +240,40 @@ def own_table(
     scores = [column for column in shown if isinstance(rows[0][column], float)]
     absent = [row for row in rows if scores and all(math.isnan(row[name]) for name in scores)]
     hidden = absent if len(absent) > _MAX_ABSENT_ROWS else []
-    table = plain_table()
+    kept = [row for row in rows if row not in hidden]
     heading = title or kind
-    table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=_MAX_NAME_WIDTH)
-    for column in shown:
-        table.add_column(_readable(column), justify="right", no_wrap=True)
-    for row in rows:
-        if row not in hidden:
-            table.add_row(Text(printable(str(row[kind]))), *(_cell(row[name]) for name in shown))
+    names = [Text(printable(str(row[kind]))) for row in kept]
+    longest = min(_MAX_NAME_WIDTH, max([len(heading), *(name.cell_len for name in names)]))
+    cells = {column: [_cell(row[column]) for row in kept] for column in shown}
+    room = console.width if console.is_terminal else _MOST_UNWATCHED
+    headings = {column: _readable(column) for column in shown}
+    if console.is_terminal and longest + sum(_widths(headings, cells)) > room:
+        headings = {column: text.replace(" ", "\n") for column, text in headings.items()}
+    used = [*accumulate(_widths(headings, cells))]
+    fitting = shown[: max(1, sum(min(longest, _SHORT_NAME) + width <= room for width in used))]
+    name_width = max(_SHORT_NAME, room - used[len(fitting) - 1])
+    table = plain_table()
+    table.add_column(
+        heading, no_wrap=True, overflow="ellipsis", max_width=min(name_width, _MAX_NAME_WIDTH)
+    )
+    for column in fitting:
+        table.add_column(headings[column], justify="right", no_wrap=True)
+    for name, *values in zip(names, *(cells[column] for column in fitting), strict=True):
+        table.add_row(name, *values)
     yield table
+    if len(fitting) < len(shown):
+        more = plural(len(shown) - len(fitting), "more column")
+        yield Text(f"{more} in --csv and --json, or in a wider terminal", "dim")
     yield from _absent_line(hidden, kind)
     if any(math.isnan(row[name]) for row in rows for name in scores):
         yield Text(f"{ABSENT} not defined (nothing to score), left out of means", "dim")
+
+
+def _widths(headings: Mapping[str, str], cells: Mapping[str, Sequence[Text]]) -> Iterator[int]:
+    """Width of each column with its gap; a heading may have several lines."""
+    for column, heading in headings.items():
+        lines = map(len, heading.split("\n"))
+        yield _GAP + max([*lines, *(cell.cell_len for cell in cells[column])])
 
 
 def _absent_line(hidden: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Text]:
@@ -325,6 +356,26 @@ def _mean_cells(result: Result, shown: Iterable[str], bars: bool) -> list[Text]:
     return [*cells, Text("")]
 
 
+def _score_tables(scores: Mapping[str, float], console: Console) -> Iterator[RenderableType]:
+    """Dataset scores; those at many thresholds are a table of their own."""
+    series: dict[str, dict[str, float]] = {}
+    for key, value in scores.items():
+        found = _AT_THRESHOLD.fullmatch(key)
+        if found:
+            series.setdefault(found[1], {})[f"{int(found[2]) / 100:g}"] = value
+    long = {name: row for name, row in series.items() if len(row) >= _MANY_THRESHOLDS}
+    at_one = {
+        key: value
+        for key, value in scores.items()
+        if not ((found := _AT_THRESHOLD.fullmatch(key)) and found[1] in long)
+    }
+    yield _score_table(at_one)
+    if long:
+        rows = [{"score": _readable(name)} | row for name, row in long.items()]
+        yield ""
+        yield from own_table("score", rows, console, "score at IoU")
+
+
 def _score_table(scores: Mapping[str, float]) -> Table:
     """Dataset scores by name and by the way they are aggregated, mean IoU first."""
     rows: dict[str, dict[str, float]] = {"mean_iou": {}} if "mean_iou" in scores else {}
@@ -351,7 +402,7 @@ def _worst_images(result: Result, console: Console, worst: int) -> Iterator[Rend
     if result.num_images == 1:
         return
     if not result.plan.pixels:
-        yield from _worst_by_own_score(result, worst)
+        yield from _worst_by_own_score(result, console, worst)
         return
     rows = [row for row in result.worst(worst) if row["mean_iou"] < 1]
     if not rows:
@@ -373,13 +424,13 @@ def _worst_images(result: Result, console: Console, worst: int) -> Iterator[Rend
     yield table
 
 
-def _worst_by_own_score(result: Result, worst: int) -> Iterator[RenderableType]:
+def _worst_by_own_score(result: Result, console: Console, worst: int) -> Iterator[RenderableType]:
     """Images with the lowest scores that the protocol gives images, if it gives any."""
     files = ("pred", "target")
     rows = [{"worst images": row.pop("id")} | row for row in result.worst(worst)]
     if rows:
         yield ""
-        yield from own_table("worst images", rows, left_out=files)
+        yield from own_table("worst images", rows, console, left_out=files)
 
 
 def _lowest_class(result: Result, image: str) -> tuple[str, float]:

@@ -32,8 +32,8 @@ class ProtocolCounts(Interface):
         """Data set scores to show beside the usual ones: the values each is the mean of."""
         ...
 
-    def class_scores(self) -> dict[str, NDArray[np.float64]]:
-        """Further columns of the class table, one number per class."""
+    def class_scores(self) -> dict[str, NDArray[Any]]:
+        """Further columns of the class table, one score or count per class."""
         ...
 
     def group_scores(self) -> dict[str, NDArray[np.float64]]:

@@ -65,7 +65,7 @@ class BratsCounts:
             "mean_lesion_f1": columns["f1"],
         }
 
-    def class_scores(self) -> dict[str, NDArray[np.float64]]:
+    def class_scores(self) -> dict[str, NDArray[Any]]:
         """Columns of the table of groups."""
         table = lesion_scores(self.lesions)
         columns = {
@@ -79,7 +79,7 @@ class BratsCounts:
             "left_out": "left_out",
         }
         return {
-            shown: np.array([table[name][key] for name in self.lesions.group_names], np.float64)
+            shown: np.array([table[name][key] for name in self.lesions.group_names])
             for shown, key in columns.items()
         }
 

@@ -65,14 +65,14 @@ class PicaiCounts:
             "average_precision": np.array([average_precision(self.detections)]),
         }
 
-    def class_scores(self) -> dict[str, NDArray[np.float64]]:
+    def class_scores(self) -> dict[str, NDArray[Any]]:
         """Lesions, and those found with any confidence."""
         counts = self.detections
         found = int((counts.is_lesion & counts.is_found).sum())
         return {
-            "lesions": np.array([counts.num_lesions], np.float64),
-            "found": np.array([found], np.float64),
-            "false_positives": np.array([counts.num_false_positives], np.float64),
+            "lesions": np.array([counts.num_lesions], np.int64),
+            "found": np.array([found], np.int64),
+            "false_positives": np.array([counts.num_false_positives], np.int64),
         }
 
     def group_scores(self) -> dict[str, NDArray[np.float64]]:
@@ -145,9 +145,10 @@ class PicaiFolders:
         counts = detect(heat.astype(np.float32), target, smooth=_SMOOTH, threads=1)
         found = counts.is_lesion & counts.is_found
         scores = {
-            "lesions": float(counts.num_lesions),
-            "found": float(found.sum()),
-            "false_positives": float(counts.num_false_positives),
+            "average_precision": average_precision(counts),
+            "lesions": counts.num_lesions,
+            "found": int(found.sum()),
+            "false_positives": counts.num_false_positives,
             "confidence": float(counts.case_confidence[0]),
         }
         return Measured(PicaiCounts((pair.id,), counts), scores=scores)
