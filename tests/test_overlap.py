@@ -293,3 +293,28 @@ def test_arrays_that_make_no_table(change: dict[str, Any], words: str) -> None:
     arrays = overlap_table([1], [1]).to_arrays()
     with pytest.raises(ValueError, match=words):
         OverlapTable.from_arrays({**arrays, **change})
+
+
+def test_split_of_huge_ids_and_of_no_axes():
+    # As float64, both ids would be the ignored one.
+    ids = np.array([2**64 - 1, 2**64 - 2, 3], np.uint64)
+    for pred in (ids, ids.astype(">u8")):
+        table = segmeter.overlap_table(
+            pred, pred, ignore_index=[2**64 - 1, 3],
+            pred_classes=[0, 0, 1], target_classes=[5, 6, 7], split_classes=True,
+        )  # fmt: skip
+        assert table.target_id.tolist() == [2**64 - 2]
+        assert table.target_class.tolist() == [6]
+    one = segmeter.overlap_table(
+        np.array(3), np.array(4), pred_classes=np.array(1), target_classes=np.array(2),
+        split_classes=True, ignore_index=9,
+    )  # fmt: skip
+    assert (one.pred_class.tolist(), one.target_class.tolist()) == ([1], [2])
+
+
+def test_split_needs_no_table_of_all_ids_and_classes():
+    ids = np.arange(1, 300_001)  # times as many classes: 90 G entries
+    table = segmeter.overlap_table(
+        ids, ids, pred_classes=ids, target_classes=ids, split_classes=True
+    )
+    assert table.num_pred == len(ids)

@@ -360,3 +360,12 @@ def test_selected_regions_keep_their_ids() -> None:
     for mask in ([True], [1, 0, 1], [[True, True, True]]):
         with pytest.raises(ValueError, match="one per region"):
             regions.select(mask)
+
+
+def test_longest_row_and_too_many_pixels():
+    length = 2**32 - 2
+    regions = segmeter.label_components(segmeter.RunList((1, length), [0, 1], [0], [length]))
+    assert regions.coordinate_sum.tolist() == [[0, length * (length - 1) // 2]]
+    for shape in ((2**32, 2**32, 5), (2**32, 2**32, 0)):
+        with pytest.raises(ValueError, match="pixels"):
+            segmeter.RunList(shape, [0], [], [])

@@ -26,7 +26,10 @@ void require_fitting(Connectivity connectivity, std::size_t axes) {
 // --- facts ---
 
 std::int64_t sum_of_range(std::int64_t begin, std::int64_t end) {
-    return (begin + end - 1) * (end - begin) / 2;
+    // One of the two factors is even; halved first, the product of a whole row fits.
+    const std::int64_t count = end - begin;
+    const std::int64_t twice_mean = begin + end - 1;
+    return count % 2 == 0 ? count / 2 * twice_mean : count * (twice_mean / 2);
 }
 
 RegionFacts nothing_yet(std::int64_t value, std::int64_t first, std::int64_t z, std::int64_t y) {

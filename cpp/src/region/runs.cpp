@@ -5,6 +5,7 @@
 #endif
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -130,6 +131,9 @@ void require_valid(const Runs& runs) {
     require(runs.shape.size() == 2 || runs.shape.size() == 3, "a run list has 2 or 3 axes");
     require(std::all_of(runs.shape.begin(), runs.shape.end(), [](auto n) { return n >= 0; }),
             "shape of a run list must not be negative");
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    for (const std::int64_t extent : runs.shape) most /= std::max<std::int64_t>(1, extent);
+    require(most > 0, "a run list has fewer than 2**63 pixels");
     require(runs.row_length() <= kMaxRowLength, "rows of a run list are too long");
     const std::size_t count = runs.begin.size();
     require_countable(count);

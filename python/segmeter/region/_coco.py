@@ -11,6 +11,7 @@ import numpy as np
 from .. import _core
 from .._arrays import as_array
 from ._rle import as_flags
+from ._stored import natural_numbers, positions, require_equal_lengths, required, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,6 +106,20 @@ class _Part(NamedTuple):
         if len(parts) == 1:
             return parts[0]
         return cls._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+    def require_fitting(self, rules: CocoRules) -> None:
+        """Refuse columns that are no detections under these rules."""
+        table = self._asdict()
+        outcome = table.pop("outcome")
+        require_equal_lengths(table)
+        shape = (len(self.score), len(rules.area_ranges), len(rules.iou_thresholds))
+        if outcome.shape != shape or outcome.dtype != np.uint8 or (outcome > 2).any():
+            raise ValueError(
+                f"outcome must be uint8 of shape {shape}, 0 to 2; got {outcome.dtype} "
+                f"{outcome.shape}"
+            )
+        if not np.isfinite(self.score).all():
+            raise ValueError("score must hold finite numbers")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -234,6 +249,11 @@ class CocoCounts:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Counts from what :meth:`to_arrays` gave.
 
+        Raises
+        ------
+        ValueError
+            The arrays are not such counts.
+
         Examples
         --------
         >>> from segmeter import RunLengthMasks, coco_counts
@@ -242,17 +262,30 @@ class CocoCounts:
         >>> CocoCounts.from_arrays(counts.to_arrays()).score
         array([0.9])
         """
-        ranges = zip(arrays["area_names"].tolist(), arrays["area_ranges"].tolist(), strict=True)
+        names = ("iou_thresholds", "area_names", "area_ranges", "max_detections", "positives")
+        stored = required(arrays, (*names, *_Part._fields), cls.__name__)
+        limits = whole_numbers(stored["max_detections"], np.int64, "max_detections")
+        low, high = np.asarray(stored["area_ranges"], np.float64).reshape(-1, 2).T.tolist()
         rules = CocoRules(
-            iou_thresholds=arrays["iou_thresholds"].tolist(),
-            area_ranges={name: (low, high) for name, (low, high) in ranges},
-            max_detections=arrays["max_detections"].tolist(),
+            iou_thresholds=np.asarray(stored["iou_thresholds"], np.float64).ravel().tolist(),
+            area_ranges=dict(
+                zip(stored["area_names"].ravel().tolist(), zip(low, high, strict=True), strict=True)
+            ),
+            max_detections=limits.tolist(),
         )
-        return cls(
-            rules=rules,
-            positives=arrays["positives"],
-            _parts=(_Part._make(arrays[name] for name in _Part._fields),),
+        positives = stored["positives"]
+        if positives.ndim != 2 or positives.shape[1] != len(rules.area_ranges):
+            raise ValueError(f"positives must be classes x area ranges, got {positives.shape}")
+        flat = natural_numbers(positives.ravel(), "positives")
+        part = _Part(
+            class_index=positions(stored["class_index"], len(positives), "class_index"),
+            score=np.asarray(stored["score"], np.float64),
+            image_id=whole_numbers(stored["image_id"], np.int64, "image_id"),
+            rank=natural_numbers(stored["rank"], "rank"),
+            outcome=stored["outcome"],
         )
+        part.require_fitting(rules)
+        return cls(rules=rules, positives=flat.reshape(positives.shape), _parts=(part,))
 
 
 def coco_counts(

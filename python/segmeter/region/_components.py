@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _core
 from ._runs import RunList, Selection, integer, painted, thread_limit, wide_type
+from ._stored import positions, require_equal_lengths, required, whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -288,19 +289,33 @@ class Regions:
         ValueError
             The arrays make no table of regions.
         """
-        columns = {name: np.asarray(arrays[name]) for name in _COLUMNS}
-        run_region = np.asarray(arrays["run_region"], np.int32)
-        count = len(columns["area"])
-        if any(len(column) != count for column in columns.values()):
-            raise ValueError("all columns of a table of regions must be equally long")
-        if (run_region < 0).any() or not np.array_equal(
-            np.bincount(run_region, minlength=count), columns["num_runs"]
-        ):
-            raise ValueError("run_region must name, for each run, the region that counts it")
-        runs = RunList.from_arrays({**arrays, "value": columns["value"][run_region]})
+        stored = required(arrays, (*_COLUMNS, "run_region", "connectivity"), cls.__name__)
+        ids, values = (
+            whole_numbers(stored[name], wide_type(stored[name].dtype), name)
+            for name in ("id", "value")
+        )
+        require_equal_lengths({"id": ids, "value": values})
+        if (ids[1:] <= ids[:-1]).any():
+            raise ValueError("id must be ascending")
+        run_region = positions(stored["run_region"], len(ids), "run_region").astype(np.int32)
+        runs = RunList.from_arrays({**arrays, "value": values[run_region]})
         runs._value = None
-        connectivity = int(np.asarray(arrays["connectivity"])) or None
-        return cls(runs, run_region, columns, connectivity)
+        connectivity = whole_number(stored["connectivity"], "connectivity") or None
+        if connectivity is not None:
+            _connectivity(connectivity, len(runs.shape))
+        columns = {**stored, "id": ids, "value": values}
+        regions = cls(runs, run_region, columns, connectivity)
+        regions._require_facts_of_runs()
+        return regions
+
+    def _require_facts_of_runs(self) -> None:
+        """Refuse columns that do not follow from the runs."""
+        row_begin, begin, end, _ = self._runs._arrays()
+        numbered = (row_begin, begin, end, self.run_region.astype(np.int64))
+        found = instance_regions(RunList(self.shape, *numbered[:3], value=numbered[3]), threads=1)
+        for name in ("area", "first", "num_runs", "coordinate_sum", "bounding_box"):
+            if not np.array_equal(getattr(self, name), getattr(found, name)):
+                raise ValueError(f"{name} is not that of the runs of the regions")
 
 
 # --- functions -----------------------------------------------------------------------------------

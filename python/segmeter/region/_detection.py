@@ -11,6 +11,7 @@ from .. import _core
 from .._arrays import as_array
 from ._components import Regions, instance_regions, label_components
 from ._overlap import overlap_table
+from ._stored import positions, require_equal_lengths, required, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,6 +123,11 @@ class DetectionCounts:
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
         """Counts from :meth:`to_arrays`.
 
+        Raises
+        ------
+        ValueError
+            The arrays are not such counts.
+
         Examples
         --------
         >>> import segmeter
@@ -129,9 +135,12 @@ class DetectionCounts:
         >>> DetectionCounts.from_arrays(counts.to_arrays()) == counts
         True
         """
-        columns: dict[str, Any] = {
-            name: np.asarray(arrays[name], dtype=dtype) for name, dtype in _TYPES.items()
-        }
+        stored = required(arrays, _TYPES, cls.__name__)
+        columns: dict[str, Any] = typed(stored, _TYPES)
+        per_case = {name: columns[name] for name in ("case_confidence", "case_weight")}
+        require_equal_lengths(per_case)
+        require_equal_lengths({name: columns[name] for name in _TYPES if name not in per_case})
+        columns["case"] = positions(stored["case"], len(columns["case_weight"]), "case")
         return cls(**columns)
 
 

@@ -14,6 +14,7 @@ from ._matching import Criterion, match_regions
 from ._morphology import binary_runs, dilate, ignored_pixels, label_pair, painted
 from ._overlap import OverlapTable, overlap_table
 from ._runs import RunList
+from ._stored import positions, require_equal_lengths, required, typed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -276,6 +277,11 @@ class LesionCounts:
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
         """Counts from :meth:`to_arrays`.
 
+        Raises
+        ------
+        ValueError
+            The arrays are not such counts.
+
         Examples
         --------
         >>> import segmeter
@@ -283,14 +289,27 @@ class LesionCounts:
         >>> segmeter.LesionCounts.from_arrays(counts.to_arrays()) == counts
         True
         """
-        rules = {
-            part.name: np.asarray(arrays[f"rules_{part.name}"]).item()
-            for part in fields(LesionRules)
+        rule_names = [part.name for part in fields(LesionRules)]
+        stored = required(
+            arrays,
+            (*_COLUMNS, *(f"rules_{name}" for name in rule_names), "group_names"),
+            cls.__name__,
+        )
+        rules = {name: stored[f"rules_{name}"].item() for name in rule_names}
+        columns: dict[str, Any] = typed(stored, _COLUMNS)
+        for table in ("lesion_", "pred_", "pair_", "voxel_"):
+            require_equal_lengths({n: columns[n] for n in columns if n.startswith(table)})
+        names = tuple(str(name) for name in np.atleast_1d(stored["group_names"]))
+        sizes = {
+            "lesion_case": len(columns["voxel_volume"]),
+            "lesion_group": len(names),
+            "pred_case": len(columns["voxel_volume"]),
+            "pred_group": len(names),
+            "pair_lesion": len(columns["lesion_id"]),
+            "pair_pred": len(columns["pred_id"]),
         }
-        columns: dict[str, Any] = {
-            name: np.asarray(arrays[name], dtype=dtype) for name, dtype in _COLUMNS.items()
-        }
-        names = tuple(str(name) for name in np.atleast_1d(np.asarray(arrays["group_names"])))
+        for name, size in sizes.items():
+            columns[name] = positions(stored[name], size, name)
         return cls(rules=LesionRules(**rules), group_names=names, **columns)
 
 

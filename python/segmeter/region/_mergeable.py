@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ._stored import required
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -68,13 +70,8 @@ class MergeableCounts:
             If an array is missing.
         """
         names = [f.name for f in fields(cls)]
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise ValueError(
-                f"arrays of {cls.__name__} must hold {', '.join(names)}; {', '.join(missing)} "
-                "missing"
-            )
-        return cls(**{name: _restored(np.asarray(arrays[name])) for name in names})
+        stored = required(arrays, names, cls.__name__)
+        return cls(**{name: _restored(array) for name, array in stored.items()})
 
     def _beside(self, other: object) -> list[tuple[str, Any, Any, bool]]:
         return [

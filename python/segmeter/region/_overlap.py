@@ -12,7 +12,15 @@ import numpy as np
 from .. import _core
 from .._arrays import as_array
 from ._components import Regions
-from ._runs import RunList, bits_of, integer, thread_limit
+from ._runs import RunList, bits_of, integer, thread_limit, wide_type
+from ._stored import (
+    natural_numbers,
+    positions,
+    require_equal_lengths,
+    required,
+    whole_number,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -260,29 +268,41 @@ class OverlapTable:
         Raises
         ------
         ValueError
-            If arrays that belong together differ in length, or pairs name no region.
+            The arrays make no overlap table.
         """
-        scalars: dict[str, Any] = {
-            "num_pixels": int(np.asarray(arrays["num_pixels"])),
-            "num_ignored": int(np.asarray(arrays["num_ignored"])),
-            "split_classes": bool(np.asarray(arrays["split_classes"])),
+        stored = required(arrays, (part.name for part in fields(cls)), cls.__name__)
+        is_split = stored["split_classes"].size == 1 and bool(stored["split_classes"].all())
+        columns: dict[str, Any] = {
+            name: natural_numbers(stored[name], name)
+            for name in ("pred_area", "target_area", "pred_void", "target_void", "intersection")
         }
-        columns: dict[str, Any] = {}
-        for part in fields(cls):
-            if part.name not in scalars:
-                column = np.asarray(arrays[part.name])
-                if column.ndim != 1 or column.dtype.kind not in "iu":
-                    raise ValueError(f"{part.name} must be a 1-D array of integers")
-                is_id = part.name in ("pred_id", "target_id")
-                columns[part.name] = column if is_id else column.astype(np.int64)
         for side in _SIDES:
-            lengths = {len(columns[f"{side}_{name}"]) for name in ("id", "class", "area", "void")}
-            index = columns[f"{side}_index"]
-            if len(lengths) > 1 or len(index) != len(columns["intersection"]):
-                raise ValueError(f"the arrays of {side} regions differ in length")
-            if index.size and not 0 <= index.min() <= index.max() < len(columns[f"{side}_id"]):
-                raise ValueError(f"{side}_index names a region that does not exist")
-        return cls(**columns, **scalars)
+            ids = stored[f"{side}_id"]
+            ids = columns[f"{side}_id"] = whole_numbers(ids, wide_type(ids.dtype), f"{side}_id")
+            classes = whole_numbers(stored[f"{side}_class"], np.int64, f"{side}_class")
+            columns[f"{side}_class"] = classes
+            names = (f"{side}_{name}" for name in ("id", "class", "area", "void"))
+            require_equal_lengths({name: columns[name] for name in names})
+            again = ids[1:] == ids[:-1]
+            if (ids[1:] < ids[:-1]).any() or (again & (not is_split)).any():
+                raise ValueError(
+                    f"{side}_id must be ascending, each id once unless classes split it"
+                )
+            name = f"{side}_index"
+            columns[name] = positions(stored[name], len(ids), name)
+        pairs = {name: columns[name] for name in ("pred_index", "target_index", "intersection")}
+        require_equal_lengths(pairs)
+        keys = pairs["target_index"] * len(columns["pred_id"]) + pairs["pred_index"]
+        if (keys[1:] <= keys[:-1]).any() or (pairs["intersection"] < 1).any():
+            raise ValueError(
+                "pairs must be sorted by (target_index, pred_index), each once, and share a pixel"
+            )
+        return cls(
+            **columns,
+            num_pixels=whole_number(stored["num_pixels"], "num_pixels"),
+            num_ignored=whole_number(stored["num_ignored"], "num_ignored"),
+            split_classes=is_split,
+        )
 
 
 def overlap_table(
@@ -619,11 +639,12 @@ class _Map(NamedTuple):
         # Searching in another integer type would compare as float64.
         known_ids, id_of_part = np.unique(ids.astype(self.ids.dtype), return_inverse=True)
         known_labels, label_of_part = np.unique(labels.astype(class_map.dtype), return_inverse=True)
-        # A last row and column for what is no part.
-        numbers = np.zeros((len(known_ids) + 1, len(known_labels) + 1), np.int64)
-        numbers[id_of_part, label_of_part] = np.arange(1, len(ids) + 1)
-        parts = numbers[_places(known_ids, self.ids), _places(known_labels, class_map)]
-        parts[np.isin(self.ids, self._fitting(self.ignored))] = -1
+        width = len(known_labels) + 1
+        pixel_keys = _places(known_ids, self.ids) * width + _places(known_labels, class_map)
+        places = _places(id_of_part * width + label_of_part, pixel_keys)
+        parts = np.where(places < len(ids), places + 1, 0)  # 0: no part
+        for label in self._fitting(self.ignored):
+            parts[self.ids == label] = -1
         return self._replace(ids=parts, background=0, ignored=[-1], parts=(ids, labels))
 
 

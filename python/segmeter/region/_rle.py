@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from ._stored import required, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -283,14 +284,26 @@ class RunLengthMasks:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Masks from what :meth:`to_arrays` gave.
 
+        Raises
+        ------
+        ValueError
+            The arrays are no run-length masks.
+
         Examples
         --------
         >>> masks = RunLengthMasks.from_masks([[1, 0, 1]])
         >>> RunLengthMasks.from_arrays(masks.to_arrays()).area
         array([2])
         """
-        height, width = (int(size) for size in arrays["shape"])
-        return cls(height, width, arrays["bounds"], arrays["offsets"])
+        stored = required(arrays, ("shape", "bounds", "offsets"), cls.__name__)
+        shape = whole_numbers(stored["shape"], np.int64, "shape").tolist()
+        bounds = whole_numbers(stored["bounds"], np.uint32, "bounds")
+        offsets = whole_numbers(stored["offsets"], np.int64, "offsets")
+        if len(shape) != 2:
+            raise ValueError(f"shape must be a height and a width, got {shape}")
+        masks = cls(shape[0], shape[1], bounds, offsets)
+        _core.masks_table(masks.height, masks.width, masks._runs)  # refuses what are no masks
+        return masks
 
     @property
     def _runs(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from ._stored import required, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,13 +70,13 @@ class RunList:
         value: ArrayLike | None = None,
     ) -> None:
         self.shape = tuple(operator.index(extent) for extent in shape)
-        self.row_begin = _whole_numbers(row_begin, np.int64, "row_begin")
-        self.begin = _whole_numbers(begin, np.uint32, "begin")
-        self.end = _whole_numbers(end, np.uint32, "end")
+        self.row_begin = whole_numbers(row_begin, np.int64, "row_begin")
+        self.begin = whole_numbers(begin, np.uint32, "begin")
+        self.end = whole_numbers(end, np.uint32, "end")
         self._value: NDArray[Any] | None = None
         if value is not None:
             values = np.asarray(value)
-            self._value = _whole_numbers(values, wide_type(values.dtype), "value")
+            self._value = whole_numbers(values, wide_type(values.dtype), "value")
         _core.check_runs(self.shape, self._arrays())
 
     @classmethod
@@ -271,8 +272,9 @@ class RunList:
         ValueError
             The arrays make no run list.
         """
-        shape = [int(extent) for extent in np.asarray(arrays["shape"])]
-        return cls(shape, arrays["row_begin"], arrays["begin"], arrays["end"], arrays.get("value"))
+        stored = required(arrays, ("shape", "row_begin", "begin", "end"), cls.__name__)
+        shape = whole_numbers(stored.pop("shape"), np.int64, "shape").tolist()
+        return cls(shape, **stored, value=arrays.get("value"))
 
 
 # --- painting ------------------------------------------------------------------------------------
@@ -424,14 +426,3 @@ def _ignored(ignore_index: Any) -> tuple[int, ...]:
 def wide_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type of values of runs of a map of this type."""
     return np.dtype(np.uint64 if dtype.kind == "u" and dtype.itemsize == 8 else np.int64)
-
-
-def _whole_numbers(value: Any, dtype: Any, name: str) -> NDArray[Any]:
-    """A one-dimensional array of an integer type, whose values it must hold."""
-    array = np.asarray(value)
-    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
-        raise ValueError(f"{name} must be one axis of integers, got {array.dtype} {array.shape}")
-    limits = np.iinfo(dtype)
-    if array.size and not (limits.min <= int(array.min()) and int(array.max()) <= limits.max):
-        raise ValueError(f"{name} holds numbers outside {np.dtype(dtype)}")
-    return np.ascontiguousarray(array, dtype)
