@@ -17,7 +17,7 @@
 
 namespace segmeter {
 
-void detail::prefer_large_pages(void* data, std::size_t bytes) {
+void detail::prefer_large_pages(void* data, std::size_t bytes) noexcept {
 #if defined(__linux__)
     constexpr std::uintptr_t kLargePage = std::uintptr_t{1} << 21;
     if (bytes < 2 * kLargePage) return;

@@ -213,7 +213,7 @@ struct EdgeWriter {
     std::int64_t count = 0;
     std::uint64_t carry = 0;  // whether the last pixel belonged to a run
 
-    inline void write(Look seen, std::int64_t word) {
+    void write(Look seen, std::int64_t word) {
         const std::uint64_t before = seen.inside << 1 | carry;
         std::uint64_t opens = seen.inside & ~before;
         std::uint64_t closes = before & ~seen.inside;

@@ -22,7 +22,7 @@ namespace segmeter {
 namespace detail {
 // Asks the system for large pages where an array is worth them: touching new memory page by page
 // can cost more than what is written to it.
-void prefer_large_pages(void* data, std::size_t bytes);
+void prefer_large_pages(void* data, std::size_t bytes) noexcept;
 }  // namespace detail
 
 // A growing array of plain values that leaves new elements as they are: what is about to be
@@ -94,9 +94,9 @@ class Buffer {
     void grow(std::size_t capacity) {
         void* data = std::realloc(static_cast<void*>(data_), capacity * sizeof(T));
         if (data == nullptr) throw std::bad_alloc();
-        detail::prefer_large_pages(data, capacity * sizeof(T));
         data_ = static_cast<T*>(data);
         capacity_ = capacity;
+        detail::prefer_large_pages(data, capacity * sizeof(T));
     }
 
     T* data_ = nullptr;
