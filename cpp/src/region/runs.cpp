@@ -21,12 +21,11 @@ void detail::prefer_large_pages(void* data, std::size_t bytes) noexcept {
 #if defined(__linux__)
     constexpr std::uintptr_t kLargePage = std::uintptr_t{1} << 21;
     if (bytes < 2 * kLargePage) return;
-    const auto begin =
-        (reinterpret_cast<std::uintptr_t>(data) + kLargePage - 1) & ~(kLargePage - 1);
-    const auto end = (reinterpret_cast<std::uintptr_t>(data) + bytes) & ~(kLargePage - 1);
+    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(data) % kLargePage;
+    const std::uintptr_t skipped = offset == 0 ? 0 : kLargePage - offset;
+    const std::uintptr_t whole = (bytes - skipped) / kLargePage * kLargePage;
     // Only advice: where it is not taken, nothing changes.
-    if (begin < end)
-        static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
+    static_cast<void>(madvise(static_cast<std::byte*>(data) + skipped, whole, MADV_HUGEPAGE));
 #else
     static_cast<void>(data);
     static_cast<void>(bytes);
