@@ -82,13 +82,10 @@ def _void_pixels(ids: NDArray[Any], ignore_index: Any) -> NDArray[np.bool_]:
     ignored = np.asarray(ignore_index)
     if ignored.dtype.kind == "b":
         return ignored.reshape(ids.shape)
-    return np.isin(ids, [label for label in ignored.ravel().tolist() if _fits(label, ids.dtype)])
-
-
-def _fits(label: int, dtype: np.dtype[Any]) -> bool:
-    if dtype.kind == "b":
-        return label in (0, 1)
-    return int(np.iinfo(dtype).min) <= label <= int(np.iinfo(dtype).max)
+    # Not as an array: huge and negative labels together would become float64.
+    labels = {int(label) for label in ([ignore_index] if ignored.ndim == 0 else ignore_index)}
+    is_ignored = [int(label) in labels for label in ids.ravel().tolist()]
+    return np.array(is_ignored, bool).reshape(ids.shape)
 
 
 def _regions(
