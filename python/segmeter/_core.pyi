@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ def max_threads() -> int: ...
 def build_info() -> dict[str, Any]: ...
 def color_codes(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]: ...
 
-class LabelRules:
+@type_check_only
+class _PybindType(type): ...  # the metaclass of the module's classes
+
+class LabelRules(metaclass=_PybindType):
     def __init__(
         self,
         num_classes: int,
