@@ -215,8 +215,12 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure segmeter beside its peers (half an hour; the machine should be idle)."""
+    """Measure segmeter beside its peers (an hour; the machine should be idle).
+
+    Options are handed to every script that measures kernels: `nox -s bench -- --quick`.
+    """
     install_groups(session, "bench")
     install_package(session, "eval")
-    session.run("python", "benchmarks/bench_pixel.py", *session.posargs)
+    for family in ("pixel", "region", "cause"):
+        session.run("python", f"benchmarks/bench_{family}.py", *session.posargs)
     session.run("python", "benchmarks/bench_startup.py")
