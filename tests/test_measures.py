@@ -16,7 +16,7 @@ from scipy import ndimage
 
 import segmeter
 from segmeter.cli import main
-from segmeter.evaluation import check, evaluate, make_plan
+from segmeter.evaluation import Pair, check, evaluate, make_plan, worker
 from segmeter.evaluation.measures import class_maps
 from segmeter.evaluation.protocols import PROTOCOLS
 
@@ -293,7 +293,7 @@ def test_causes(folders: tuple[Path, Path]) -> None:
     assert shares == pytest.approx([1, 1, 1])
     crossed = result.rows("cause_per_image_per_class")
     assert [row["fn_segment"] for row in crossed[:3]] == counts[0].fn_segment.tolist()
-    assert "causes: boundary" in result.plan.describe()[-1]
+    assert "causes: boundary" in result.plan.describe()[-2]
 
 
 def test_cause_maps(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -348,6 +348,109 @@ def test_cause_maps_need_the_measure(
     table = folders[0] / "a.npy"
     assert main(["evaluate", *options, "--cause-maps", str(table)]) == 2
     assert "is a file; give a folder" in capsys.readouterr().err
+
+
+FACTS = ("missed", "invented", "wrong_class", "split", "merge")
+
+
+def test_region_facts_of_causes(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"class_names": NAMES, "ignore_index": 255}
+    result = evaluate(*folders, **options, measures=["cause"])
+    facts = [
+        segmeter.region_facts(pred, target, num_classes=3, ignore_index=255)
+        for pred, target in zip(
+            *([np.load(path) for path in sorted(folder.iterdir())] for folder in folders),
+            strict=True,
+        )
+    ]
+    total = facts[0] + facts[1]
+    # b: a column of road splits the car, and a car is where there is road.
+    rows = result.rows("cause_per_class")
+    assert [rows[1][name] for name in FACTS] == [0, 1, 0, 1, 0]
+    for name in FACTS:
+        assert [row[name] for row in rows] == getattr(total, name).tolist()
+        assert result.per_image[1][f"regions_{name}"] == getattr(facts[1], name).sum()
+    for side in ("pred", "target"):
+        column = [row[f"{side}_regions"] for row in rows]
+        assert column == getattr(total, f"{side}_regions").sum(axis=1).tolist()
+    crossed = result.rows("cause_per_image_per_class")
+    assert [row["split"] for row in crossed[3:]] == facts[1].split.tolist()
+    assert "linked if they share more than half" in result.plan.describe()[-1]
+
+    summed = result.rows("cause_region_facts")
+    assert [row.pop("fact") for row in summed] == [
+        fact.name.lower() for fact in segmeter.RegionFact
+    ]
+    arrays_ = {name: array.sum(axis=0).tolist() for name, array in total.to_arrays().items()}
+    assert {name: [row[name] for row in summed] for name in summed[0]} == arrays_
+    wrong = sum(row[f"fn_{cause}"] for row in rows for cause in ("boundary", "extent", "segment"))
+    assert sum(row["false_negatives"] for row in summed) == wrong > 0
+    assert result.to_dict()["cause_region_facts"][3]["fact"] == "split"
+    result.to_csv(tmp_path / "facts.csv", "cause_region_facts")
+    with (tmp_path / "facts.csv").open(encoding="utf-8") as stream:
+        written = list(csv.DictReader(stream))
+    assert [int(row["target_regions"]) for row in written] == arrays_["target_regions"]
+    stored = result.totals.measures["cause"].to_arrays()
+    np.testing.assert_array_equal(stored["facts_pred_regions"], total.pred_regions)
+
+
+def test_region_facts_follow_the_label_rules(tmp_path: Path) -> None:
+    # Labels 7 and 8 are one class and touch; 9 does not count; pred 70 means what target 7 means.
+    target = [[7, 7, 8, 0, 9, 9, 0, 7], [0, 0, 0, 0, 9, 9, 0, 0]]
+    pred = [[70, 0, 70, 0, 70, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]]
+    folders = save(tmp_path / "p", a=pred), save(tmp_path / "t", a=target)
+    result = evaluate(
+        *folders,
+        class_names=NAMES[:2],
+        mapping={0: 0, 7: 1, 8: 1, 9: "ignore"},
+        pred_mapping={0: 0, 70: 1},
+        measures=["cause"],
+    )
+    assert not result.problems
+    rows = {row["class"]: row for row in result.rows("cause_per_class")}
+    assert [rows["car"][name] for name in FACTS] == [1, 0, 0, 1, 0]
+    # What is predicted where the target does not count is no region.
+    assert [rows["car"][f"{side}_regions"] for side in ("target", "pred")] == [2, 2]
+    same = np.where(np.array(target) == 9, 9, np.array(target) > 0)
+    facts = segmeter.region_facts(
+        np.array(pred) > 0, same, num_classes=2, ignore_index=9, threads=1
+    )
+    assert rows["car"]["missed"] == facts.missed[1]
+    assert rows["car"]["split"] == facts.split[1]
+
+
+def test_each_file_is_read_once(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def read(path: str, *rest: Any, **options: Any) -> Any:
+        opened.append(path)
+        return read_labels(path, *rest, **options)
+
+    read_labels = worker.read_labels
+    monkeypatch.setattr(worker, "read_labels", read)
+    plan = make_plan(class_names=NAMES, ignore_index=255, measures=["pixel", "region", "cause"])
+    pair = Pair("a", *(str(folder / "a.npy") for folder in folders))
+    outcome = worker.count_pair(pair, plan)
+    assert not outcome.problems
+    assert sorted(opened) == sorted([pair.pred, pair.target])
+
+
+def test_facts_are_printed(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--pred", str(folders[0]), "--target", str(folders[1]), "--classes", ",".join(NAMES)]
+    assert main(["evaluate", *options, "--ignore-index", "255", "--measures", "cause"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heading = next(number for number, line in enumerate(lines) if line.startswith("facts"))
+    assert lines[heading].split() == [
+        "facts",
+        "target",
+        "regions",
+        *" ".join(FACTS).replace("_", " ").split(),
+    ]
+    assert lines[heading + 3].split() == ["car", "2", "0", "1", "0", "1", "0"]
+    heading = next(number for number, line in enumerate(lines) if line.startswith("fact "))
+    assert lines[heading + 5].split()[0] == "split"
 
 
 # --- options ----------------------------------------------------------------------------------

@@ -159,11 +159,11 @@ def overview(result: Result, console: Console) -> Iterator[RenderableType]:
         yield ""
         yield from own_table("class", result.per_class, console)
     for name, counts in result.totals.measures.items():
-        yield ""
         rows = result.rows(f"{name}_per_class")
-        kept = ("class", *MEASURES[name].shown)
-        shown = [{key: row[key] for key in kept} for row in rows]
-        yield from own_table("class", shown, console, f"{name}s")
+        for title, shown in MEASURES[name].shown.items():
+            yield ""
+            kept = [{key: row[key] for key in ("class", *shown)} for row in rows]
+            yield from own_table("class", kept, console, title)
         for kind, columns in counts.tables().items():
             yield ""
             yield from own_table(next(iter(columns)), result.rows(f"{name}_{kind}"), console)

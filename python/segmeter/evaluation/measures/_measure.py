@@ -90,18 +90,18 @@ class Measure:
         ``empty(plan)`` gives the counts of no image.
     sentences : callable
         ``sentences(plan)`` says in words how it counts.
+    shown : mapping of str to tuple of str
+        Columns of its table of classes that are printed: one printed table for each heading.
     by_instance : bool
         Whether it is given ids, not classes, under a plan of instances.
-    shown : tuple of str
-        Columns of its table of classes that are printed.
     """
 
     name: str
     count: Callable[[Maps, Plan], MeasureCounts]
     empty: Callable[[Plan], MeasureCounts]
     sentences: Callable[[Plan], Iterator[str]]
+    shown: Mapping[str, tuple[str, ...]]
     by_instance: bool = False
-    shown: tuple[str, ...] = ()
 
 
 def class_maps(

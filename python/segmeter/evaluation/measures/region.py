@@ -282,5 +282,5 @@ MEASURE = Measure(
     empty=empty,
     sentences=sentences,
     by_instance=True,
-    shown=("pq", "sq", "rq", "tp", "fp", "fn"),
+    shown={"regions": ("pq", "sq", "rq", "tp", "fp", "fn")},
 )
