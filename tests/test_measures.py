@@ -437,18 +437,25 @@ def test_each_file_is_read_once(
     assert sorted(opened) == sorted([pair.pred, pair.target])
 
 
+def test_absent_classes_have_no_lines_of_facts(folders: tuple[Path, Path]) -> None:
+    names = [*NAMES, *(f"absent {k}" for k in range(20))]
+    lines = str(evaluate(*folders, class_names=names, ignore_index=255, measures=["cause"]))
+    _, _, facts = lines.partition("\nfacts ")
+    assert "tree" in facts
+    assert "\nabsent 0" not in facts
+    assert "20 more are in neither target nor prediction: absent 0, absent 1" in facts
+
+
 def test_facts_are_printed(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--pred", str(folders[0]), "--target", str(folders[1]), "--classes", ",".join(NAMES)]
     assert main(["evaluate", *options, "--ignore-index", "255", "--measures", "cause"]) == 0
     lines = capsys.readouterr().out.splitlines()
     heading = next(number for number, line in enumerate(lines) if line.startswith("facts"))
     assert lines[heading].split() == [
-        "facts",
-        "target",
-        "regions",
+        *["facts", "target", "regions", "pred", "regions"],
         *" ".join(FACTS).replace("_", " ").split(),
     ]
-    assert lines[heading + 3].split() == ["car", "2", "0", "1", "0", "1", "0"]
+    assert lines[heading + 3].split() == ["car", "2", "4", "0", "1", "0", "1", "0"]
     heading = next(number for number, line in enumerate(lines) if line.startswith("fact "))
     assert lines[heading + 5].split()[0] == "split"
 

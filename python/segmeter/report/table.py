@@ -228,7 +228,8 @@ def own_table(
     *,
     left_out: Container[str] = ("index",),
 ) -> Iterator[RenderableType]:
-    """Rows of names, counts and scores; many rows without any score become one line below.
+    """Rows of names, counts and scores; many rows without any score, or any count in a
+    table without scores, become one line below.
 
     ``kind`` is the column of names, whose heading is ``title``, or the kind itself. In a narrow
     terminal headings are broken between words; columns that do not fit are left out, and a line
@@ -238,8 +239,8 @@ def own_table(
         return
     shown = [column for column in rows[0] if column != kind and column not in left_out]
     scores = [column for column in shown if isinstance(rows[0][column], float)]
-    absent = [row for row in rows if scores and all(math.isnan(row[name]) for name in scores)]
-    hidden = absent if len(absent) > _MAX_ABSENT_ROWS else []
+    absent = [row for row in rows if all(_is_nothing(row[name]) for name in scores or shown)]
+    hidden = absent if shown and len(absent) > _MAX_ABSENT_ROWS else []
     kept = [row for row in rows if row not in hidden]
     heading = title or kind
     names = [Text(printable(str(row[kind]))) for row in kept]
@@ -274,6 +275,10 @@ def _widths(headings: Mapping[str, str], cells: Mapping[str, Sequence[Text]]) ->
     for column, heading in headings.items():
         lines = map(len, heading.split("\n"))
         yield _GAP + max([*lines, *(cell.cell_len for cell in cells[column])])
+
+
+def _is_nothing(value: object) -> bool:
+    return math.isnan(value) if isinstance(value, float) else value == 0
 
 
 def _absent_line(hidden: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Text]:

@@ -161,6 +161,6 @@ MEASURE = Measure(
     sentences=sentences,
     shown={
         "causes": ("iou", *(f"{cause}_share" for cause in _CAUSES)),
-        "facts": ("target_regions", *_FACTS),
+        "facts": ("target_regions", "pred_regions", *_FACTS),
     },
 )
