@@ -1581,3 +1581,285 @@ def test_huge_ids() -> None:
     assert table.pred_void.tolist() == [1, 0]
     low = np.array([[-(2**63), 0, 2**63 - 1]])
     assert segmeter.instance_regions(low).id.tolist() == [-(2**63), 2**63 - 1]
+
+
+# ------------------------------------------------------------------- more of any maps, by the rules
+
+
+@few
+@given(map_pairs(), st.data())
+def test_panoptic_counts_with_void_of_both_maps(
+    maps: tuple[NDArray[Any], NDArray[Any]], data: st.DataObject
+) -> None:
+    pred, target = maps
+    mask = data.draw(hnp.arrays(bool, pred.shape, elements=st.sampled_from([False, False, True])))
+    void, pred_void = pixels(mask), pixels(pred == 4)
+    p, t = named(pred, left_out=pred_void), named(target, left_out=void)
+    hits = [
+        score("iou", p[a] - void, t[b] - pred_void)
+        for a, b in itertools.product(p, t)
+        if score("iou", p[a] - void, t[b] - pred_void) > 0.5
+    ]
+    free_p = [
+        a for a in p if all(score("iou", p[a] - void, b - pred_void) <= 0.5 for b in t.values())
+    ]
+    free_t = [
+        b for b in t if all(score("iou", a - void, t[b] - pred_void) <= 0.5 for a in p.values())
+    ]
+    table = segmeter.overlap_table(pred, target, ignore_index=mask, pred_ignore_index=4)
+    counts = segmeter.panoptic_counts(table, num_classes=1)
+    assert counts.tp[0] == len(hits)
+    assert counts.fp[0] == sum(2 * len(p[a] & void) <= len(p[a]) for a in free_p)
+    assert counts.fn[0] == sum(2 * len(t[b] & pred_void) <= len(t[b]) for b in free_t)
+    assert_allclose(counts.iou_sum[0], float(sum(hits)))
+
+
+def grown(places: set[Pixel], shape: Pixel, times: int) -> set[Pixel]:
+    """Dilation by the neighbours that differ along two axes at most."""
+    steps = [*offsets(len(shape), {2: 8, 3: 18}[len(shape)]), (0,) * len(shape)]
+    inside = set(itertools.product(*map(range, shape)))
+    for _ in range(times):
+        places = {moved(place, step) for place in places for step in steps} & inside
+    return places
+
+
+@few
+@given(volumes(labels=3), st.data(), st.integers(0, 2), st.sampled_from([0, 1, 2]))
+def test_lesions_of_any_maps(
+    target: NDArray[Any], data: st.DataObject, dilation: int, min_volume: int
+) -> None:
+    target = np.where(target == 3, 1, 0)
+    pred = data.draw(hnp.arrays(np.int64, target.shape, elements=st.integers(0, 3))) // 3
+    full = CONNECTIVITIES[target.ndim][-1]
+    candidates = pieces(pixels(pred == 1), full)
+    found = []
+    for area in pieces(grown(pixels(target == 1), target.shape, dilation), full):
+        lesion = area & pixels(target == 1)
+        mine = [k for k, candidate in enumerate(candidates) if candidate & area]
+        together = set().union(*[candidates[k] for k in mine])
+        found.append((min(lesion), lesion, mine, score("dice", together, lesion)))
+    found.sort(key=lambda entry: entry[0])
+    rules = segmeter.LesionRules(dilation=dilation, min_volume=min_volume, empty=1)
+    counts = segmeter.lesion_wise(pred, target, rules=rules)
+    assert counts.lesion_volume.tolist() == [len(lesion) for _, lesion, _, _ in found]
+    assert counts.lesion_matches.tolist() == [len(mine) for _, _, mine, _ in found]
+    assert_allclose(counts.lesion_dice, [float(dice) for *_, dice in found])
+    false = len(candidates) - len(set().union(*[mine for _, _, mine, _ in found]))
+    counted = [float(dice) for _, lesion, _, dice in found if len(lesion) > min_volume]
+    scores = segmeter.lesion_scores(counts)["lesion"]
+    assert scores["fp"] == false
+    assert scores["left_out"] == len(found) - len(counted)
+    among = len(counted) + false
+    assert_allclose(scores["dice"], sum(counted) / among if among else 1)
+
+
+@few
+@given(volumes(labels=1), st.data(), st.sampled_from([0.1, 0.25, 0.5]))
+def test_detection_of_any_maps(
+    target: NDArray[Any], data: st.DataObject, min_overlap: float
+) -> None:
+    mask = data.draw(hnp.arrays(np.int64, target.shape, elements=st.integers(0, 1)))
+    full = CONNECTIVITIES[target.ndim][-1]
+    candidates, lesions = pieces(pixels(mask == 1), full), pieces(pixels(target == 1), full)
+    assume(len(candidates) < 5 and len(lesions) < 5)
+    confidence = np.zeros(target.shape)
+    for k, candidate in enumerate(candidates, start=1):
+        for place in candidate:
+            confidence[place] = k / 8
+    overlaps = {
+        (i, j): float(score("iou", candidate, lesion))
+        for i, candidate in enumerate(candidates)
+        for j, lesion in enumerate(lesions)
+        if float(score("iou", candidate, lesion)) >= min_overlap
+    }
+    ways = assignments(list(range(len(candidates))), list(range(len(lesions))))
+    best = max(
+        (len(way), sum(overlaps[pair] for pair in way))
+        for way in ways
+        if all(pair in overlaps for pair in way)
+    )
+    counts = segmeter.detect(confidence, target, min_overlap=min_overlap)
+    assert counts.num_lesions == len(lesions)
+    assert (counts.is_lesion & counts.is_found).sum() == best[0]
+    assert_allclose(counts.overlap.sum(), best[1])
+    near = {i for i, _ in overlaps}
+    false = [k / 8 for k in range(1, len(candidates) + 1) if k - 1 not in near]
+    assert sorted(counts.confidence[~counts.is_lesion].tolist()) == false
+    assert counts.case_confidence.tolist() == [len(candidates) / 8]
+
+
+def test_equal_confidences_are_one_threshold() -> None:
+    counts = segmeter.detect([[0.5, 0, 0.5, 0, 0.5]], drawn("1...1"))
+    curve = segmeter.froc(counts, rates=[0.5, 1, 3])
+    assert curve.threshold.tolist() == [0.5]
+    assert curve.sensitivity_at.tolist() == [0, 1, 1]
+    assert_allclose(segmeter.average_precision(counts), 2 / 3)
+
+
+@few
+@given(volumes(labels=1))
+def test_soft_skeleton_of_any_mask(mask: NDArray[Any]) -> None:
+    """What opening takes away at each level; erosion by the cross, dilation by all neighbours."""
+    inside = set(itertools.product(*map(range, mask.shape)))
+    cross = offsets(mask.ndim, 4)
+    block = offsets(mask.ndim, CONNECTIVITIES[mask.ndim][-1])
+
+    def eroded(places: set[Pixel]) -> set[Pixel]:
+        return {x for x in places if not {moved(x, step) for step in cross} & inside - places}
+
+    def opened(places: set[Pixel]) -> set[Pixel]:
+        core = eroded(places)
+        return (core | {moved(x, step) for x in core for step in block}) & inside
+
+    level = pixels(mask == 1)
+    skeleton = level - opened(level)
+    while level and eroded(level) != level:
+        level = eroded(level)
+        skeleton |= level - opened(level)
+    assert pixels(segmeter.soft_skeleton(mask)) == skeleton
+
+
+def coco_oracle(
+    images: list[dict[str, Any]], threshold: float, area: tuple[float, float], limit: int
+) -> tuple[float, float]:
+    """Average precision and recall of one class by the rules of COCO."""
+    ranked, positives = [], 0
+    for number, image in enumerate(images):
+        d, g = image["pred"], image["target"]
+        ignored = [
+            c or not area[0] <= len(b) <= area[1] for b, c in zip(g, image["crowd"], strict=True)
+        ]
+        positives += ignored.count(False)
+        free = set(range(len(g)))
+        order = sorted(range(len(d)), key=lambda i, s=image["scores"]: (-s[i], i))  # type: ignore[misc]
+        for rank, i in enumerate(order[:limit]):
+            near = []
+            for j in range(len(g)):
+                if j in free or image["crowd"][j]:
+                    kind = "iop" if image["crowd"][j] else "iou"
+                    overlap = float(score(kind, d[i], g[j]))
+                    if overlap >= threshold - 1e-10:
+                        near.append((not ignored[j], overlap, j))
+            hit = max(near)[2] if near else None
+            free.discard(-1 if hit is None else hit)
+            out = not area[0] <= len(d[i]) <= area[1] if hit is None else ignored[hit]
+            if not out:
+                ranked.append((-image["scores"][i], number, rank, hit is not None))
+    if not positives:
+        return math.nan, math.nan
+    ranked.sort()
+    hits = list(itertools.accumulate(entry[3] for entry in ranked))
+    precision = [hit / (k + 1) for k, hit in enumerate(hits)]
+    levels = [
+        max(
+            (p for p, hit in zip(precision, hits, strict=True) if 100 * hit >= r * positives),
+            default=0,
+        )
+        for r in range(101)
+    ]
+    return sum(levels) / 101, hits[-1] / positives if hits else 0.0
+
+
+@few
+@given(st.data())
+def test_coco_of_any_masks(data: st.DataObject) -> None:
+    areas = {"all": (0, 1e10), "small": (0, 2), "large": (2, 1e10)}
+    limits, thresholds = (1, 2, 4), (0.3, 0.5, 0.75)
+    rules = segmeter.CocoRules(iou_thresholds=thresholds, area_ranges=areas, max_detections=limits)
+    images, parts = [], []
+    for number in range(data.draw(st.integers(1, 3))):
+        pred, target = (
+            data.draw(hnp.arrays(bool, st.tuples(st.integers(0, 4), st.just(1), st.just(5))))
+            for _ in range(2)
+        )
+        image: dict[str, Any] = {
+            "pred": [pixels(mask) for mask in pred],
+            "target": [pixels(mask) for mask in target],
+            "scores": data.draw(
+                st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=len(pred), max_size=len(pred))
+            ),
+            "crowd": data.draw(
+                st.lists(
+                    st.sampled_from([False, False, True]),
+                    min_size=len(target),
+                    max_size=len(target),
+                )
+            ),
+        }
+        assume(all(image["target"]) and all(image["pred"]))
+        images.append(image)
+        masks = [
+            segmeter.RunLengthMasks.from_masks(m) if len(m) else masks_of(".....")[:0]
+            for m in (pred, target)
+        ]
+        parts.append(
+            segmeter.coco_counts(
+                *masks,
+                scores=image["scores"],
+                crowd=np.array(image["crowd"], bool),
+                image_id=number,
+                rules=rules,
+            )
+        )
+    result = segmeter.coco_average_precision(sum(parts[1:], start=parts[0]))
+    for threshold, (name, area), limit in itertools.product(thresholds, areas.items(), limits):
+        options: dict[str, Any] = {
+            "iou_threshold": threshold,
+            "area_range": name,
+            "max_detections": limit,
+        }
+        expected = coco_oracle(images, threshold, area, limit)
+        assert_allclose(result.average_precision(**options), expected[0], atol=1e-12)
+        assert_allclose(result.average_recall(**options), expected[1], atol=1e-12)
+
+
+@few
+@given(volumes(labels=2), st.data())
+def test_slabs_and_regions_are_as_good_as_maps(
+    label_map: NDArray[Any], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(label_map)))
+    slabs = [segmeter.RunList.from_array(part) for part in (label_map[:cut], label_map[cut:])]
+    runs = segmeter.RunList.concatenate(slabs)
+    assert_array_equal(runs.to_array(), label_map)
+    assert segmeter.label_components(runs) == segmeter.label_components(label_map)
+    pred = data.draw(hnp.arrays(np.int64, label_map.shape, elements=st.integers(0, 2)))
+    mask = data.draw(hnp.arrays(bool, label_map.shape))
+    regions = [
+        segmeter.label_components(pred),
+        segmeter.label_components(label_map, ignore_index=mask),
+    ]
+    table = segmeter.overlap_table(*regions, ignore_index=mask)
+    painted = segmeter.overlap_table(
+        regions[0].labels(),
+        np.where(mask, 200, regions[1].labels()),
+        ignore_index=mask,
+        pred_classes=pred,
+        target_classes=label_map,
+    )
+    assert table == painted
+
+
+@few
+@given(map_pairs(ids=2))
+def test_repaired_scores_of_any_maps(maps: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    counts = segmeter.error_causes(*maps, num_classes=4, width_pixels=1)
+    scores = segmeter.repaired_scores(counts)
+    steps = segmeter.repaired_scores(counts, cumulative=True)
+    state, gone_fp, gone_fn = counts.to_arrays(), np.zeros(4, int), np.zeros(4, int)
+    for name in ("boundary", "extent", "segment"):
+        fp, fn = state[f"fp_{name}"], state[f"fn_{name}"]
+        gone_fp, gone_fn = gone_fp + fp, gone_fn + fn
+        for result, no_fp, no_fn in ((scores, fp, fn), (steps, gone_fp, gone_fn)):
+            for k in range(4):
+                tp = int(counts.tp[k] + no_fn[k])
+                wrong = int(counts.fp[k] - no_fp[k] + counts.fn[k] - no_fn[k])
+                if not counts.union[k]:
+                    iou = dice = math.nan
+                elif not tp + wrong:
+                    iou = dice = 1.0
+                else:
+                    iou, dice = tp / (tp + wrong), 2 * tp / (2 * tp + wrong)
+                assert_allclose(result[name]["iou"][k], iou)
+                assert_allclose(result[name]["dice"][k], dice)
+            assert_allclose(result[name]["mean_iou"], np.nanmean(result[name]["iou"]))
