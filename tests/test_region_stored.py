@@ -25,6 +25,8 @@ def make_objects():
         "CocoCounts": coco,
         "DetectionCounts": segmeter.detect(detection_map, TARGET == 2),
         "LesionCounts": segmeter.lesion_wise(PRED, TARGET),
+        "BettiCounts": segmeter.betti_counts(PRED, TARGET, labels=[1, 2]),
+        "CenterlineCounts": segmeter.centerline_counts(PRED, TARGET, skeleton=np.asarray),
         "PanopticCounts": segmeter.panoptic_counts(table, num_classes=1),
     }
 
@@ -84,6 +86,11 @@ WRONG = [
     ("LesionCounts", "pair_lesion", lambda a: a + 100),
     ("LesionCounts", "lesion_case", lambda a: a - 1),
     ("LesionCounts", "pred_volume", lambda a: a[:-1]),
+    ("BettiCounts", "pred", lambda a: a[:, :1]),
+    ("BettiCounts", "difference", lambda a: a[:1]),
+    ("BettiCounts", "labels", lambda a: a + 0.5),
+    ("BettiCounts", "num_present", lambda a: a[:-1]),
+    ("CenterlineCounts", "pred_inside", lambda a: np.array([a, a])),
 ]
 
 

@@ -14,6 +14,7 @@ from .._arrays import as_array
 from ._components import label_components
 from ._morphology import complement, ignored_pixels, label_pair, mask_runs, run_shape
 from ._runs import thread_limit
+from ._stored import natural_numbers, required, whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -145,12 +146,30 @@ class BettiCounts:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
-        """Counts from :meth:`to_arrays`."""
+        """Counts from :meth:`to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            The arrays are not such counts.
+        """
+        stored = required(arrays, (part.name for part in fields(cls)), cls.__name__)
+        labels = whole_numbers(stored["labels"], np.int64, "labels")
+        shape = (len(labels), *stored["pred"].shape[1:])
         columns: dict[str, Any] = {
-            part.name: np.asarray(arrays[part.name], np.int64) for part in fields(cls)
+            "labels": tuple(labels.tolist()),
+            "num_patches": whole_number(stored["num_patches"], "num_patches"),
+            "num_present": natural_numbers(stored["num_present"], "num_present"),
         }
-        columns["labels"] = tuple(columns["labels"].tolist())
-        columns["num_patches"] = int(columns["num_patches"])
+        for name in ("pred", "target", "difference"):
+            numbers = natural_numbers(stored[name].ravel(), name)
+            if stored[name].shape != shape or shape[1:] not in ((2,), (3,)):
+                raise ValueError(
+                    f"{name} must hold two or three numbers per label, got {stored[name].shape}"
+                )
+            columns[name] = numbers.reshape(shape)
+        if len(columns["num_present"]) != len(labels):
+            raise ValueError(f"num_present must hold a number for each of {len(labels)} labels")
         return cls(**columns)
 
 
@@ -278,8 +297,15 @@ class CenterlineCounts:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
-        """Counts from :meth:`to_arrays`."""
-        return cls(**{part.name: int(np.asarray(arrays[part.name])) for part in fields(cls)})
+        """Counts from :meth:`to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            The arrays are not such counts.
+        """
+        stored = required(arrays, (part.name for part in fields(cls)), cls.__name__)
+        return cls(**{name: whole_number(array, name) for name, array in stored.items()})
 
 
 def centerline_counts(
