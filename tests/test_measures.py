@@ -626,3 +626,18 @@ def test_pandas_has_the_tables_of_measures(
     peer("pandas")
     result = evaluate(*folders, class_names=NAMES, ignore_index=255, measures=["region"])
     assert list(result.to_pandas("region_per_class")["class"]) == NAMES
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i8", "u1", "u2", "u8", ">u2", ">i4"])
+def test_class_maps_of_any_type_and_memory_layout(dtype: str) -> None:
+    choices = np.array([5, 7, 9, 100] if "u" in dtype else [-5, 7, 9, 100]).astype(dtype)
+    rng = np.random.default_rng(3)
+    pred, target = choices[rng.integers(0, 4, (2, 70, 1001))]  # more than one piece
+    table = {int(choices[0]): 0, 7: 1, 100: 2, 9: None}
+    plan = make_plan(num_classes=3, mapping=table)
+    expected = np.vectorize(lambda label: {9: 3}.get(label, table[label]))
+    for layout in (np.asarray, np.asfortranarray, lambda a: np.repeat(a, 2, 1)[:, ::2]):
+        pred_classes, target_classes, ignored = class_maps(layout(pred), layout(target), plan)
+        np.testing.assert_array_equal(pred_classes, expected(pred))
+        np.testing.assert_array_equal(target_classes, expected(target))
+        np.testing.assert_array_equal(ignored, target == 9)

@@ -176,13 +176,13 @@ def _measures(
     asked = [name for name in plan.measures if name in MEASURES]
     if not asked:
         return {}
-    classes = class_maps(pred_labels, target.labels, plan)
-    spacing = target.spacing or pred.spacing
+    spacing, place = target.spacing or pred.spacing, _place(pair, cause_maps)
+    by_class = Maps(*class_maps(pred_labels, target.labels, plan), spacing, threads, place)
     counts: dict[str, MeasureCounts] = {}
     for name in asked:
-        maps = Maps(*classes, spacing, threads, _place(pair, cause_maps))
+        maps = by_class
         if plan.instances and MEASURES[name].by_instance:
-            maps = replace(maps, pred=pred_labels, target=target.labels)
+            maps = replace(by_class, pred=pred_labels, target=target.labels)
         try:
             counts[name] = MEASURES[name].count(maps, plan)
         except ValueError as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from segmeter.evaluation.plan import Plan
 
 _DIRECT = 1 << 16  # values that a table can be indexed with
+_PIECE = 1 << 16  # pixels translated at once
 _LEFT_OUT = -2  # what a label means whose pixels do not count
 
 
@@ -143,33 +144,55 @@ def class_maps(
     of_pred, of_target, _ = _meanings(
         plan.num_classes, own, labels, pred_labels, plan.reduce_zero_label
     )
+    none = plan.num_classes
+    meanings = {VOID: none, _LEFT_OUT: none + 1}
+    dtype = np.uint8 if none + 1 < 256 else np.uint32
     unknown = _LEFT_OUT if plan.out_of_range == "ignore" else VOID
-    pred_classes = _translated(pred, lambda label: of_pred.get(label, unknown))
-    target_classes = _translated(target, lambda label: of_target.get(label, _LEFT_OUT))
-    left_out = (target_classes < 0) | (pred_classes == _LEFT_OUT)
+
+    def pred_class(label: int) -> int:
+        role = of_pred.get(label, unknown)
+        return meanings.get(role, role)
+
+    def target_class(label: int) -> int:
+        role = of_target.get(label, _LEFT_OUT)
+        return none + 1 if role < 0 else role
+
+    pred_classes = _translated(pred, pred_class, dtype)
+    target_classes = _translated(target, target_class, dtype)
+    left_out = target_classes == none + 1
+    left_out |= pred_classes == none + 1
     if ignored is not None:
         left_out |= ignored
-    dtype = np.uint8 if plan.num_classes < 256 else np.uint32
-    none = plan.num_classes
-    pred_classes = np.where(pred_classes < 0, none, pred_classes).astype(dtype)
-    target_classes = np.where(left_out, none, target_classes).astype(dtype)
-    return pred_classes, target_classes, left_out if left_out.any() else None
+    if not left_out.any():
+        return pred_classes, target_classes, None
+    pred_classes[pred_classes == none + 1] = none
+    target_classes[left_out] = none
+    return pred_classes, target_classes, left_out
 
 
-def _translated(labels: NDArray[Any], role: Callable[[int], int]) -> NDArray[np.int32]:
-    """What each label is, by a table of the labels that occur."""
+def _translated(
+    labels: NDArray[Any], meaning: Callable[[int], int], dtype: type[np.unsignedinteger[Any]]
+) -> NDArray[Any]:
+    """What each label means, by a table; a piece at a time, as an index of NumPy is int64."""
     if labels.size == 0:
-        return np.zeros(labels.shape, np.int32)
+        return np.zeros(labels.shape, dtype)
+    if labels.flags.f_contiguous and not labels.flags.c_contiguous:
+        return _translated(labels.T, meaning, dtype).T
     if labels.dtype == np.bool_:
         labels = labels.view(np.uint8)
     low, high = int(labels.min()), int(labels.max())
-    if high - low < _DIRECT:
-        offset = (labels.astype(np.int64) - low) if low < 0 or high >= _DIRECT else labels
-        start = low if low < 0 or high >= _DIRECT else 0
-        there = np.flatnonzero(np.bincount(offset.ravel()))
-        table = np.zeros(int(there[-1]) + 1, np.int32)
-        table[there] = [role(start + int(value)) for value in there]
-        return table[offset]
-    values, place = np.unique(labels, return_inverse=True)  # labels far apart
-    table = np.array([role(int(value)) for value in values], np.int32)
-    return table[place].reshape(labels.shape)
+    if high - low >= _DIRECT:  # labels far apart
+        values, place = np.unique(labels, return_inverse=True)
+        table = np.array([meaning(int(value)) for value in values], dtype)
+        far: NDArray[Any] = table[place].reshape(labels.shape)
+        return far
+    table = np.array([meaning(label) for label in range(low, high + 1)], dtype)
+    if low >= 0 and np.array_equal(table, np.arange(low, high + 1)):
+        same: NDArray[Any] = labels.astype(dtype)
+        return same
+    classes, flat = np.empty(labels.size, dtype), labels.ravel()
+    for first in range(0, labels.size, _PIECE):
+        piece = flat[first : first + _PIECE]
+        signed = piece.astype(np.int64) if piece.dtype.kind == "i" else piece
+        classes[first : first + _PIECE] = table[signed - signed.dtype.type(low)]
+    return classes.reshape(labels.shape)

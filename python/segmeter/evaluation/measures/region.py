@@ -273,6 +273,8 @@ def sentences(plan: Plan) -> Iterator[str]:
         what = f"connected components of {names}; other classes are one region per image"
     if plan.binary or BACKGROUND in plan.class_names:
         what += "; the background has none"
+    elif plan.things is None:
+        what += ", the first too, as it is not called background"
     yield f"regions: {what} ({neighbours} neighbours); matched at IoU above 0.5"
 
 
