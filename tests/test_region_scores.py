@@ -596,3 +596,18 @@ def test_unlike_counts_do_not_add_up() -> None:
     with pytest.raises(TypeError):
         half + region.object_counts(table)
     assert half != region.object_counts(table)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        region.panoptic_quality,
+        region.instance_scores,
+        region.aggregated_jaccard_index,
+        region.adapted_rand,
+    ],
+)
+def test_a_table_in_place_of_counts_is_refused(score: Any) -> None:
+    table = region.overlap_table([[1, 0]], [[1, 1]])
+    with pytest.raises(TypeError, match=r"counts must be \w+Counts, as \w+_counts gives them"):
+        score(table)

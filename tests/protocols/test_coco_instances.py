@@ -115,6 +115,12 @@ def test_images_and_categories_have_names(tmp_path: Path) -> None:
     assert result.totals.protocol.official()["stats"][5] == -1
 
 
+def test_boxes_alone_are_refused(tmp_path: Path) -> None:
+    boxes = [{"image_id": 7, "category_id": 1, "bbox": [0, 0, 2, 2], "score": 0.5}]
+    with pytest.raises(ValueError, match="no detection has a segmentation"):
+        _evaluate(*_write(tmp_path, boxes, _target()))
+
+
 def test_no_detections_at_all(tmp_path: Path) -> None:
     result = _evaluate(*_write(tmp_path, [], _target()))
     assert (result.scores["ap"], result.scores["ar_100"], result.exit_code) == (0, 0, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pixel._counts import Absent, FloatArray, check_choice, ratio, resolve
-from ._checks import counted, mostly, region_classes, summed, unit_fractions
+from ._checks import counted, mostly, region_classes, require_counts, summed, unit_fractions
 from ._matching import Criterion, Matching, match_regions
 from ._mergeable import MergeableCounts
 from ._pairs import assigned_entries, best_entries, entries_of
@@ -198,6 +198,7 @@ def instance_scores(counts: InstanceCounts, *, absent: Absent = "nan") -> Instan
     >>> scores.accuracy.round(3), scores.f1
     (array([1.   , 0.333]), array([1. , 0.5]))
     """
+    require_counts(counts, InstanceCounts, "instance_counts")
     tp, fp, fn, total = counts.tp, counts.fp, counts.fn, counts.score_sum
     undefined = (tp == 0) & (fp == 0) & (fn == 0)
     values = InstanceScores(
@@ -315,6 +316,7 @@ def aggregated_jaccard_index(
     >>> round(float(aggregated_jaccard_index(aggregated_jaccard_counts(table))), 3)
     0.444
     """
+    require_counts(counts, AggregatedJaccardCounts, "aggregated_jaccard_counts")
     value = ratio(counts.intersection, counts.union)
     undefined = np.asarray(counts.union == 0)
     return np.float64(resolve(value, undefined, absent, "aggregated_jaccard_index"))

@@ -17,7 +17,7 @@ from ..pixel._counts import (
     ratio,
     resolve,
 )
-from ._checks import counted, mostly, region_classes, summed, unit_fraction
+from ._checks import counted, mostly, region_classes, require_counts, summed, unit_fraction
 from ._mergeable import MergeableCounts
 from ._pairs import assigned_entries
 
@@ -237,6 +237,7 @@ def panoptic_quality(
     >>> quality.pq.round(3), quality.sq.round(3), quality.rq.round(3)
     (array([0.333]), array([0.667]), array([0.5]))
     """
+    require_counts(counts, PanopticCounts, "panoptic_counts")
     check_choice("preset", preset, (None, *get_args(PanopticPreset)))
     number = len(counts.tp)
     tp, iou_sum = counts.tp.copy(), counts.iou_sum.copy()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pixel._counts import Absent, check_choice, resolve
-from ._checks import unit_fraction
+from ._checks import require_counts, unit_fraction
 from ._mergeable import MergeableCounts
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ def adapted_rand(
     >>> [round(value, 3) for value in result]
     [0.6, 0.5, 0.333]
     """
+    require_counts(counts, PartitionCounts, "partition_counts")
     check_choice("preset", preset, (None, *get_args(PartitionPreset)))
     alpha = unit_fraction(alpha, "alpha")
     themselves = 0 if preset == "snemi3d" else counts.pixels

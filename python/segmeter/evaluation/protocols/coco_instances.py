@@ -328,6 +328,10 @@ def read_dataset(pred: str, target: str) -> CocoInstanceDataset:
     results = _read_json(pred, "pred")
     if not isinstance(results, list):
         raise ValueError(f"pred: {pred} holds no list of detections: is it a COCO results file?")
+    if results and not any(isinstance(e, dict) and "segmentation" in e for e in results):
+        raise ValueError(
+            f"pred: {pred}: no detection has a segmentation; detections of boxes are not scored"
+        )
     categories = _categories(content["categories"], target)
     images, names = _images(content["images"], target)
     problems = [
