@@ -35,6 +35,11 @@ def install_groups(session: nox.Session, *groups: str) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, *groups))
 
 
+def install_alone(session: nox.Session, *groups: str) -> None:
+    """Install dependency groups without what their packages ask for."""
+    session.install("--no-deps", *nox.project.dependency_groups(PROJECT, *groups))
+
+
 def install_package(session: nox.Session, extras: str = "", *options: str) -> None:
     """Build and install segmeter from the work tree, as a user's pip would.
 
@@ -91,6 +96,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the Python tests, peers (torch, scikit-learn, ...) included."""
     install_groups(session, "test", "peers")
+    install_alone(session, "peers-alone")
     # Editable, so that pytest also finds the examples in the docstrings of the work tree.
     install_package(session, "eval,frames", "-e")
     session.run("pytest", *(session.posargs or ["-n", "2"]))
@@ -220,6 +226,7 @@ def bench(session: nox.Session) -> None:
     Options are handed to every script that measures kernels: `nox -s bench -- --quick`.
     """
     install_groups(session, "bench")
+    install_alone(session, "peers-alone")
     install_package(session, "eval")
     for family in ("pixel", "region", "cause"):
         session.run("python", f"benchmarks/bench_{family}.py", *session.posargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,3 +66,21 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
 def is_list_of_arrays(value: Any) -> bool:
     """Whether ``value`` is a list or tuple of arrays, and not a nested list of numbers."""
     return isinstance(value, (list, tuple)) and len(value) > 0 and hasattr(value[0], "shape")
+
+
+def integer(value: Any, name: str) -> int:
+    """Give an integer argument as it is; truth values are none.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is no integer.
+    """
+    if type(value) is int:
+        return value
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name} must be an integer, got {value!r}")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, is_list_of_arrays
+from .._arrays import as_array, integer, is_list_of_arrays
 from ..pixel._counts import check_choice
-from ..pixel._matrix import _check, _integer, _mask, _require_labels, _require_mask, _rules
+from ..pixel._matrix import _check, _mask, _require_labels, _require_mask, _rules
 from ._counts import CauseCounts
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _nearness(
     if width_pixels is not None:
         if isinstance(width_pixels, bool):
             raise TypeError(f"width_pixels must be an integer, got {width_pixels!r}")
-        width_pixels = _integer(width_pixels, "width_pixels")
+        width_pixels = integer(width_pixels, "width_pixels")
         if width_pixels < 0:
             raise ValueError(f"width_pixels must not be negative, got {width_pixels}")
     if width_physical is not None:
@@ -251,7 +251,7 @@ def _map_class(map_class: Any, return_map: bool, num_classes: int) -> int | None
         return None
     if isinstance(map_class, bool):
         raise TypeError(f"map_class must be an integer, got {map_class!r}")
-    chosen = _integer(map_class, "map_class")
+    chosen = integer(map_class, "map_class")
     if not return_map:
         raise ValueError("map_class is for the map of causes: pass return_map=True")
     if not 0 <= chosen < num_classes:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from segmeter._arrays import integer
 from segmeter.evaluation import protocols
 from segmeter.evaluation.measures import MEASURES, PIXEL
 
@@ -534,7 +535,7 @@ def _measures(
 def _connectivity(connectivity: int | None) -> int | None:
     if connectivity is None:
         return None
-    number = _integer(connectivity, "connectivity")
+    number = integer(connectivity, "connectivity")
     if number not in (4, 8, 6, 18, 26):
         raise ValueError(
             f"connectivity must be 4 or 8 in images, 6, 18 or 26 in volumes, got {number}"
@@ -584,7 +585,7 @@ def _ignored(ignore_index: int | Sequence[int] | None) -> tuple[int, ...]:
             "ignore_index must be label values here: a mask belongs to one image, and files bring "
             "their own as a label; segmeter.confusion_matrix takes masks"
         )
-    return tuple(sorted({_integer(label, "ignore_index") for label in given}))
+    return tuple(sorted({integer(label, "ignore_index") for label in given}))
 
 
 def _table(mapping: Mapping_ | None, option: str) -> Table | None:
@@ -596,7 +597,7 @@ def _table(mapping: Mapping_ | None, option: str) -> Table | None:
             f"got {mapping!r}"
         )
     entries = mapping.items() if isinstance(mapping, Mapping) else enumerate(mapping)
-    table = {_integer(label, f"{option} (label)"): _class(to, option) for label, to in entries}
+    table = {integer(label, f"{option} (label)"): _class(to, option) for label, to in entries}
     if not table:
         raise ValueError(f"{option} is empty; name at least one label")
     return tuple(sorted(table.items()))
@@ -605,16 +606,10 @@ def _table(mapping: Mapping_ | None, option: str) -> Table | None:
 def _class(value: int | str | None, option: str) -> int | None:
     if value is None or value == "ignore":
         return None
-    index = _integer(value, f"{option} (class)")
+    index = integer(value, f"{option} (class)")
     if index < 0:
         raise ValueError(f"{option}: a class is at least 0, or None to ignore; got {index}")
     return index
-
-
-def _integer(value: object, option: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{option} must be an integer, got {value!r}")
-    return int(value.__index__())
 
 
 def _relabelling(pred_mapping: Mapping_ | None) -> tuple[tuple[int, int], ...] | None:
@@ -645,7 +640,7 @@ def _names(
         raise ValueError(f"class_names holds {twice!r} twice")
     count = len(names) if names is not None else None
     if num_classes is not None:
-        asked = _integer(num_classes, "num_classes")
+        asked = integer(num_classes, "num_classes")
         if count not in (None, asked):
             raise ValueError(f"num_classes is {asked}, but class_names has {count} names")
         count = asked
@@ -699,7 +694,7 @@ def _member(member: int | str, option: str, names: Sequence[str]) -> int:
         if member in names:
             return names.index(member)
         raise ValueError(f"{option}: there is no class {member!r}")
-    index = _integer(member, option)
+    index = integer(member, option)
     if not 0 <= index < len(names):
         raise ValueError(
             f"{option} names class {index}, but there are {len(names)} classes; "

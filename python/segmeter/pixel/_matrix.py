@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, is_list_of_arrays
+from .._arrays import as_array, integer, is_list_of_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -364,8 +363,8 @@ class ConfusionMatrix:
         if (counts < 0).any():
             raise ValueError("matrix must not hold negative counts")
         self._matrix += counts.astype(np.int64)
-        self.ignored += _integer(ignored, "ignored")
-        self.num_images += _integer(num_images, "num_images")
+        self.ignored += integer(ignored, "ignored")
+        self.num_images += integer(num_images, "num_images")
         return self
 
     def scores(self) -> dict[str, Any]:
@@ -530,12 +529,12 @@ def _validated(
     void_column: bool | None,
     threads: int,
 ) -> _Rules:
-    num_classes = _integer(num_classes, "num_classes")
+    num_classes = integer(num_classes, "num_classes")
     if not 1 <= num_classes <= MAX_CLASSES:
         raise ValueError(f"num_classes must be between 1 and {MAX_CLASSES}, got {num_classes}")
     if out_of_range not in ("raise", "ignore", "wrong"):
         raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
-    threads = _integer(threads, "threads")
+    threads = integer(threads, "threads")
     if not 0 <= threads <= 1024:
         raise ValueError(f"threads must be 0 (automatic) to 1024, got {threads}")
     wide = out_of_range == "wrong" if void_column is None else bool(void_column)
@@ -596,19 +595,8 @@ def _stored(meaning: dict[int, int], num_classes: int) -> _Mapping:
     return np.array(labels, np.int64), np.array(classes, np.int64)
 
 
-def _integer(value: Any, name: str) -> int:
-    if type(value) is int:
-        return value
-    try:
-        if not isinstance(value, bool):
-            return operator.index(value)
-    except TypeError:
-        pass
-    raise TypeError(f"{name} must be an integer, got {value!r}")
-
-
 def _label(value: Any, name: str) -> int:
-    label = _integer(value, name)
+    label = integer(value, name)
     if not -(2**62) <= label < 2**63:
         raise ValueError(f"{name} holds {label}; labels are read from -2**62 to 2**63 - 1")
     return label
@@ -636,7 +624,7 @@ def _mapping(labels: Any, num_classes: int, name: str) -> dict[int, int]:
 
 
 def _class(value: Any, num_classes: int, name: str) -> int:
-    index = _integer(value, name)
+    index = integer(value, name)
     if not 0 <= index < num_classes:
         raise ValueError(
             f"{name} maps to class {index}, outside 0..{num_classes - 1} (num_classes="
@@ -699,7 +687,7 @@ def _scoring(from_scores: bool, channel_axis: int, threshold: float | None) -> _
             raise TypeError(f"threshold must be a number, got {threshold!r}")
         if not math.isfinite(threshold):
             raise ValueError(f"threshold must be a finite number, got {threshold}")
-    return _Scoring(_integer(channel_axis, "channel_axis"), threshold)
+    return _Scoring(integer(channel_axis, "channel_axis"), threshold)
 
 
 # --- counting ------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array
+from .._arrays import as_array, integer
 from ._components import Regions
-from ._runs import RunList, bits_of, integer, thread_limit, wide_type
+from ._runs import RunList, bits_of, thread_limit, wide_type
 from ._stored import (
     natural_numbers,
     positions,

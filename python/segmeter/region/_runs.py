@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array
+from .._arrays import as_array, integer
 from ._stored import required, whole_numbers
 
 if TYPE_CHECKING:
@@ -373,18 +373,6 @@ def bits_of(label: int, dtype: np.dtype[Any]) -> int | None:
     if not limits.min <= label <= limits.max:
         return None
     return label - 2**64 if label >= 2**63 else label
-
-
-def integer(value: Any, name: str) -> int:
-    """An integer argument; bools are none."""
-    if type(value) is int:
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
 
 
 def thread_limit(threads: Any) -> int:

@@ -21,7 +21,6 @@ try:
 except ImportError as error:
     raise ImportError('tables need rich: pip install "segmeter[eval]"') from error
 
-from segmeter.evaluation.measures import MEASURES
 from segmeter.report._text import ABSENT, count_text, plural, printable, score_text, share_text
 
 if TYPE_CHECKING:
@@ -149,6 +148,8 @@ def draws(console: Console) -> bool:
 
 def overview(result: Result, console: Console) -> Iterator[RenderableType]:
     """Yield the short answer: how much was counted, and the scores of every class."""
+    from segmeter.evaluation.measures import MEASURES  # loaded already; `--help` needs none of it
+
     yield _headline(result)
     if not result.num_images:
         return
