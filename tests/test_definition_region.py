@@ -1518,6 +1518,8 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: segmeter.match_regions(TABLE, method="greedy", threshold=math.nan), ValueError, "thr"),
     (lambda: segmeter.panoptic_counts(TABLE, num_classes=0), ValueError, "class"),
     (lambda: segmeter.panoptic_counts(TABLE, num_classes=1, crowd=[9]), ValueError, "9"),
+    (lambda: segmeter.panoptic_counts(TABLE, num_classes=1, crowd=5), TypeError, "crowd"),  # type: ignore[arg-type]
+    (lambda: segmeter.panoptic_counts(TABLE, num_classes=1, crowd="5"), TypeError, "crowd"),  # type: ignore[arg-type]
     (lambda: segmeter.instance_counts(TABLE, thresholds=[-0.1]), ValueError, "threshold"),
     (lambda: segmeter.size_counts(TABLE, bins={}), ValueError, "bin"),
     (lambda: segmeter.size_counts(TABLE, bins={"a": (5, 2)}), ValueError, "a"),
@@ -1530,6 +1532,16 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: segmeter.detect_points([[0, 9]], [0.5], [[1]]), ValueError, "9"),
     (lambda: segmeter.lesion_wise([[1]], [[1]], rules="brats1999"), ValueError, "brats1999"),
     (lambda: segmeter.lesion_wise([[1]], [[1, 0]]), ValueError, "shape"),
+    (lambda: segmeter.lesion_wise([[1]], [[1]], groups={"a": 1}), TypeError, "groups"),  # type: ignore[dict-item]
+    (lambda: segmeter.lesion_wise([[1]], [[1]], distance=3), TypeError, "distance"),  # type: ignore[arg-type]
+    (lambda: segmeter.LesionRules(method="best"), ValueError, "method"),  # type: ignore[arg-type]
+    (lambda: segmeter.LesionRules(criterion="hd"), ValueError, "criterion"),  # type: ignore[arg-type]
+    (lambda: segmeter.LesionRules(average="some"), ValueError, "average"),  # type: ignore[arg-type]
+    (lambda: segmeter.LesionRules(dilation=-1), ValueError, "dilation"),
+    (lambda: segmeter.LesionRules(threshold=2), ValueError, "threshold"),
+    (lambda: segmeter.LesionRules(min_volume=math.nan), ValueError, "min_volume"),
+    (lambda: segmeter.soft_skeleton([[1]], iterations=-1), ValueError, "iterations"),
+    (lambda: segmeter.label_components([[1]], binary=True, background=None), ValueError, "binary"),
     (lambda: segmeter.error_causes([[3]], [[0]], num_classes=2), ValueError, "3"),
     (lambda: segmeter.error_causes([[0]], [[0]], num_classes=2, width=0), ValueError, "width"),
     (lambda: segmeter.error_causes([[0]], [[0, 1]], num_classes=2), ValueError, "shape"),

@@ -392,8 +392,8 @@ def label_components(
     ------
     ValueError
         A wrong number of axes, a connectivity that does not go with it, a mask of another shape;
-        options that say how to read pixels together with a run list, which is read already; more
-        than 2**31 - 1 runs.
+        ``binary=True`` without a background; options that say how to read pixels together with a
+        run list, which is read already; more than 2**31 - 1 runs.
     TypeError
         Labels are not integers, or an argument is of the wrong type.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -65,6 +65,11 @@ class LesionRules:
         Whether a case without a counted lesion has no score even if there are false positives.
     distance_penalty : float
         Distance of a missed lesion and of a false positive.
+
+    Raises
+    ------
+    ValueError
+        If a rule is unknown or out of its range.
     """
 
     name: str = "custom"
@@ -78,6 +83,25 @@ class LesionRules:
     empty: float = math.nan
     needs_lesion: bool = False
     distance_penalty: float = math.inf
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("method", ("any_overlap", "optimal")),
+            ("criterion", get_args(Criterion)),
+            ("average", ("all", "matched")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(repr, choices))}, "
+                    f"got {getattr(self, name)!r}"
+                )
+        dilation: object = self.dilation
+        if not isinstance(dilation, int | np.integer) or dilation < 0:
+            raise ValueError(f"dilation must be an integer from 0 on, got {dilation!r}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be a number from 0 to 1, got {self.threshold!r}")
+        if not self.min_volume >= 0:
+            raise ValueError(f"min_volume must be a number from 0 on, got {self.min_volume!r}")
 
     def counts(self, volume: FloatArray) -> NDArray[np.bool_]:
         """Whether lesions of these volumes are counted."""
@@ -395,6 +419,8 @@ def lesion_wise(
     pred, target = label_pair(pred, target)
     group_table = _groups(groups)
     steps = _spacing(spacing, target.ndim)
+    if distance is not None and not callable(distance):
+        raise TypeError(f"distance must be a function of two masks, got {distance!r}")
     mask = ignored_pixels(target, ignore_index)
     pred_runs, target_runs = (
         RunList.from_array(part, ignore_index=mask, threads=threads) for part in (pred, target)
@@ -430,11 +456,13 @@ def _groups(groups: object) -> dict[str, tuple[int, ...] | None]:
         raise TypeError(f"groups must be a mapping of names to labels, got {groups!r}")
     table: dict[str, tuple[int, ...] | None] = {}
     for name, labels in groups.items():
-        members = tuple(labels)
+        members = tuple(labels) if isinstance(labels, Iterable) else ()
         if not members or any(
             isinstance(label, bool) or not isinstance(label, (int, np.integer)) for label in members
         ):
-            raise TypeError(f"groups[{name!r}] must hold integer labels, got {labels!r}")
+            raise TypeError(
+                f"groups[{name!r}] must be a sequence of integer labels, got {labels!r}"
+            )
         if 0 in members:
             raise ValueError(f"groups[{name!r}] must not hold 0, which is the background")
         table[str(name)] = tuple(int(label) for label in members)

@@ -66,8 +66,8 @@ class ObjectCounts(MergeableCounts):
     Attributes
     ----------
     tp, fp, fn : ndarray of int64 ``()``
-        Predicted objects that cover enough of their target object, the others, and target objects
-        that none covers enough.
+        Predicted objects that cover enough of their partner, the others, and target objects that
+        are the sufficiently covered partner of none.
     pred_area, target_area : ndarray of int64 ``()``
         Pixels of all objects.
     pred_dice, target_dice : ndarray of float64 ``()``

@@ -382,8 +382,10 @@ def _crowd_overlap(table: OverlapTable, is_crowd: NDArray[np.bool_]) -> IntArray
     return overlap
 
 
-def _positions(ids: Sequence[int], known: NDArray[np.integer]) -> NDArray[np.intp]:
+def _positions(ids: Any, known: NDArray[np.integer]) -> NDArray[np.intp]:
     """Where the ids are among the ascending known ones, in the order given."""
+    if isinstance(ids, str) or np.ndim(ids) != 1:
+        raise TypeError(f"crowd must be a sequence of ids of target regions, got {ids!r}")
     where = {int(value): index for index, value in enumerate(known)} if len(ids) else {}
     missing = [value for value in ids if int(value) not in where]
     if missing:

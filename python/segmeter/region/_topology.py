@@ -412,6 +412,11 @@ def soft_skeleton(mask: Any, *, iterations: int | None = None) -> Mask:
     numpy.ndarray
         Bool, of the shape of the mask.
 
+    Raises
+    ------
+    ValueError
+        `iterations` is negative.
+
     Notes
     -----
     Definition and source: soft-skeletonization of Shit et al., clDice (CVPR 2021), of a mask
@@ -425,6 +430,8 @@ def soft_skeleton(mask: Any, *, iterations: int | None = None) -> Mask:
            [0, 0, 0, 0, 0],
            [0, 0, 0, 0, 0]])
     """
+    if iterations is not None and iterations < 0:
+        raise ValueError(f"iterations must not be negative, got {iterations}")
     current = np.asarray(as_array(mask, "mask") != 0)
     skeleton = current & ~_dilated(_eroded(current))
     step = 0
