@@ -310,8 +310,9 @@ void for_each_component(const MatchingEdges& edges, const std::vector<Worth>& wo
         sets.join(at(edges.pred[i]), preds + at(edges.target[i]));
     }
     const auto set_of = [&](std::int64_t edge) { return sets.find(at(edges.pred[at(edge)])); };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::int64_t a, std::int64_t b) { return set_of(a) < set_of(b); });
+    std::ranges::sort(order, {}, [&](std::int64_t edge) {
+        return std::pair<Index, std::int64_t>(set_of(edge), edge);
+    });
     std::vector<Index> column_of(preds, kNone);
     Component component;
     for (Index i = 0; i < order.size();) {
