@@ -110,6 +110,10 @@ class SegmentCounter {
         }
     }
 
+    void add_to(PairTable<PairKey<Label>>& counted, PairTable<PairKey<Label>>& masked) const {
+        counted.add_all(counted_);
+        masked.add_all(masked_);
+    }
     template <class Visit>
     void for_each(Visit&& visit) const {
         counted_.for_each([&](const auto& key, std::int64_t count) { visit(key, count, false); });
@@ -178,9 +182,7 @@ std::vector<Meeting> count_meetings(const Walk& walk, bool has_mask, bool pred_s
             return;
         }
         const std::lock_guard lock(output);
-        counter.for_each([&](const auto& key, std::int64_t count, bool is_masked) {
-            (is_masked ? masked : counted).add(key, count);
-        });
+        counter.add_to(counted, masked);
     });
     counted.for_each([&](const auto& key, std::int64_t count) { append(key, count, false); });
     masked.for_each([&](const auto& key, std::int64_t count) { append(key, count, true); });
@@ -400,7 +402,7 @@ OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target, i
         for (std::size_t row = next.fetch_add(piece); row < rows; row = next.fetch_add(piece))
             meet_rows(pred, target, row, std::min(row + piece, rows), table);
         const std::lock_guard lock(output);
-        table.for_each([&](std::uint64_t key, std::int64_t count) { merged.add(key, count); });
+        merged.add_all(table);
     });
     OverlapPairs pairs;
     merged.for_each([&](std::uint64_t key, std::int64_t count) {

@@ -81,6 +81,13 @@ class alignas(256) PairTable {
             if (slot.count != 0) visit(slot.key, slot.count);
     }
 
+    // Adds all counts of another table. They come in the order of their hashes, which would fill
+    // the front of a small table and leave the rest empty: so room is made first.
+    void add_all(const PairTable& other) {
+        while (kSparseness * other.used_ > slots_.size()) grow();
+        other.for_each([&](const Key& key, std::int64_t count) { add(key, count); });
+    }
+
    private:
     struct Slot {
         Key key;
