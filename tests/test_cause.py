@@ -408,6 +408,14 @@ def test_scores_by_hand() -> None:
         segmeter.cause_shares(counts, absent="raise")
 
 
+def test_counts_sum() -> None:
+    one = segmeter.error_causes(np.array([[0, 1]]), np.array([[0, 0]]), num_classes=2)
+    both = sum([one, one])
+    assert both.fp.tolist() == [0, 2]
+    with pytest.raises(TypeError):
+        sum([one], start=1)
+
+
 @settings(deadline=None, max_examples=50)
 @given(cases())
 def test_shares_and_iou_add_up_to_one(case: dict[str, Any]) -> None:

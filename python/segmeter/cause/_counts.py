@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from .._summable import Summable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -60,7 +62,7 @@ class CauseKind(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class CauseCounts:
+class CauseCounts(Summable):
     """Pixels of each class by cause; what :func:`segmeter.error_causes` returns.
 
     Every array is int64 of shape ``(C,)``. For each class the nine of them add up to all pixels.

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import is_list_of_arrays
+from .._summable import Summable
 from ..pixel._matrix import _check, _mask, _rules
 from ..region._overlap import OverlapTable
 from ._causes import _label_maps, _paired
@@ -46,7 +47,7 @@ class RegionFact(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class RegionFacts:
+class RegionFacts(Summable):
     """Regions of each class by fact, and their wrong pixels; from :func:`segmeter.region_facts`.
 
     All arrays are int64 of shape ``(C, 5)``, columns by :class:`segmeter.RegionFact`. Facts of

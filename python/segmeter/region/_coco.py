@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from .._summable import Summable
 from ._rle import as_flags
 from ._stored import natural_numbers, positions, require_equal_lengths, required, whole_numbers
 
@@ -123,7 +124,7 @@ class _Part(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class CocoCounts:
+class CocoCounts(Summable):
     """Outcome of every detection of a set of images, and the number of targets; they add up.
 
     Nothing smaller will do: which detections count as surer than which is known only when all

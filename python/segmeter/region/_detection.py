@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from .._summable import Summable
 from ._components import Regions, instance_regions, label_components
 from ._overlap import overlap_table
 from ._stored import positions, require_equal_lengths, required, typed
@@ -31,7 +32,7 @@ FROC_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DetectionCounts:
+class DetectionCounts(Summable):
     """Candidates and missed lesions of one case or of many: what FROC and AP follow from.
 
     One row per candidate that counts and per missed lesion, one per case besides; counts of

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
+from .._summable import Summable
 from ._components import Regions, instance_regions, label_components
 from ._matching import Criterion, match_regions
 from ._morphology import binary_runs, dilate, ignored_pixels, label_pair, painted
@@ -159,7 +160,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LesionCounts:
+class LesionCounts(Summable):
     """Lesions and predicted components of one case or of many: what the scores follow from.
 
     Three tables: a row per lesion, a row per predicted component, and a row per pair of them that

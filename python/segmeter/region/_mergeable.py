@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from .._summable import Summable
 from ._stored import required
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _INT64_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, eq=False)
-class MergeableCounts:
+class MergeableCounts(Summable):
     """Counts of some pairs of label maps; those of all pairs are their sum.
 
     Integer fields are exact, so that sums of them do not depend on order; float64 fields are sums
@@ -44,10 +45,6 @@ class MergeableCounts:
                 )
             sums[name] = mine if is_common else mine + theirs
         return type(self)(**sums)
-
-    def __radd__(self, other: object) -> Self:
-        # The 0 that sum() starts with.
-        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

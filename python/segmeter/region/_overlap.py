@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array, integer
+from .._summable import Summable
 from ._components import Regions
 from ._runs import RunList, bits_of, thread_limit, wide_type
 from ._stored import (
@@ -38,7 +39,7 @@ def _empty() -> IntArray:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OverlapTable:
+class OverlapTable(Summable):
     """Regions of two maps and the pixels that each pair of them shares; a sparse table.
 
     Every score that compares regions by overlap is a function of it. All arrays are int64, except

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from .._summable import Summable
 from ._components import label_components
 from ._morphology import complement, ignored_pixels, label_pair, mask_runs, run_shape
 from ._runs import thread_limit
@@ -101,7 +102,7 @@ def euler_characteristic(mask: Any, *, connectivity: int | None = None, threads:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class BettiCounts:
+class BettiCounts(Summable):
     """Betti numbers of two maps, class by class, summed over patches and images.
 
     Attributes
@@ -258,7 +259,7 @@ def betti_error(counts: BettiCounts) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CenterlineCounts:
+class CenterlineCounts(Summable):
     """Pixels of the skeletons of two masks, and how many of each lie in the other mask.
 
     Attributes
