@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
+import segmeter
 from segmeter import region
 from segmeter.reference import region_scores as twin
 from segmeter.region import overlap_table
@@ -611,3 +612,18 @@ def test_a_table_in_place_of_counts_is_refused(score: Any) -> None:
     table = region.overlap_table([[1, 0]], [[1, 1]])
     with pytest.raises(TypeError, match=r"counts must be \w+Counts, as \w+_counts gives them"):
         score(table)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        *("average_precision", "betti_error", "case_auroc", "cause_shares", "cell_tracking_det"),
+        *("cell_tracking_seg", "centerline_dice", "coco_average_precision", "component_iou"),
+        *("count_errors", "froc", "lesion_scores", "lesion_scores_per_case", "object_dice"),
+        *("object_f1", "picai_score", "renormed_causes", "repaired_scores", "size_scores"),
+        *("split_merge_information", "symmetric_best_dice"),
+    ],
+)
+def test_scores_say_what_makes_their_counts(score: str) -> None:
+    with pytest.raises(TypeError, match=r"counts must be \w+Counts, as .+ gives? them, got str"):
+        getattr(segmeter, score)("table")

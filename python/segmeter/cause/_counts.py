@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from .._summable import Summable
+from .._counts import Summable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

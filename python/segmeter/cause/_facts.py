@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import is_list_of_arrays
-from .._summable import Summable
+from .._counts import Summable
 from ..pixel._matrix import _check, _mask, _rules
 from ..region._overlap import OverlapTable
 from ._causes import _label_maps, _paired

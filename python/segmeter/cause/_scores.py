@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from .._counts import require_counts
 from ..pixel._counts import Absent, check_choice, nan_mean, ratio, resolve
+from ._counts import CauseCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from ._counts import CauseCounts
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
@@ -63,6 +63,7 @@ def cause_shares(
     >>> {cause: share.round(2).tolist() for cause, share in cause_shares(counts).items()}
     {'boundary': [0.25, 0.25], 'extent': [0.25, 0.0], 'segment': [0.0, 0.25]}
     """
+    require_counts(counts, CauseCounts, "error_causes")
     check_choice("side", side, get_args(Side))
     union = counts.union
     return {
@@ -108,6 +109,7 @@ def renormed_causes(counts: CauseCounts, *, absent: Absent = "nan") -> dict[str,
     >>> {cause: share.round(2).tolist() for cause, share in renormed_causes(counts).items()}
     {'boundary': [0.33, 0.33], 'extent': [0.25, 0.0], 'segment': [0.0, 0.25]}
     """
+    require_counts(counts, CauseCounts, "error_causes")
     within = counts.tp
     shares = {}
     for cause in CAUSES:
@@ -160,6 +162,7 @@ def repaired_scores(
     >>> {repaired: round(score["mean_iou"], 3) for repaired, score in scores.items()}
     {'none': 0.5, 'boundary': 0.708, 'extent': 0.625, 'segment': 0.583}
     """
+    require_counts(counts, CauseCounts, "error_causes")
     empty = counts.union == 0
     scores = {"none": _overlap_scores(counts.tp, counts.fp, counts.fn, empty, absent)}
     tp, fp, fn = counts.tp, counts.fp, counts.fn

@@ -83,10 +83,3 @@ def summed(
 def mostly(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether more than half of each area is in the part, in integers."""
     return 2 * part > whole
-
-
-def require_counts(counts: object, kind: type, maker: str) -> None:
-    """Refuse anything but the counts that a score is a function of, and say what makes them."""
-    if not isinstance(counts, kind):
-        name = type(counts).__name__
-        raise TypeError(f"counts must be {kind.__name__}, as {maker} gives them, got {name}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from .._summable import Summable
+from .._counts import Summable, require_counts
 from ._rle import as_flags
 from ._stored import natural_numbers, positions, require_equal_lengths, required, whole_numbers
 
@@ -538,6 +538,7 @@ def coco_average_precision(counts: CocoCounts, *, threads: int = 0) -> CocoAvera
     >>> round(result.summary()["ap"], 3), result.summary()["ar_100"]
     (0.505, 0.5)
     """
+    require_counts(counts, CocoCounts, "coco_counts")
     part = _Part.join(counts._parts)
     precision, recall = _core.coco_curves(
         *part,

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from .._summable import Summable
+from .._counts import Summable, require_counts
 from ._components import Regions, instance_regions, label_components
 from ._overlap import overlap_table
 from ._stored import positions, require_equal_lengths, required, typed
@@ -403,6 +403,7 @@ def froc(
     >>> froc(counts, rates=[0.5, 1]).sensitivity_at
     array([0.5, 0.5])
     """
+    require_counts(counts, DetectionCounts, "detect or detect_points")
     asked = np.asarray(rates, np.float64).reshape(-1)
     _check_choice(interpolation, get_args(Interpolation), "interpolation")
     if not asked.size or not (asked >= 0).all():
@@ -436,6 +437,7 @@ def average_precision(counts: DetectionCounts) -> float:
     >>> average_precision(detect([[0.9, 0, 0.2, 0, 0]], [[1, 0, 0, 0, 1]]))
     0.5
     """
+    require_counts(counts, DetectionCounts, "detect or detect_points")
     weight = counts.case_weight[counts.case]
     lesions = weight[counts.is_lesion].sum()
     if not lesions > 0:
@@ -457,6 +459,7 @@ def case_auroc(counts: DetectionCounts) -> float:
     >>> case_auroc(counts)
     1.0
     """
+    require_counts(counts, DetectionCounts, "detect or detect_points")
     positive = counts.case_target
     _, level = np.unique(counts.case_confidence, return_inverse=True)
     size = int(level.max(initial=-1)) + 1
@@ -478,6 +481,7 @@ def picai_score(counts: DetectionCounts) -> float:
     >>> picai_score(counts)
     1.0
     """
+    require_counts(counts, DetectionCounts, "detect or detect_points")
     return (case_auroc(counts) + average_precision(counts)) / 2
 
 

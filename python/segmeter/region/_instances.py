@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counts import require_counts
 from ..pixel._counts import Absent, FloatArray, check_choice, ratio, resolve
-from ._checks import counted, mostly, region_classes, require_counts, summed, unit_fractions
+from ._checks import counted, mostly, region_classes, summed, unit_fractions
 from ._matching import Criterion, Matching, match_regions
 from ._mergeable import MergeableCounts
 from ._pairs import assigned_entries, best_entries, entries_of
@@ -409,6 +410,7 @@ def count_errors(counts: CountErrorCounts) -> CountErrors:
     >>> count_errors(sum(count_error_counts(table) for table in tables)).mean_difference
     array([1.])
     """
+    require_counts(counts, CountErrorCounts, "count_error_counts")
     return CountErrors(
         counts.difference / counts.images,
         counts.absolute_difference / counts.images,

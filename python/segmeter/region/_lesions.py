@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from .._summable import Summable
+from .._counts import Summable, require_counts
 from ._components import Regions, instance_regions, label_components
 from ._matching import Criterion, match_regions
 from ._morphology import binary_runs, dilate, ignored_pixels, label_pair, painted
@@ -660,6 +660,7 @@ def lesion_scores(counts: LesionCounts) -> dict[str, dict[str, float]]:
     >>> lesion_scores(counts)["lesion"]["precision"]
     0.5
     """
+    require_counts(counts, LesionCounts, "lesion_wise")
     cases = lesion_scores_per_case(counts)
     result = {}
     for g, name in enumerate(counts.group_names):
@@ -701,6 +702,7 @@ def lesion_scores_per_case(counts: LesionCounts) -> dict[str, dict[str, FloatArr
     >>> lesion_scores_per_case(counts)["lesion"]["dice"]
     array([0.5])
     """
+    require_counts(counts, LesionCounts, "lesion_wise")
     return {
         name: _case_scores(counts, counts.lesion_group == g, counts.pred_group == g)
         for g, name in enumerate(counts.group_names)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from .._summable import Summable
+from .._counts import Summable
 from ._stored import required
 
 if TYPE_CHECKING:

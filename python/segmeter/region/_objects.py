@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counts import require_counts
 from ..pixel._counts import Absent, FloatArray, ratio, resolve
 from ._mergeable import MergeableCounts
 from ._pairs import best_entries
@@ -159,6 +160,7 @@ def object_f1(counts: ObjectCounts, *, absent: Absent = "nan") -> np.float64:
     >>> float(object_f1(object_counts(segmeter.overlap_table([[1, 1, 1, 2]], [[5, 5, 6, 0]]))))
     0.5
     """
+    require_counts(counts, ObjectCounts, "object_counts")
     denominator = 2 * counts.tp + counts.fp + counts.fn
     return _scalar(ratio(2 * counts.tp, denominator), denominator == 0, absent, "object_f1")
 
@@ -192,6 +194,7 @@ def object_dice(counts: ObjectCounts, *, absent: Absent = "nan") -> np.float64:
     >>> round(float(object_dice(counts)), 3)
     0.65
     """
+    require_counts(counts, ObjectCounts, "object_counts")
     value = (
         ratio(counts.pred_dice, counts.pred_area) + ratio(counts.target_dice, counts.target_area)
     ) / 2
@@ -274,6 +277,7 @@ def symmetric_best_dice(counts: BestDiceCounts, *, absent: Absent = "nan") -> np
     >>> float(symmetric_best_dice(counts))
     0.4
     """
+    require_counts(counts, BestDiceCounts, "best_dice_counts")
     value = np.minimum(
         ratio(counts.pred_dice, counts.pred_regions),
         ratio(counts.target_dice, counts.target_regions),
@@ -370,6 +374,7 @@ def cell_tracking_seg(counts: CellTrackingCounts, *, absent: Absent = "nan") -> 
     >>> float(cell_tracking_seg(cell_tracking_counts(table)))
     0.5
     """
+    require_counts(counts, CellTrackingCounts, "cell_tracking_counts")
     undefined = counts.target_regions == 0
     value = ratio(counts.iou_sum, counts.target_regions)
     return _scalar(value, undefined, absent, "cell_tracking_seg")
@@ -408,6 +413,7 @@ def cell_tracking_det(counts: CellTrackingCounts, *, absent: Absent = "nan") -> 
     >>> float(cell_tracking_det(cell_tracking_counts(table)))
     0.7
     """
+    require_counts(counts, CellTrackingCounts, "cell_tracking_counts")
     cost = (
         _SPLIT_COST * counts.splits
         + _MISS_COST * counts.false_negatives

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array, integer
-from .._summable import Summable
+from .._counts import Summable
 from ._components import Regions
 from ._runs import RunList, bits_of, thread_limit, wide_type
 from ._stored import (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counts import require_counts
 from ..pixel._counts import (
     Absent,
     FloatArray,
@@ -17,7 +18,7 @@ from ..pixel._counts import (
     ratio,
     resolve,
 )
-from ._checks import counted, mostly, region_classes, require_counts, summed, unit_fraction
+from ._checks import counted, mostly, region_classes, summed, unit_fraction
 from ._mergeable import MergeableCounts
 from ._pairs import assigned_entries
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counts import require_counts
 from ..pixel._counts import Absent, check_choice, resolve
-from ._checks import require_counts, unit_fraction
+from ._checks import unit_fraction
 from ._mergeable import MergeableCounts
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def split_merge_information(
     >>> split_merge_information(counts, base=2)
     SplitMergeInformation(split=1.0, merge=0.0, total=1.0)
     """
+    require_counts(counts, PartitionCounts, "partition_counts")
     if not (math.isfinite(base) and base > 0 and base != 1):
         raise ValueError(f"base must be a positive number other than 1, got {base!r}")
     scale = max(counts.pixels, 1) * math.log(base)

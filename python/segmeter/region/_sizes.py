@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counts import require_counts
 from ..pixel._counts import Absent, FloatArray, check_choice, nan_mean, ratio, resolve
 from ._checks import counted, positive_number, region_classes, summed, unit_fraction
 from ._instances import OneToOne, check_criterion, unmatched
@@ -162,6 +163,7 @@ def size_scores(counts: SizeCounts, *, absent: Absent = "nan") -> SizeScores:
     >>> size_scores(size_counts(table, bins={"dot": (0, 2), "blob": (2, 100)}))
     SizeScores(recall=array([nan,  1.]), precision=array([0., 1.]))
     """
+    require_counts(counts, SizeCounts, "size_counts")
     return SizeScores(
         *(
             resolve(ratio(part, whole), whole == 0, absent, "size_scores")
@@ -266,6 +268,7 @@ def component_iou(counts: ComponentIouCounts, *, absent: Absent = "nan") -> Floa
     >>> component_iou(component_iou_counts(table, num_classes=1))
     array([0.4])
     """
+    require_counts(counts, ComponentIouCounts, "component_iou_counts")
     values = ratio(counts.iou_sum, counts.regions)
     return resolve(values, counts.regions == 0, absent, "component_iou")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from .._summable import Summable
+from .._counts import Summable, require_counts
 from ._components import label_components
 from ._morphology import complement, ignored_pixels, label_pair, mask_runs, run_shape
 from ._runs import thread_limit
@@ -254,6 +254,7 @@ def betti_error(counts: BettiCounts) -> FloatArray:
     array([[ 1.,  0.],
            [nan, nan]])
     """
+    require_counts(counts, BettiCounts, "betti_counts")
     rate = counts.difference / max(1, counts.num_patches)
     return np.where(counts.num_present[:, None] > 0, rate, np.nan)
 
@@ -389,6 +390,7 @@ def centerline_dice(counts: CenterlineCounts) -> float:
     >>> centerline_dice(centerline_counts(half, line, skeleton="soft"))
     0.666...
     """
+    require_counts(counts, CenterlineCounts, "centerline_counts")
     if counts.pred_area == 0 and counts.target_area == 0:
         return float("nan")
     if not counts.pred_inside or not counts.target_inside:
