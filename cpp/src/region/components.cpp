@@ -26,10 +26,10 @@ void require_fitting(Connectivity connectivity, std::size_t axes) {
 // --- facts ---
 
 std::int64_t sum_of_range(std::int64_t begin, std::int64_t end) {
-    // One of the two factors is even; halved first, the product of a whole row fits.
-    const std::int64_t count = end - begin;
-    const std::int64_t twice_mean = begin + end - 1;
-    return count % 2 == 0 ? count / 2 * twice_mean : count * (twice_mean / 2);
+    // No branch on odd lengths, and no product beyond 64 bits for a row of 2^32 pixels.
+    const auto count = static_cast<std::uint64_t>(end - begin);
+    return static_cast<std::int64_t>(count * static_cast<std::uint64_t>(begin) +
+                                     count * (count - 1) / 2);
 }
 
 RegionFacts nothing_yet(std::int64_t value, std::int64_t first, std::int64_t z, std::int64_t y) {
