@@ -61,8 +61,44 @@ class CauseKind(IntEnum):
     IGNORED = 8
 
 
+class PerClassCounts(Summable):
+    """Dataclass of integer arrays, each with a row for every class, that add up over images."""
+
+    def __add__(self, other: Self) -> Self:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = self.to_arrays(), other.to_arrays()
+        for name in mine:
+            if mine[name].shape != theirs[name].shape:
+                raise ValueError(
+                    "only counts of the same classes can be added, got "
+                    f"{len(mine[name])} and {len(theirs[name])} classes"
+                )
+        return type(self)(**{name: mine[name] + theirs[name] for name in mine})
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = self.to_arrays(), other.to_arrays()
+        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    def to_arrays(self) -> dict[str, IntArray]:
+        """Counts as plain arrays, for a file or a message; ``from_arrays`` takes them back.
+
+        Examples
+        --------
+        >>> import segmeter
+        >>> counts = segmeter.error_causes([[0, 1]], [[0, 0]], num_classes=2)
+        >>> segmeter.CauseCounts.from_arrays(counts.to_arrays()) == counts
+        True
+        """
+        return {field.name: getattr(self, field.name).copy() for field in fields(self)}  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
-class CauseCounts(Summable):
+class CauseCounts(PerClassCounts):
     """Pixels of each class by cause; what :func:`segmeter.error_causes` returns.
 
     Every array is int64 of shape ``(C,)``. For each class the nine of them add up to all pixels.
@@ -116,37 +152,6 @@ class CauseCounts(Summable):
     def union(self) -> IntArray:
         """Pixels that are the class in either map."""
         return self.tp + self.fp + self.fn
-
-    def __add__(self, other: Self) -> Self:
-        if not isinstance(other, CauseCounts):
-            return NotImplemented
-        if self.num_classes != other.num_classes:
-            raise ValueError(
-                "only counts of the same classes can be added, got "
-                f"{self.num_classes} and {other.num_classes} classes"
-            )
-        mine, theirs = self.to_arrays(), other.to_arrays()
-        return type(self)(**{name: mine[name] + theirs[name] for name in mine})
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, CauseCounts):
-            return NotImplemented
-        mine, theirs = self.to_arrays(), other.to_arrays()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
-
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
-
-    def to_arrays(self) -> dict[str, IntArray]:
-        """Counts as plain arrays, for a file or a message; see :meth:`from_arrays`.
-
-        Examples
-        --------
-        >>> import segmeter
-        >>> counts = segmeter.error_causes([[0, 1]], [[0, 0]], num_classes=2)
-        >>> segmeter.CauseCounts.from_arrays(counts.to_arrays()) == counts
-        True
-        """
-        return {field.name: getattr(self, field.name).copy() for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:

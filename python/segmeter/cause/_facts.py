@@ -10,10 +10,10 @@ import numpy as np
 
 from .. import _core
 from .._arrays import is_list_of_arrays
-from .._counts import Summable
 from ..pixel._matrix import _check, _mask, _rules
 from ..region._overlap import OverlapTable
 from ._causes import _label_maps, _paired
+from ._counts import PerClassCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class RegionFact(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class RegionFacts(Summable):
+class RegionFacts(PerClassCounts):
     """Regions of each class by fact, and their wrong pixels; from :func:`segmeter.region_facts`.
 
     All arrays are int64 of shape ``(C, 5)``, columns by :class:`segmeter.RegionFact`. Facts of
@@ -106,37 +106,6 @@ class RegionFacts(Summable):
     def merge(self) -> IntArray:
         """Predicted regions of each class that cover several target ones."""
         return self.pred_regions[:, RegionFact.MERGE]
-
-    def __add__(self, other: Self) -> Self:
-        if not isinstance(other, RegionFacts):
-            return NotImplemented
-        if self.num_classes != other.num_classes:
-            raise ValueError(
-                "only facts of the same classes can be added, got "
-                f"{self.num_classes} and {other.num_classes} classes"
-            )
-        mine, theirs = self.to_arrays(), other.to_arrays()
-        return type(self)(**{name: mine[name] + theirs[name] for name in mine})
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, RegionFacts):
-            return NotImplemented
-        mine, theirs = self.to_arrays(), other.to_arrays()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
-
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
-
-    def to_arrays(self) -> dict[str, IntArray]:
-        """Facts as plain arrays, for a file or a message; see :meth:`from_arrays`.
-
-        Examples
-        --------
-        >>> import segmeter
-        >>> facts = segmeter.region_facts([[0, 1]], [[0, 0]], num_classes=2)
-        >>> segmeter.RegionFacts.from_arrays(facts.to_arrays()) == facts
-        True
-        """
-        return {field.name: getattr(self, field.name).copy() for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
