@@ -376,6 +376,23 @@ def test_many_classes() -> None:
     assert matrix.sum() == 4
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+@pytest.mark.parametrize("num_classes", [19, 58, 59, 150, 254, 255, 256])
+def test_noise_in_few_and_in_many_cells(num_classes: int, dtype: Any) -> None:
+    rng = np.random.default_rng(num_classes)
+    pred, target = rng.integers(0, num_classes, (2, 300, 300)).astype(dtype)
+    # Without runs, yet two cells far above the 255 of a byte.
+    pred[:100, ::2], pred[:100, 1::2], target[:100] = 3, num_classes - 1, num_classes - 2
+    expected = reference.confusion_matrix(pred, target, num_classes=num_classes)
+    assert expected.max() > 10_000
+
+    def check() -> None:
+        result = segmeter.confusion_matrix(pred, target, num_classes=num_classes, threads=1)
+        np.testing.assert_array_equal(result, expected)
+
+    each_level(check)
+
+
 def test_any_nonzero_byte_of_a_bool_array_is_true() -> None:
     odd = np.array([0, 1, 2, 255], np.uint8).view(np.bool_)
     truth = np.array([False, True, True, True])

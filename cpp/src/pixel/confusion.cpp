@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "segmeter/parallel.hpp"
@@ -103,11 +104,14 @@ struct ZeroedTable {
     std::unique_ptr<Cell[], Free> cells;
 };
 
-// Copies of the table for tiles without runs: as many as stay in L2.
+// Tiles without runs are counted into copies of the table while these stay near L1. Larger tables
+// have the low bytes of their cells apart, up to 2^16 cells; beyond that no cache helps.
 std::int64_t table_copies(std::int64_t num_classes) {
+    return table_cells(num_classes) <= 3600 ? 4 : 1;
+}
+bool has_low_bytes(std::int64_t num_classes) {
     const std::int64_t cells = table_cells(num_classes);
-    if (cells <= 8192) return 4;
-    return cells <= 32768 ? 2 : 1;
+    return cells > 3600 && cells <= 65536;
 }
 
 int width_index(std::int64_t width) { return width == 8 ? 3 : static_cast<int>(width / 2); }
@@ -124,7 +128,7 @@ class Counter {
           table_(table_cells(job.num_classes()) * table_copies(job.num_classes()),
                  table_cells(job.num_classes())),
           cells_{table_.cells.get(), table_cells(job.num_classes()),
-                 table_stride(job.num_classes()), 1},
+                 table_stride(job.num_classes()), 1, nullptr},
           scratch_(std::make_unique_for_overwrite<std::uint16_t[]>(
               static_cast<std::size_t>(reader_.tile_pixels() + kSlack))) {}
 
@@ -150,6 +154,8 @@ class Counter {
     [[nodiscard]] bool met_improbable() const noexcept { return reader_.met_improbable(); }
 
     void flush(std::int64_t* matrix, PixelTally* tally) {
+        for (std::size_t i = 0; i < low_bytes_.size(); ++i)
+            cells_.table[i] += std::exchange(low_bytes_[i], std::uint8_t{0});
         std::uint32_t* cells = cells_.table;
         for (std::int64_t i = 0; i < cells_.copies; ++i, cells += cells_.cells)
             flush_table(cells, job_.num_classes(), job_.options, matrix, tally);
@@ -163,10 +169,14 @@ class Counter {
         }
         busy_ = kernel_(tile.pred, tile.target, n, tile.has_previous, busy_, pred_lookup_,
                         target_lookup_, cells_, scratch_.get());
-        if (busy_ && cells_.copies == 1) use_all_copies();
+        if (busy_ && cells_.copies == 1 && cells_.low == nullptr) expect_noise();
     }
-    // The copies are for maps of noise only; others need not pay for clearing them.
-    void use_all_copies() {
+    // The copies and low bytes are for noise only; other maps need not pay for clearing them.
+    void expect_noise() {
+        if (has_low_bytes(job_.num_classes())) {
+            low_bytes_.assign(static_cast<std::size_t>(cells_.cells), std::uint8_t{0});
+            cells_.low = low_bytes_.data();
+        }
         cells_.copies = table_copies(job_.num_classes());
         std::fill(cells_.table + cells_.cells, cells_.table + cells_.copies * cells_.cells, 0U);
     }
@@ -193,6 +203,7 @@ class Counter {
     simd::Lookup target_lookup_;
     ZeroedTable<std::uint32_t> table_;
     simd::Cells cells_;
+    std::vector<std::uint8_t> low_bytes_;
     bool busy_ = false;
     std::unique_ptr<std::uint16_t[]> scratch_;
 };

@@ -11,8 +11,9 @@
 //   cells[target_offset + pred_offset] += length
 //
 // Two passes over a tile that stays in L1: masks to a flat list of run starts (as JSON parsers do
-// it), and runs to cells. Tiles with a run every few pixels are counted pixel by pixel into
-// several copies of the table, so that equal neighbours do not wait for each other's store.
+// it), and runs to cells. Tiles with a run every few pixels are counted pixel by pixel, into
+// several copies of a small table, so that equal neighbours do not wait for each other's store, or
+// into the low bytes of a larger one, which stay in L1 where the cells would not.
 // Overflow: a caller adds fewer than 2^32 pixels between two flushes of the cells.
 // Bytes per pixel: the label bytes, once.
 
@@ -28,7 +29,7 @@ namespace {
 // A tile with more runs than pixels / kBusyTile is counted pixel by pixel.
 constexpr std::int64_t kBusyTile = 3;
 // Pixels looked at where a busy tile is expected.
-constexpr std::int64_t kSample = 256;
+constexpr std::int64_t kSample = 64;
 
 // --- labels to cells ---
 
@@ -78,18 +79,30 @@ struct Copies {
     std::uint32_t* at[4];
 };
 
+inline void add_low(const Cells& cells, std::uint64_t cell) {
+    if (++cells.low[cell] == 0) cells.table[cell] += 256;
+}
+
+// n increments, of the cells that number_of(i) names.
+template <class NumberOf>
+inline void add_cells(std::int64_t n, const Cells& cells, NumberOf number_of) {
+    std::int64_t i = 0;
+    if (cells.low != nullptr) {
+        for (; i < n; ++i) add_low(cells, number_of(i));
+        return;
+    }
+    const Copies copy(cells);
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 4; ++k) ++copy.at[k][number_of(i + k)];
+    for (; i < n; ++i) ++copy.at[0][number_of(i)];
+}
+
 template <class T>
 void add_pixels(const T* pred, const T* target, std::int64_t n, const Lookup& pred_lookup,
                 const Lookup& target_lookup, const Cells& cells, std::uint16_t* /*scratch*/) {
-    const Copies copy(cells);
-    std::int64_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        for (int k = 0; k < 4; ++k)
-            ++copy.at[k][offset_of(target_lookup, target[i + k]) +
-                         offset_of(pred_lookup, pred[i + k])];
-    }
-    for (; i < n; ++i)
-        ++copy.at[0][offset_of(target_lookup, target[i]) + offset_of(pred_lookup, pred[i])];
+    add_cells(n, cells, [&](std::int64_t i) {
+        return offset_of(target_lookup, target[i]) + offset_of(pred_lookup, pred[i]);
+    });
 }
 
 #if defined(__AVX512VBMI__)
@@ -131,17 +144,7 @@ void add_pixels(const std::uint8_t* pred, const std::uint8_t* target, std::int64
         _mm512_storeu_si512(scratch + i + 32,
                             cell(_mm512_extracti64x4_epi64(p, 1), _mm512_extracti64x4_epi64(t, 1)));
     }
-    const Copies copy(cells);
-    for (std::int64_t k = 0; k < i; k += 8) {
-        std::uint64_t eight[2];
-        std::memcpy(eight, scratch + k, sizeof(eight));
-        for (const std::uint64_t four : eight) {
-            ++copy.at[0][four & 0xFFFF];
-            ++copy.at[1][four >> 16 & 0xFFFF];
-            ++copy.at[2][four >> 32 & 0xFFFF];
-            ++copy.at[3][four >> 48];
-        }
-    }
+    add_cells(i, cells, [scratch](std::int64_t k) { return std::uint64_t{scratch[k]}; });
     add_pixels<std::uint8_t>(pred + i, target + i, n - i, pred_lookup, target_lookup, cells,
                              scratch);
 }

@@ -8,7 +8,7 @@ namespace segmeter::simd {
 
 // Bytes of one map's tile: small enough that memory works on while a tile is read for the second
 // time from L1, large enough that the cost of beginning a tile disappears.
-inline constexpr std::int64_t kTileBytes = 2048;
+inline constexpr std::int64_t kTileBytes = 4096;
 // Pixels of a tile that is decided from scores: the longer, the fewer jumps between channels.
 inline constexpr std::int64_t kScoreTilePixels = 16384;
 // Most pixels of any tile. Positions in a tile are 16-bit.
@@ -31,12 +31,14 @@ struct Lookup {
 };
 
 // `copies` tables (1, 2 or 4) of `cells` 32-bit counters, rows `stride` cells apart; which copy a
-// pixel is counted in does not matter.
+// pixel is counted in does not matter. `low`, unless null: one byte for each cell, its low eight
+// bits where pixels are counted one by one; what runs over 255 goes to the first table.
 struct Cells {
     std::uint32_t* table;
     std::int64_t cells;
     std::int64_t stride;
     std::int64_t copies;
+    std::uint8_t* low;
 };
 
 // Counts one tile of at most kTilePixels pixels; returns whether it was busy, that
