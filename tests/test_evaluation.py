@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import nibabel
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 
 import segmeter
 from segmeter.evaluation import EvaluationInterrupted, Plan, check, evaluate, make_plan, worker
+from segmeter.evaluation._options import PlanOptions
 from segmeter.evaluation.plan import UnknownClassesError
 from segmeter.evaluation.result import TABLES
 
@@ -744,6 +746,19 @@ def test_pandas_is_asked_for_by_its_extra(noisy: Any, monkeypatch: pytest.Monkey
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match=r'pip install "segmeter\[frames\]"'):
         result.to_pandas()
+
+
+def test_options_of_the_plan_are_those_that_evaluate_and_check_show() -> None:
+    keywords = inspect.signature(make_plan).parameters
+    hints, own = get_type_hints(PlanOptions), get_type_hints(make_plan)
+    assert {name: own[name] for name in keywords} == hints
+    for function in (evaluate, check):
+        shown = inspect.signature(function).parameters
+        assert {name: shown[name].default for name in keywords} == {
+            name: keyword.default for name, keyword in keywords.items()
+        }
+    with pytest.raises(TypeError, match="num_clases"):
+        evaluate("a.npy", "b.npy", num_clases=3)  # type: ignore[call-arg]
 
 
 # --- the plan ---------------------------------------------------------------------------------

@@ -28,6 +28,13 @@ def make_objects():
         "BettiCounts": segmeter.betti_counts(PRED, TARGET, labels=[1, 2]),
         "CenterlineCounts": segmeter.centerline_counts(PRED, TARGET, skeleton=np.asarray),
         "PanopticCounts": segmeter.panoptic_counts(table, num_classes=1),
+        "ParsingCoveringCounts": segmeter.parsing_covering_counts(table, num_classes=1),
+        "ObjectCounts": segmeter.object_counts(table),
+        "InstanceCounts": segmeter.instance_counts(table),
+        "AggregatedJaccardCounts": segmeter.aggregated_jaccard_counts(table),
+        "CountErrorCounts": segmeter.count_error_counts(table),
+        "SizeCounts": segmeter.size_counts(table),
+        "PartitionCounts": segmeter.partition_counts(table),
     }
 
 
@@ -91,6 +98,24 @@ WRONG = [
     ("BettiCounts", "labels", lambda a: a + 0.5),
     ("BettiCounts", "num_present", lambda a: a[:-1]),
     ("CenterlineCounts", "pred_inside", lambda a: np.array([a, a])),
+    ("PanopticCounts", "tp", lambda a: np.append(a, 0)),
+    ("PanopticCounts", "fp", lambda a: a - 9),
+    ("PanopticCounts", "fn", lambda a: a + 0.0),
+    ("PanopticCounts", "iou_sum", lambda a: a.astype(str)),
+    ("PanopticCounts", "iou_sum", lambda a: a * np.nan),
+    ("ParsingCoveringCounts", "area", lambda a: a[:, None]),
+    ("ObjectCounts", "pred_dice", lambda a: a + 1j),
+    ("ObjectCounts", "tp", lambda a: a[None]),
+    ("InstanceCounts", "thresholds", lambda a: a[1:]),
+    ("InstanceCounts", "tp", lambda a: a > 0),
+    ("AggregatedJaccardCounts", "union", lambda a: a / 2),
+    ("CountErrorCounts", "images", lambda a: a.astype(str).repeat(2)),
+    ("CountErrorCounts", "images", lambda a: a + 0.5),
+    ("SizeCounts", "names", lambda a: a[:-1]),
+    ("SizeCounts", "names", lambda a: np.arange(len(a))),
+    ("SizeCounts", "bounds", lambda a: a[:2]),
+    ("PartitionCounts", "pixels", lambda a: np.array([a, a])),
+    ("PartitionCounts", "split_sum", lambda a: a.astype(str)),
 ]
 
 
@@ -110,3 +135,14 @@ def test_what_is_stored_comes_back(owner):
     assert arrays.keys() == again.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, again[name])
+        assert array.dtype == again[name].dtype
+
+
+@pytest.mark.parametrize("owner", OBJECTS)
+def test_equal_is_what_holds_the_same(owner):
+    made = OBJECTS[owner]
+    again = type(made).from_arrays(made.to_arrays())
+    assert made == again
+    assert made != "counts"
+    if hasattr(made, "__add__"):
+        assert made + made == again + again

@@ -7,9 +7,10 @@
 
 #include <doctest/doctest.h>
 
-#include "segmeter/cpu.hpp"
 #include "segmeter/region/matching.hpp"
 #include "segmeter/region/overlap.hpp"
+
+#include "levels.hpp"
 
 using namespace segmeter;
 
@@ -66,15 +67,13 @@ void check_against_counting(DType dtype) {
             for (std::size_t i = 0; i < pred.values.size(); ++i)
                 if (pred.values[i] != 0 && target.values[i] != 0)
                     ++expected[{target.values[i], pred.values[i]}];
-            for (const SimdLevel level : available_simd_levels()) {
-                set_simd_level(name(level));
+            at_each_level([&] {
                 for (const int threads : {1, 3}) {
                     const Overlap overlap = overlap_of_maps(
                         pred.view(dtype), {0, {}}, target.view(dtype), {0, {}}, nullptr, threads);
                     CHECK(counts_of(overlap) == expected);
                 }
-            }
-            set_simd_level(name(available_simd_levels().back()));
+            });
         }
     }
 }

@@ -8,8 +8,9 @@
 
 #include <doctest/doctest.h>
 
-#include "segmeter/cpu.hpp"
 #include "segmeter/pixel.hpp"
+
+#include "levels.hpp"
 
 using namespace segmeter;
 
@@ -62,17 +63,6 @@ std::vector<std::int64_t> plain(const std::vector<P>& pred, const std::vector<T>
         ++matrix[static_cast<std::size_t>(target[i]) * static_cast<std::size_t>(classes) +
                  static_cast<std::size_t>(pred[i])];
     return matrix;
-}
-
-template <class Check>
-void at_each_level(Check&& check) {
-    const SimdLevel chosen = simd_level();
-    for (const SimdLevel level : available_simd_levels()) {
-        set_simd_level(name(level));
-        INFO("SIMD level ", name(level));
-        check();
-    }
-    set_simd_level(name(chosen));
 }
 
 template <class P, class T>

@@ -6,9 +6,10 @@
 
 #include <doctest/doctest.h>
 
-#include "segmeter/cpu.hpp"
 #include "segmeter/region/components.hpp"
 #include "segmeter/region/runs.hpp"
+
+#include "levels.hpp"
 
 using namespace segmeter;
 
@@ -92,17 +93,6 @@ std::vector<std::int64_t> painted(const Regions& regions, std::size_t size) {
     paint(regions.runs, regions.run_region.data(), names.data(), 0, DType::kInt64,
           reinterpret_cast<std::byte*>(out.data()), 2);
     return out;
-}
-
-template <class Check>
-void at_each_level(Check&& check) {
-    const SimdLevel chosen = simd_level();
-    for (const SimdLevel level : available_simd_levels()) {
-        set_simd_level(name(level));
-        INFO("SIMD level ", name(level));
-        check();
-    }
-    set_simd_level(name(chosen));
 }
 
 template <class T>

@@ -10,7 +10,7 @@ import pytest
 
 from segmeter.cli import main
 from segmeter.evaluation import evaluate
-from segmeter.evaluation.protocols import PROTOCOLS, cellpose, stardist
+from segmeter.evaluation.protocols import PROTOCOLS
 from segmeter.io import read_label_map
 
 if TYPE_CHECKING:
@@ -73,13 +73,14 @@ def test_stardist(
 ) -> None:
     matching = peer("stardist.matching")
     preds, targets = [pred for pred, _ in nuclei], [target for _, target in nuclei]
-    theirs = matching.matching_dataset(
-        targets, preds, thresh=stardist.THRESHOLDS, show_progress=False
-    )
     result = evaluate(*folders, protocol="stardist", threads=2)
     ours = result.totals.protocol
     assert ours is not None
     official = ours.official()
+    theirs = matching.matching_dataset(
+        targets, preds, thresh=official["thresholds"], show_progress=False
+    )
+    assert official["thresholds"] == [tenth / 10 for tenth in range(1, 10)]
     for k, row in enumerate(theirs):
         assert [official[name][k] for name in ("tp", "fp", "fn")] == [row.tp, row.fp, row.fn]
         for name in ("precision", "recall", "f1"):
@@ -142,7 +143,9 @@ def test_images_without_objects(name: str, empty: float) -> None:
 
 def test_a_full_map_keeps_all_its_objects() -> None:
     full = np.array([[1, 1, 2, 2]])
-    assert cellpose.measure(full, full, "").counts.official()["tp"] == [2, 2, 2]
+    measure = PROTOCOLS["cellpose"].measure
+    assert measure is not None
+    assert measure(full, full, "", None).counts.official()["tp"] == [2, 2, 2]
 
 
 def test_negative_ids_are_a_problem(tmp_path: Path) -> None:

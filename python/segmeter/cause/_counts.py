@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from .._counts import Summable
+from .._counts import Summable, equal_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,10 +77,7 @@ class PerClassCounts(Summable):
         return type(self)(**{name: mine[name] + theirs[name] for name in mine})
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        mine, theirs = self.to_arrays(), other.to_arrays()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        return equal_arrays(self, other)
 
     __hash__ = None  # type: ignore[assignment]  # holds arrays
 

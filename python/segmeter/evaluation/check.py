@@ -6,7 +6,7 @@ import os
 import shlex
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from segmeter.evaluation._facts import SIDES, Facts, evenly, gather
 from segmeter.evaluation._findings import (
@@ -23,6 +23,7 @@ from segmeter.evaluation._findings import (
     train_id_options,
     void_options,
 )
+from segmeter.evaluation._options import PlanOptions, hands_on
 from segmeter.evaluation.pairing import Pairing, pair_files
 from segmeter.evaluation.plan import Plan, UnknownClassesError, make_plan
 from segmeter.evaluation.run import PairingRule, open_dataset, pair_for
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from segmeter.evaluation._listing import Source
     from segmeter.evaluation._problem import Problem
     from segmeter.evaluation.pairing import Pattern
-    from segmeter.evaluation.plan import Color, Mapping_, OutOfRange
     from segmeter.evaluation.protocols import ProtocolDataset
 
 _SAMPLE = 32
@@ -96,30 +96,17 @@ class CheckReport:
         return "\n".join(lines)
 
 
+@hands_on(make_plan)
 def check(
     pred: Source,
     target: Source | None = None,
     *,
-    protocol: str | None = None,
-    num_classes: int | None = None,
-    class_names: Sequence[str] | None = None,
-    ignore_index: int | Sequence[int] | None = None,
-    mapping: Mapping_ | None = None,
-    pred_mapping: Mapping_ | None = None,
-    label_groups: Mapping[str, Sequence[int | str]] | None = None,
-    reduce_zero_label: bool = False,
-    out_of_range: OutOfRange = "raise",
-    threshold: float | None = None,
-    color_table: Mapping[Color, int] | None = None,
-    measures: Sequence[str] | None = None,
-    instances: bool = False,
-    connectivity: int | None = None,
-    things: Sequence[int | str] | None = None,
     pair: str = "stem",
     pred_suffix: str | None = None,
     target_suffix: str | None = None,
     pattern: Pattern = None,
     sample: int | None = _SAMPLE,
+    **options: Unpack[PlanOptions],
 ) -> CheckReport:
     """Look at predictions and targets without scoring them, and say what is probably wrong.
 
@@ -128,10 +115,13 @@ def check(
     Parameters
     ----------
     pred, target : path, glob string, or sequence of paths
-        As in :func:`segmeter.evaluate`, like all other options; the number of classes may be
-        unknown here.
+        As in :func:`segmeter.evaluate`, like ``pair``, ``pred_suffix``, ``target_suffix`` and
+        ``pattern``.
     sample : int or None
         Pairs whose labels are read, evenly spread; None: all.
+    **options
+        The keywords of :func:`segmeter.evaluation.plan.make_plan`; the number of classes may be
+        unknown here.
 
     Returns
     -------
@@ -164,26 +154,11 @@ def check(
         raise ValueError(f"sample must be at least 1, or None for all, got {sample}")
     plan: Plan | None
     try:
-        plan = make_plan(
-            protocol=protocol,
-            num_classes=num_classes,
-            class_names=class_names,
-            ignore_index=ignore_index,
-            mapping=mapping,
-            pred_mapping=pred_mapping,
-            label_groups=label_groups,
-            reduce_zero_label=reduce_zero_label,
-            out_of_range=out_of_range,
-            threshold=threshold,
-            color_table=color_table,
-            measures=measures,
-            instances=instances,
-            connectivity=connectivity,
-            things=things,
-        )
+        plan = make_plan(**options)
     except UnknownClassesError:
         plan = None
     given = PairingRule(pair, pred_suffix, target_suffix, pattern)
+    protocol = options.get("protocol")
     dataset = open_dataset(protocol, pred, target, given)
     if plan is not None and dataset is not None:
         return _check_dataset(plan, dataset, sample)
@@ -192,14 +167,16 @@ def check(
     if rule is not None:  # so that what is said of the labels does not wait for a second check
         pred_suffix, target_suffix, pattern = astuple(rule[0])
     looked_at = pairing if rule is None else pair_files(pred, target, **asdict(rule[0]))
-    facts = gather(looked_at.pairs, sample, color_table, None if plan is None else plan.threshold)
-    case = Case(pairing, facts, plan, mapping is not None or pred_mapping is not None)
+    cut = None if plan is None else plan.threshold
+    facts = gather(looked_at.pairs, sample, options.get("color_table"), cut)
+    mapped = options.get("mapping") is not None or options.get("pred_mapping") is not None
+    case = Case(pairing, facts, plan, mapped)
     found = findings(case)
-    options = _options(case, {finding.code for finding in found})
+    advice = _options(case, {finding.code for finding in found})
     files = _file_options(pred, target, pair, pred_suffix, target_suffix, pattern)
     command = None
-    if options is not None and files is not None:
-        command = " ".join(["segmeter evaluate", *files, *options])
+    if advice is not None and files is not None:
+        command = " ".join(["segmeter evaluate", *files, *advice])
     return CheckReport(tuple(found), pairing, facts.to_dict(), command)
 
 

@@ -7,20 +7,18 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from segmeter._arrays import integer
 from segmeter.evaluation import protocols
+from segmeter.evaluation._options import Color, Mapping_, OutOfRange
 from segmeter.evaluation.measures import MEASURES, PIXEL
 
 if TYPE_CHECKING:
     from segmeter.evaluation.protocols import EvaluationProtocol
 
-Mapping_: TypeAlias = Mapping[int, int | str | None] | Sequence[int | str | None]
 Table: TypeAlias = tuple[tuple[int, int | None], ...]
-Color: TypeAlias = tuple[int, int, int]
 
-OutOfRange = Literal["raise", "ignore", "wrong"]
 _MAX_CLASSES = 65536
 _DESCRIBED = 20  # entries of a mapping that a line can hold
 _PLAN_VERSION = 3  # raised when equal plans would give other numbers than before

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from segmeter._core import max_threads
 from segmeter.evaluation import protocols
+from segmeter.evaluation._options import PlanOptions, hands_on
 from segmeter.evaluation._problem import Problem
 from segmeter.evaluation._totals import Totals
 from segmeter.evaluation.pairing import Pair, Pairing, Pattern, pair_files
-from segmeter.evaluation.plan import Color, Mapping_, OutOfRange, Plan, make_plan
+from segmeter.evaluation.plan import Plan, make_plan
 from segmeter.evaluation.result import Result
 from segmeter.evaluation.worker import Outcome, count_pair
 
@@ -43,25 +44,11 @@ class EvaluationInterrupted(KeyboardInterrupt):
         self.result = result
 
 
+@hands_on(make_plan)
 def evaluate(
     pred: Source,
     target: Source | None = None,
     *,
-    protocol: str | None = None,
-    num_classes: int | None = None,
-    class_names: Sequence[str] | None = None,
-    ignore_index: int | Sequence[int] | None = None,
-    mapping: Mapping_ | None = None,
-    pred_mapping: Mapping_ | None = None,
-    label_groups: Mapping[str, Sequence[int | str]] | None = None,
-    reduce_zero_label: bool = False,
-    out_of_range: OutOfRange = "raise",
-    threshold: float | None = None,
-    color_table: Mapping[Color, int] | None = None,
-    measures: Sequence[str] | None = None,
-    instances: bool = False,
-    connectivity: int | None = None,
-    things: Sequence[int | str] | None = None,
     pair: str = "stem",
     pred_suffix: str | None = None,
     target_suffix: str | None = None,
@@ -70,6 +57,7 @@ def evaluate(
     cause_maps: str | os.PathLike[str] | None = None,
     threads: int = 0,
     progress: Progress | None = None,
+    **options: Unpack[PlanOptions],
 ) -> Result:
     """Compare a set of predicted masks with their targets.
 
@@ -80,12 +68,6 @@ def evaluate(
         no target. See :func:`segmeter.evaluation.pairing.pair_files`, also for ``pair``,
         ``pred_suffix``, ``target_suffix`` and ``pattern``. Some protocols read data sets instead,
         such as two JSON files; these pair by what the files say.
-    protocol, num_classes, class_names, ignore_index, mapping, pred_mapping, label_groups, \
-reduce_zero_label, out_of_range, threshold, color_table : optional
-        What labels mean and which of them count. See
-        :func:`segmeter.evaluation.plan.make_plan`.
-    measures, instances, connectivity, things : optional
-        What is measured: ``("pixel",)`` by default, also ``"region"`` and ``"cause"``; see there.
     missing : {"report", "raise"}
         Files without a partner: listed in ``.problems``, or an error before anything is counted.
     cause_maps : path, optional
@@ -98,6 +80,10 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
         fewer images than threads, an image is counted by several. Results do not depend on it.
     progress : callable, optional
         Called as ``progress(done, total, problems)`` after every pair, from the calling thread.
+    **options
+        What labels mean and which of them count (``protocol``, ``num_classes``, ``class_names``,
+        ``ignore_index``, ``mapping`` and others), and what is measured (``measures`` and others):
+        the keywords of :func:`segmeter.evaluation.plan.make_plan`, which describes them.
 
     Returns
     -------
@@ -133,23 +119,7 @@ reduce_zero_label, out_of_range, threshold, color_table : optional
         raise ValueError(f"missing must be 'report' or 'raise', got {missing!r}")
     if threads < 0:
         raise ValueError(f"threads must be 0 (all) or more, got {threads}")
-    plan = make_plan(
-        protocol=protocol,
-        num_classes=num_classes,
-        class_names=class_names,
-        ignore_index=ignore_index,
-        mapping=mapping,
-        pred_mapping=pred_mapping,
-        label_groups=label_groups,
-        reduce_zero_label=reduce_zero_label,
-        out_of_range=out_of_range,
-        threshold=threshold,
-        color_table=color_table,
-        measures=measures,
-        instances=instances,
-        connectivity=connectivity,
-        things=things,
-    )
+    plan = make_plan(**options)
     if cause_maps is not None and "cause" not in plan.measures:
         raise ValueError("cause_maps is for causes; name 'cause' among the measures")
     rule = PairingRule(pair, pred_suffix, target_suffix, pattern)

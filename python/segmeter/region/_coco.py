@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from .._counts import Summable, require_counts
+from .._counts import Summable, equal_arrays, require_counts
 from ._rle import as_flags
 from ._stored import natural_numbers, positions, require_equal_lengths, required, whole_numbers
 
@@ -185,6 +185,11 @@ class CocoCounts(Summable):
         return CocoCounts(
             rules=self.rules, positives=self.positives + other.positives, _parts=tuple(parts)
         )
+
+    def __eq__(self, other: object) -> bool:
+        return equal_arrays(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
 
     @cached_property
     def _sorted(self) -> _Part:

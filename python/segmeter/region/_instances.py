@@ -334,6 +334,8 @@ class CountErrorCounts(MergeableCounts):
         Sums over images of predicted minus target regions, its absolute value and its square.
     """
 
+    signed_fields: ClassVar[tuple[str, ...]] = ("difference",)
+
     images: int
     difference: IntArray
     absolute_difference: IntArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from .._counts import Summable, require_counts
+from .._counts import Summable, equal_arrays, require_counts
 from ._components import Regions, instance_regions, label_components
 from ._matching import Criterion, match_regions
 from ._morphology import binary_runs, dilate, ignored_pixels, label_pair, painted
@@ -269,13 +269,7 @@ class LesionCounts(Summable):
         return LesionCounts.from_columns(self.rules, self.group_names, columns)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LesionCounts):
-            return NotImplemented
-        mine, theirs = self.to_arrays(), other.to_arrays()
-        return all(
-            np.array_equal(mine[name], theirs[name], equal_nan=mine[name].dtype.kind == "f")
-            for name in mine
-        )
+        return equal_arrays(self, other)
 
     __hash__ = None  # type: ignore[assignment]  # holds arrays
 

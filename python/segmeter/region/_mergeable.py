@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from .._counts import Summable
-from ._stored import required
+from ._stored import required, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,8 @@ class MergeableCounts(Summable):
 
     # Fields that say what was counted: equal in both summands, never added.
     common_fields: ClassVar[tuple[str, ...]] = ()
+    # Sums that may be below 0.
+    signed_fields: ClassVar[tuple[str, ...]] = ()
 
     def __add__(self, other: object) -> Self:
         if type(other) is not type(self):
@@ -64,11 +66,33 @@ class MergeableCounts(Summable):
         Raises
         ------
         ValueError
-            If an array is missing.
+            The arrays are not such counts: one is missing, of another type or shape, or negative.
         """
-        names = [f.name for f in fields(cls)]
-        stored = required(arrays, names, cls.__name__)
-        return cls(**{name: _restored(array) for name, array in stored.items()})
+        stored = required(arrays, [f.name for f in fields(cls)], cls.__name__)
+        kinds = {f.name: str(f.type) for f in fields(cls)}
+        counts = cls(**{name: _restored(stored[name], kinds[name], name) for name in kinds})
+        counts._require_fitting()
+        return counts
+
+    def _require_fitting(self) -> None:
+        """Refuse sums of unequal shapes, negative ones, and those that are not of what is common.
+
+        The last axis of sums runs over what the common fields list.
+        """
+        common = [np.shape(getattr(self, name))[0] for name in self.common_fields]
+        sums = {
+            f.name: np.asarray(getattr(self, f.name))
+            for f in fields(self)
+            if f.name not in self.common_fields and "Array" in str(f.type)
+        }
+        shapes = {name: array.shape for name, array in sums.items()}
+        if len(set(shapes.values())) > 1 or any(
+            shape[-1:] != (length,) for shape in shapes.values() for length in common
+        ):
+            raise ValueError(f"arrays of {type(self).__name__} differ in shape: {shapes}")
+        for name, array in sums.items():
+            if name not in self.signed_fields and not (array >= 0).all():
+                raise ValueError(f"{name} must hold numbers from 0")
 
     def _beside(self, other: object) -> list[tuple[str, Any, Any, bool]]:
         return [
@@ -83,9 +107,26 @@ def _stored(value: Any) -> NDArray[Any]:
     return np.array(str(value) if too_large else value)
 
 
-def _restored(array: NDArray[Any]) -> Any:
-    if array.ndim == 0:
-        value = array.item()
-        is_number = isinstance(value, str) and value.lstrip("-").isdigit()
-        return int(value) if is_number else value
-    return tuple(array.tolist()) if array.dtype.kind == "U" else array.copy()
+def _restored(array: NDArray[Any], kind: str, name: str) -> Any:
+    """A stored value as a field of this kind, the annotation of the field, has it."""
+    if kind == "tuple[str, ...]":
+        if array.dtype.kind != "U" or array.ndim != 1:
+            raise ValueError(f"{name} must be one axis of text, got {array.dtype} {array.shape}")
+        return tuple(array.tolist())
+    if kind == "int":
+        text = array.item() if array.dtype.kind == "U" and array.ndim == 0 else None
+        if text is None:
+            return whole_number(array, name)
+        if not text.isdecimal():
+            raise ValueError(f"{name} must be one integer, got {text!r}")
+        return int(text)
+    takes_floats = kind == "float" or "FloatArray" in kind
+    if array.dtype.kind not in ("iuf" if takes_floats else "iu"):
+        what = "numbers" if takes_floats else "whole numbers"
+        raise ValueError(f"{name} must hold {what}, got {array.dtype}")
+    if kind == "float":
+        if array.ndim:
+            raise ValueError(f"{name} must be one number, got {array.shape}")
+        return float(array)
+    is_whole = array.dtype.kind != "f" and (not takes_floats or "np.int64" in kind)
+    return array.astype(np.int64 if is_whole else np.float64)

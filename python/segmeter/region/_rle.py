@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
+from .._counts import equal_arrays
 from ._stored import required, whole_numbers
 
 if TYPE_CHECKING:
@@ -274,6 +275,11 @@ class RunLengthMasks:
         else:
             counts = _core.masks_counts(self.height, self.width, self._runs)
         return [{"size": [self.height, self.width], "counts": count} for count in counts]
+
+    def __eq__(self, other: object) -> bool:
+        return equal_arrays(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays, to store or send."""

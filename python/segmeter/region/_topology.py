@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from .._counts import Summable, require_counts
+from .._counts import Summable, equal_arrays, require_counts
 from ._components import label_components
 from ._morphology import complement, ignored_pixels, label_pair, mask_runs, run_shape
 from ._runs import thread_limit
@@ -140,6 +140,11 @@ class BettiCounts(Summable):
             num_present=self.num_present + other.num_present,
             num_patches=self.num_patches + other.num_patches,
         )
+
+    def __eq__(self, other: object) -> bool:
+        return equal_arrays(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays, to store or send; see :meth:`from_arrays`."""

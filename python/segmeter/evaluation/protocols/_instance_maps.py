@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segmeter.region import InstanceCounts, InstanceScores, instance_scores
+from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured, Spacing
+from segmeter.region import (
+    InstanceCounts,
+    InstanceScores,
+    instance_counts,
+    instance_scores,
+    overlap_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from segmeter.region._instances import InstancePreset
 
 
 def threshold_text(threshold: float) -> str:
@@ -99,22 +104,62 @@ class InstanceMapCounts:
         return self.counts.to_arrays()
 
 
-def score_names(names: Mapping[str, str], thresholds: tuple[float, ...]) -> tuple[str, ...]:
-    """Names of the data set scores of such counts."""
-    return (
-        "mean_ap",
-        *(f"{name}_{threshold_text(threshold)}" for name in names for threshold in thresholds),
+def instance_protocol(
+    name: str,
+    *,
+    summary: str,
+    source: str,
+    thresholds: tuple[float, ...],
+    names: Mapping[str, str],
+    empty: str,
+) -> EvaluationProtocol:
+    """A protocol of instance maps, whose ids of objects are above 0.
+
+    Cellpose and StarDist match by one rule, as many objects as possible; what differs are the
+    thresholds, the scores, and what two maps without any object get.
+
+    Parameters
+    ----------
+    name, summary, source : str
+        As of :class:`EvaluationProtocol`.
+    thresholds : tuple of float
+        IoU that a pair must reach.
+    names, empty
+        As of :class:`InstanceMapCounts`.
+
+    Returns
+    -------
+    EvaluationProtocol
+
+    Examples
+    --------
+    >>> protocol = instance_protocol(
+    ...     "own", summary="", source="", thresholds=(0.5,), names={"ap": "accuracy"}, empty="nan"
+    ... )
+    >>> target = np.array([[1, 1, 0, 2]])
+    >>> protocol.measure(np.array([[4, 4, 0, 0]]), target, "", None).scores["ap_50"]
+    0.5
+    """
+
+    def measure(
+        pred: NDArray[Any], target: NDArray[Any], _path: str, _spacing: Spacing
+    ) -> Measured:
+        for side, ids in (("pred", pred), ("target", target)):
+            if ids.size and ids.min() < 0:
+                lowest = f"{side} holds the id {ids.min()}"
+                raise ValueError(f"{lowest}; ids are 0 or more, 0 is background")
+        table = overlap_table(pred, target, threads=1)
+        counts = instance_counts(table, thresholds=thresholds, preset="stardist")
+        found = InstanceMapCounts(counts, empty, names)
+        return Measured(found, scores=found.image_scores())
+
+    at_each = (f"{score}_{threshold_text(at)}" for score in names for at in thresholds)
+    return EvaluationProtocol(
+        name=name,
+        summary=summary,
+        source=source,
+        class_names=("object",),
+        measure=measure,
+        pixels=False,
+        score_names=("mean_ap", *at_each),
     )
-
-
-def preset_counts(
-    pred: NDArray[Any], target: NDArray[Any], thresholds: tuple[float, ...], preset: InstancePreset
-) -> InstanceCounts:
-    """Counts of two maps whose ids are not negative; ValueError names a side that has such ids."""
-    from segmeter.region import instance_counts, overlap_table
-
-    for name, ids in (("pred", pred), ("target", target)):
-        if ids.size and ids.min() < 0:
-            raise ValueError(f"{name} holds the id {ids.min()}; ids are 0 or more, 0 is background")
-    table = overlap_table(pred, target, threads=1)
-    return instance_counts(table, thresholds=thresholds, preset=preset)

@@ -15,67 +15,14 @@ Cellpose 4.2.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from segmeter.evaluation.protocols._instance_maps import instance_protocol
 
-from segmeter.evaluation.protocols._instance_maps import (
-    InstanceMapCounts,
-    preset_counts,
-    score_names,
-)
-from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-THRESHOLDS = (0.5, 0.75, 0.9)
-"""IoU that a pair must reach; Cellpose's default."""
-
-_NAMES = {"ap": "accuracy"}
-
-
-def measure(
-    pred: NDArray[Any],
-    target: NDArray[Any],
-    target_path: str,  # noqa: ARG001 (all protocols take it)
-    spacing: tuple[float, ...] | None = None,  # noqa: ARG001
-) -> Measured:
-    """Count one image.
-
-    Parameters
-    ----------
-    pred, target : array of int
-        Ids of objects, 0 is background.
-    target_path, spacing
-        Of no use here.
-
-    Returns
-    -------
-    Measured
-
-    Raises
-    ------
-    ValueError
-        If an id is negative.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> target = np.array([[1, 1, 0, 2]])
-    >>> measure(np.array([[4, 4, 0, 0]]), target, "").counts.official()["ap"]
-    [0.5, 0.5, 0.5]
-    """
-    # Cellpose and StarDist match by the same rule; cellpose's preset adds the lost object.
-    counts = preset_counts(pred, target, THRESHOLDS, "stardist")
-    found = InstanceMapCounts(counts, "nan", _NAMES)
-    return Measured(found, scores=found.image_scores())
-
-
-PROTOCOL = EvaluationProtocol(
-    name="cellpose",
+# StarDist's rule of matching is Cellpose's; a preset for Cellpose would add the lost object.
+PROTOCOL = instance_protocol(
+    "cellpose",
     summary="instance maps, AP = TP / (TP + FP + FN) at IoU 0.5, 0.75 and 0.9",
     source="Stringer et al., Cellpose (Nature Methods 2021); cellpose.metrics 4.2.1",
-    class_names=("object",),
-    measure=measure,
-    pixels=False,
-    score_names=score_names(_NAMES, THRESHOLDS),
+    thresholds=(0.5, 0.75, 0.9),  # Cellpose's default
+    names={"ap": "accuracy"},
+    empty="nan",
 )

@@ -13,74 +13,21 @@ Source: Weigert et al., Star-convex Polyhedra for 3D Object Detection and Segmen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from segmeter.evaluation.protocols._instance_maps import instance_protocol
 
-from segmeter.evaluation.protocols._instance_maps import (
-    InstanceMapCounts,
-    preset_counts,
-    score_names,
-)
-from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-THRESHOLDS = tuple(tenth / 10 for tenth in range(1, 10))
-"""IoU that a pair must reach; those of StarDist's examples."""
-
-_NAMES = {
-    "ap": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "f1",
-    "mean_true_score": "mean_true_score",
-    "mean_matched_score": "mean_matched_score",
-    "panoptic_quality": "panoptic_quality",
-}
-
-
-def measure(
-    pred: NDArray[Any],
-    target: NDArray[Any],
-    target_path: str,  # noqa: ARG001 (all protocols take it)
-    spacing: tuple[float, ...] | None = None,  # noqa: ARG001
-) -> Measured:
-    """Count one image.
-
-    Parameters
-    ----------
-    pred, target : array of int
-        Ids of objects, 0 is background.
-    target_path, spacing
-        Of no use here.
-
-    Returns
-    -------
-    Measured
-
-    Raises
-    ------
-    ValueError
-        If an id is negative.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> counts = measure(np.array([[4, 4, 0, 0]]), np.array([[1, 1, 1, 2]]), "").counts
-    >>> counts.official()["tp"]
-    [1, 1, 1, 1, 1, 1, 0, 0, 0]
-    """
-    counts = preset_counts(pred, target, THRESHOLDS, "stardist")
-    found = InstanceMapCounts(counts, "zero", _NAMES)
-    return Measured(found, scores=found.image_scores())
-
-
-PROTOCOL = EvaluationProtocol(
-    name="stardist",
+PROTOCOL = instance_protocol(
+    "stardist",
     summary="instance maps, matching at IoU 0.1 to 0.9, scores from summed counts",
     source="Weigert et al., StarDist (WACV 2020); stardist.matching 0.9",
-    class_names=("object",),
-    measure=measure,
-    pixels=False,
-    score_names=score_names(_NAMES, THRESHOLDS),
+    thresholds=tuple(tenth / 10 for tenth in range(1, 10)),  # those of StarDist's examples
+    names={
+        "ap": "accuracy",
+        "precision": "precision",
+        "recall": "recall",
+        "f1": "f1",
+        "mean_true_score": "mean_true_score",
+        "mean_matched_score": "mean_matched_score",
+        "panoptic_quality": "panoptic_quality",
+    },
+    empty="zero",
 )
