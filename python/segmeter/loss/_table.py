@@ -1,0 +1,648 @@
+"""The table that every loss is a formula of, its derivative, and the sweeps that make both.
+
+One sweep over the logits gives a few sums per sample and class. A loss is a formula of these sums;
+its gradient with respect to the logits is a second sweep that takes the derivative of the formula
+by each entry of the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+
+import numpy as np
+
+from .._arrays import as_array, integer
+from .._counts import Summable, require_counts
+from ..reference import loss_table as _engine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+
+Activation = Literal["softmax", "sigmoid", "none"]
+TermKind = Literal[
+    "cross_entropy", "focal", "reduced_focal", "poly", "generalised", "power_cross_entropy"
+]
+
+_PARAMETER = {
+    "focal": "gamma",
+    "reduced_focal": "gamma",
+    "poly": "exponent",
+    "generalised": "q",
+    "power_cross_entropy": "exponent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PixelTerm:
+    """A function f(p) of the probability of what is true at a pixel, to be summed over pixels.
+
+    Parameters
+    ----------
+    kind : str
+        ``"cross_entropy"``: -log p. ``"focal"``: (1 - p)^parameter * -log p.
+        ``"reduced_focal"``: -log p where p < threshold, else ((1 - p) / threshold)^parameter *
+        -log p. ``"poly"``: (1 - p)^parameter. ``"generalised"``: (1 - p^parameter) / parameter.
+        ``"power_cross_entropy"``: (-log p)^parameter.
+    parameter : float, default 1.0
+        Exponent; positive, for ``"focal"`` and ``"reduced_focal"`` not negative. Without meaning
+        for ``"cross_entropy"``.
+    threshold : float, default 0.5
+        Of ``"reduced_focal"``, in (0, 1].
+
+    Raises
+    ------
+    ValueError
+        If ``kind`` is unknown, or ``parameter`` or ``threshold`` is out of range.
+
+    Examples
+    --------
+    >>> PixelTerm("focal", 2.0)
+    PixelTerm(kind='focal', parameter=2.0, threshold=0.5)
+    """
+
+    kind: TermKind
+    parameter: float = 1.0
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(TermKind):
+            raise ValueError(
+                f"kind must be one of {', '.join(get_args(TermKind))}, got {self.kind!r}"
+            )
+        least = 0.0 if self.kind in ("focal", "reduced_focal") else np.nextafter(0.0, 1.0)
+        if not (isfinite(self.parameter) and self.parameter >= least):
+            name = _PARAMETER.get(self.kind, "parameter")
+            bound = "not negative" if least == 0.0 else "positive"
+            raise ValueError(
+                f"parameter ({name}) of {self.kind} must be {bound}, got {self.parameter}"
+            )
+        if not 0.0 < self.threshold <= 1.0:
+            raise ValueError(f"threshold must be in (0, 1], got {self.threshold}")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SoftCounts(Summable):
+    """Sums per sample and class over the counted pixels: all that a loss needs to know.
+
+    p is the probability of a class at a pixel, y what is true there (1 or 0, or a soft label), w
+    the weight of the pixel. Tables of the same shape add up, so that a batch Dice over many
+    machines is a sum of tables.
+
+    Parameters
+    ----------
+    intersection, pred, target : ndarray of float64, shape (N, C)
+        Sums of w p y, of w p and of w y.
+    pred_squared, target_squared : ndarray of float64, shape (N, C)
+        Sums of w p^2 (zeros unless asked for with ``squares``) and of w y^2.
+    terms : ndarray of float64, shape (T, N, C)
+        Sums of w y f_t(p): with one label per pixel, what pixels of that class cost. With
+        ``label_smoothing`` y is the smoothed label here, and here only.
+    terms_negative : ndarray of float64, shape (T, N, C)
+        Sums of w (1 - y) f_t(1 - p), for activations ``"sigmoid"`` and ``"none"``, where each class
+        is a question of its own; zeros for ``"softmax"``.
+    valid : ndarray of int64, shape (N,)
+        Counted pixels.
+    weight : ndarray of float64, shape (N,)
+        Their weights' sum: ``valid`` without ``pixel_weight``.
+    """
+
+    intersection: FloatArray
+    pred: FloatArray
+    pred_squared: FloatArray
+    target: FloatArray
+    target_squared: FloatArray
+    terms: FloatArray
+    terms_negative: FloatArray
+    valid: NDArray[np.int64]
+    weight: FloatArray
+
+    def __add__(self, other: Self) -> Self:
+        if not isinstance(other, SoftCounts):
+            return NotImplemented
+        if self.terms.shape != other.terms.shape:
+            raise ValueError(
+                "tables of different shapes (terms, samples, classes) do not add up: "
+                f"{self.terms.shape} and {other.terms.shape}"
+            )
+        mine, others = self.to_arrays(), other.to_arrays()
+        return type(self)(**{name: mine[name] + others[name] for name in mine})
+
+    def sum_samples(self) -> Self:
+        """Table of the whole batch as if it were one sample: N = 1.
+
+        Returns
+        -------
+        SoftCounts
+        """
+        return type(self)(
+            **{
+                name: array.sum(axis=1 if array.ndim == 3 else 0, keepdims=True)
+                for name, array in self.to_arrays().items()
+            }
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give all sums by name, to be stored.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Self:
+        """Table from what :meth:`to_arrays` gave.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array_like
+
+        Returns
+        -------
+        SoftCounts
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, or shapes do not fit.
+        """
+        names = [field.name for field in fields(cls)]
+        if set(arrays) != set(names):
+            raise ValueError(f"arrays must hold {', '.join(names)}, got {', '.join(arrays)}")
+        kept: dict[str, NDArray[Any]] = {
+            name: np.asarray(arrays[name], np.int64 if name == "valid" else np.float64)
+            for name in names
+        }
+        shape = kept["terms"].shape
+        for name, array in kept.items():
+            expected = shape if name.startswith("terms") else shape[1:]
+            expected = shape[1:2] if name in ("valid", "weight") else expected
+            if len(shape) != 3 or array.shape != expected:
+                raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
+        return cls(**kept)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SoftCountsGradient:
+    """Derivative of a loss by the entries of :class:`SoftCounts` that depend on the logits.
+
+    Parameters
+    ----------
+    intersection, pred, pred_squared : ndarray of float64, shape (N, C)
+    terms, terms_negative : ndarray of float64, shape (T, N, C)
+    """
+
+    intersection: FloatArray
+    pred: FloatArray
+    pred_squared: FloatArray
+    terms: FloatArray
+    terms_negative: FloatArray
+
+    @classmethod
+    def zeros(cls, counts: SoftCounts) -> Self:
+        """Make a gradient of zeros in the shapes of a table, to be filled in.
+
+        Parameters
+        ----------
+        counts : SoftCounts
+
+        Returns
+        -------
+        SoftCountsGradient
+        """
+        require_counts(counts, SoftCounts, "soft_counts")
+        return cls(*(np.zeros_like(getattr(counts, field.name)) for field in fields(cls)))
+
+
+class Formula(Protocol):
+    """A loss as a formula of the table: what :func:`evaluate` takes."""
+
+    @property
+    def terms(self) -> tuple[PixelTerm, ...]:
+        """Pixel terms that the sweep must collect."""
+
+    @property
+    def squares(self) -> bool:
+        """Whether ``pred_squared`` is needed."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether the gradient depends on ``target``, ``valid`` and ``weight`` alone.
+
+        True for losses that are sums over pixels: value and gradient then take one sweep.
+        """
+
+    def value(self, table: SoftCounts) -> float:
+        """Loss of a table."""
+
+    def gradient(self, table: SoftCounts) -> SoftCountsGradient:
+        """Derivative of the loss by each entry of the table."""
+
+
+def soft_counts(
+    logits: ArrayLike,
+    target: ArrayLike,
+    *,
+    activation: Activation = "softmax",
+    ignore_index: int | Sequence[int] | None = None,
+    mask: ArrayLike | None = None,
+    pixel_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    channels_last: bool = False,
+    pixel_terms: Sequence[PixelTerm] = (),
+    squares: bool = False,
+    threads: int = 0,
+) -> SoftCounts:
+    """Sums per sample and class that losses are formulas of, in one sweep over the logits.
+
+    Parameters
+    ----------
+    logits : array_like of float, shape (N, C, ...)
+        Scores before the activation, or probabilities with ``activation="none"``; float16,
+        float32 or float64, or uint16 holding the bits of bfloat16. Any strides.
+    target : array_like, shape (N, ...) or (N, C, ...)
+        Class of every pixel, of any integer dtype; or for every class its share of the pixel, in
+        0..1 (one-hot or soft labels). With one channel, integers of either shape are labels 0
+        and 1, where 1 is what the channel scores.
+    activation : {"softmax", "sigmoid", "none"}, default "softmax"
+        What makes probabilities of the logits.
+    ignore_index : int or sequence of int, optional
+        Labels whose pixels are left out.
+    mask : array_like of bool, shape (N, ...), optional
+        True where pixels are left out.
+    pixel_weight : array_like of float, shape (N, ...), optional
+        Weight of each pixel, finite and not negative.
+    label_smoothing : float, default 0.0
+        In 0..1: the pixel terms see (1 - s) y + s / C (softmax), or (1 - s) y + s / 2. The other
+        sums see the labels as they are.
+    channels_last : bool, default False
+        Whether the channel axis is the last one, of logits and of dense targets.
+    pixel_terms : sequence of PixelTerm, default ()
+        Functions of the probability of what is true, to be summed over pixels.
+    squares : bool, default False
+        Whether to sum p^2.
+    threads : int, default 0
+        Threads to use; 0 takes what the machine offers and the size is worth.
+
+    Returns
+    -------
+    SoftCounts
+
+    Raises
+    ------
+    TypeError
+        If the logits are not floating point, or an option is of the wrong type.
+    ValueError
+        If shapes do not fit, labels or weights are out of range, or an option is.
+
+    Notes
+    -----
+    Left-out pixels count nowhere, whatever their logits are. A NaN among the logits of a counted
+    pixel makes the sums of its sample NaN. Results are the same bits for any number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log(np.float32([[[0.9, 0.2], [0.1, 0.8]]]))
+    >>> counts = soft_counts(logits, [[0, 1]])
+    >>> counts.intersection.round(3)
+    array([[0.9, 0.8]])
+    >>> counts.pred.round(3)
+    array([[1.1, 0.9]])
+    >>> dice = 2 * counts.intersection / (counts.pred + counts.target)
+    >>> dice.round(3)
+    array([[0.857, 0.842]])
+    """
+    sweep = _prepare(
+        logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
+        channels_last, pixel_terms, squares, threads,
+    )  # fmt: skip
+    return sweep.counts()
+
+
+def soft_counts_backward(
+    logits: ArrayLike,
+    target: ArrayLike,
+    d: SoftCountsGradient,
+    *,
+    activation: Activation = "softmax",
+    ignore_index: int | Sequence[int] | None = None,
+    mask: ArrayLike | None = None,
+    pixel_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    channels_last: bool = False,
+    pixel_terms: Sequence[PixelTerm] = (),
+    squares: bool = False,
+    threads: int = 0,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Gradient with respect to the logits, from the derivative by the table's entries.
+
+    Parameters
+    ----------
+    logits, target
+        As in :func:`soft_counts`.
+    d : SoftCountsGradient
+        Derivative of the loss by each entry of the table that :func:`soft_counts` gives with the
+        same options.
+    activation, ignore_index, mask, pixel_weight, label_smoothing, channels_last, pixel_terms, \
+squares, threads
+        As in :func:`soft_counts`.
+    out : ndarray, optional
+        Where to write the gradient: of the logits' shape and dtype, sharing no memory with them.
+
+    Returns
+    -------
+    ndarray
+        Gradient in the shape and dtype of the logits (uint16 for bfloat16); zero at pixels that
+        are left out.
+
+    Raises
+    ------
+    TypeError
+        As in :func:`soft_counts`; if ``out`` has another dtype than the logits.
+    ValueError
+        As in :func:`soft_counts`; if ``d`` or ``out`` has another shape, or ``out`` cannot be
+        written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.zeros((1, 2, 1), np.float32)
+    >>> counts = soft_counts(logits, [[1]])
+    >>> d = SoftCountsGradient.zeros(counts)
+    >>> d.intersection[:] = -1.0
+    >>> soft_counts_backward(logits, [[1]], d)
+    array([[[ 0.25],
+            [-0.25]]], dtype=float32)
+    """
+    sweep = _prepare(
+        logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
+        channels_last, pixel_terms, squares, threads,
+    )  # fmt: skip
+    return sweep.backward(d, out)
+
+
+def evaluate(
+    formula: Formula,
+    logits: ArrayLike,
+    target: ArrayLike,
+    *,
+    return_grad: bool = False,
+    out: NDArray[Any] | None = None,
+    grad_scale: float = 1.0,
+    activation: Activation = "softmax",
+    ignore_index: int | Sequence[int] | None = None,
+    mask: ArrayLike | None = None,
+    pixel_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    channels_last: bool = False,
+    threads: int = 0,
+) -> tuple[float, NDArray[Any] | None]:
+    """Value of a formula of the table and, if asked for, its gradient with respect to the logits.
+
+    Parameters
+    ----------
+    formula : Formula
+        The loss.
+    logits, target
+        As in :func:`soft_counts`.
+    return_grad : bool, default False
+        Whether the gradient is wanted; ``out`` asks for it too.
+    out : ndarray, optional
+        As in :func:`soft_counts_backward`.
+    grad_scale : float, default 1.0
+        Factor of the gradient, not of the value.
+    activation, ignore_index, mask, pixel_weight, label_smoothing, channels_last, threads
+        As in :func:`soft_counts`.
+
+    Returns
+    -------
+    value : float
+    grad : ndarray or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`soft_counts` and :func:`soft_counts_backward`.
+    """
+    sweep = _prepare(
+        logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
+        channels_last, formula.terms, formula.squares, threads,
+    )  # fmt: skip
+    counts = sweep.counts()
+    value = float(formula.value(counts))
+    if not return_grad and out is None:
+        return value, None
+    return value, sweep.backward(_scaled(formula.gradient(counts), grad_scale), out)
+
+
+def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
+    if factor == 1.0:
+        return d
+    return SoftCountsGradient(*(factor * getattr(d, field.name) for field in fields(d)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """Checked inputs of a sweep: channels on axis 1, one form for everything."""
+
+    logits: NDArray[Any]
+    target: NDArray[Any]
+    left_out: NDArray[np.bool_] | None
+    options: dict[str, Any]
+    terms: tuple[PixelTerm, ...]
+    channels_last: bool
+    threads: int
+
+    def counts(self) -> SoftCounts:
+        return SoftCounts(
+            **_engine.soft_counts(self.logits, self.target, terms=self.terms, **self.options)
+        )
+
+    def backward(self, d: SoftCountsGradient, out: NDArray[Any] | None) -> NDArray[Any]:
+        samples, channels = self.logits.shape[:2]
+        for field in fields(d):
+            expected: tuple[int, ...] = (samples, channels)
+            if field.name.startswith("terms"):
+                expected = (len(self.terms), *expected)
+            if getattr(d, field.name).shape != expected:
+                raise ValueError(
+                    f"d.{field.name} must have shape {expected}, got {getattr(d, field.name).shape}"
+                )
+        outside = np.moveaxis(self.logits, 1, -1) if self.channels_last else self.logits
+        if out is None:
+            out = np.empty(outside.shape, outside.dtype)
+        _check_out(out, outside)
+        gradient = _engine.soft_counts_backward(
+            self.logits,
+            self.target,
+            {field.name: getattr(d, field.name) for field in fields(d)},
+            terms=self.terms,
+            **self.options,
+        )
+        out[...] = np.moveaxis(gradient, 1, -1) if self.channels_last else gradient
+        return out
+
+
+def _check_out(out: Any, logits: NDArray[Any]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.dtype != logits.dtype:
+        raise TypeError(f"out must have the logits' dtype {logits.dtype}, got {out.dtype}")
+    if out.shape != logits.shape:
+        raise ValueError(f"out must have the logits' shape {logits.shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    if np.may_share_memory(out, logits):
+        raise ValueError("out must not share memory with the logits: they are read after it")
+
+
+def _prepare(
+    logits: ArrayLike,
+    target: ArrayLike,
+    activation: Activation,
+    ignore_index: int | Sequence[int] | None,
+    mask: ArrayLike | None,
+    pixel_weight: ArrayLike | None,
+    label_smoothing: float,
+    channels_last: bool,
+    pixel_terms: Sequence[PixelTerm],
+    squares: bool,
+    threads: int,
+) -> _Sweep:
+    if activation not in get_args(Activation):
+        raise ValueError(
+            f"activation must be one of {', '.join(get_args(Activation))}, got {activation!r}"
+        )
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing must be in 0..1, got {label_smoothing}")
+    if integer(threads, "threads") < 0:
+        raise ValueError(f"threads must not be negative, got {threads}")
+    x = _logits(logits, activation, channels_last)
+    y = _target(target, x, channels_last)
+    left_out = _left_out(y, x, ignore_index, mask)
+    _check_labels(y, x, left_out)
+    return _Sweep(
+        logits=x,
+        target=y,
+        left_out=left_out,
+        options={
+            "activation": activation,
+            "left_out": left_out,
+            "pixel_weight": _weights(pixel_weight, x),
+            "label_smoothing": float(label_smoothing),
+            "squares": squares,
+        },
+        terms=tuple(pixel_terms),
+        channels_last=channels_last,
+        threads=threads,
+    )
+
+
+def _logits(value: ArrayLike, activation: Activation, channels_last: bool) -> NDArray[Any]:
+    x = as_array(value, "logits")
+    if x.dtype.name == "bfloat16":
+        x = x.view(np.uint16)
+    if x.dtype.kind != "f" and x.dtype != np.uint16:
+        raise TypeError(
+            f"logits must be floating point (or uint16 holding bfloat16), got {x.dtype}"
+        )
+    if x.dtype.itemsize > 8:
+        raise TypeError(f"logits must be float16, float32 or float64, got {x.dtype}")
+    if x.ndim < 2:
+        raise ValueError(f"logits must have shape (N, C, ...), got {x.shape}")
+    if channels_last:
+        x = np.moveaxis(x, -1, 1)
+    if x.shape[1] == 0:
+        raise ValueError("logits must have at least one channel")
+    if activation == "softmax" and x.shape[1] == 1:
+        raise ValueError(
+            "softmax of one channel is always 1: use activation='sigmoid' for a binary problem"
+        )
+    return x
+
+
+def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[Any]:
+    """Labels of shape (N, ...), or dense targets of shape (N, C, ...)."""
+    y = as_array(value, "target")
+    if y.dtype.kind not in "buif":
+        raise TypeError(f"target must be integers or floating point, got {y.dtype}")
+    labels = (x.shape[0], *x.shape[2:])
+    if y.shape == labels and x.ndim != y.ndim:
+        if y.dtype.kind == "f":
+            raise TypeError(f"a target of shape (N, ...) holds labels: integers, got {y.dtype}")
+        return y
+    if channels_last and y.ndim == x.ndim:
+        y = np.moveaxis(y, -1, 1)
+    if y.shape != x.shape:
+        raise ValueError(
+            f"target must have shape {labels} (labels) or that of the logits, got "
+            f"{np.shape(value)} for logits of {len(labels) - 1} spatial axes and "
+            f"{x.shape[1]} channels"
+        )
+    return y[:, 0] if x.shape[1] == 1 and y.dtype.kind in "bui" else y
+
+
+def _left_out(
+    y: NDArray[Any],
+    x: NDArray[Any],
+    ignore_index: int | Sequence[int] | None,
+    mask: ArrayLike | None,
+) -> NDArray[np.bool_] | None:
+    left_out: NDArray[np.bool_] | None = None
+    if mask is not None:
+        left_out = as_array(mask, "mask")
+        if left_out.dtype != np.bool_:
+            raise TypeError(f"mask must be bool, true where left out, got {left_out.dtype}")
+        if left_out.shape != (x.shape[0], *x.shape[2:]):
+            raise ValueError(
+                f"mask must have shape {(x.shape[0], *x.shape[2:])}, got {left_out.shape}"
+            )
+    if ignore_index is not None:
+        values = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
+        values = [integer(value, "ignore_index") for value in values]
+        if y.ndim == x.ndim:
+            raise ValueError("ignore_index needs a target of labels: pass mask= beside dense ones")
+        ignored = np.isin(y, values)
+        left_out = ignored if left_out is None else left_out | ignored
+    return left_out
+
+
+def _check_labels(y: NDArray[Any], x: NDArray[Any], left_out: NDArray[np.bool_] | None) -> None:
+    dense = y.ndim == x.ndim
+    where: Any = True
+    if left_out is not None:
+        where = ~(left_out[:, None] if dense else left_out)
+    most = 1 if dense else max(x.shape[1], 2) - 1
+    wrong = ~((y >= 0) & (y <= most)) & where
+    if wrong.any():
+        found = y[wrong][0]
+        if dense:
+            raise ValueError(f"dense targets must be in 0..1, got {found}")
+        raise ValueError(
+            f"target holds label {found} but there are classes 0..{most} only: pass "
+            "ignore_index= or mask= for pixels that must not count"
+        )
+
+
+def _weights(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[Any] | None:
+    if value is None:
+        return None
+    weights = as_array(value, "pixel_weight")
+    if weights.dtype.kind != "f":
+        raise TypeError(f"pixel_weight must be floating point, got {weights.dtype}")
+    if weights.shape != (x.shape[0], *x.shape[2:]):
+        raise ValueError(
+            f"pixel_weight must have shape {(x.shape[0], *x.shape[2:])}, got {weights.shape}"
+        )
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError("pixel_weight must be finite and not negative")
+    return weights

@@ -1,0 +1,239 @@
+"""The table of sums of the losses and its derivative in plain float64 NumPy, pixel by definition.
+
+Everything is (N, C, ...): logits x, probabilities p, what is true y, weights w. Terms are numbered;
+see :class:`segmeter.loss.PixelTerm` for their functions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+
+
+def soft_counts(
+    logits: NDArray[Any],
+    target: NDArray[Any],
+    *,
+    activation: str = "softmax",
+    left_out: NDArray[np.bool_] | None = None,
+    pixel_weight: NDArray[Any] | None = None,
+    label_smoothing: float = 0.0,
+    terms: Sequence[Any] = (),
+    squares: bool = False,
+) -> dict[str, NDArray[Any]]:
+    """Give the fields of :class:`segmeter.loss.SoftCounts` by name."""
+    x = as_float64(logits)
+    w, counted = _weights(x, left_out, pixel_weight)
+    x = np.where(counted, x, 0.0)
+    y = np.where(counted, dense_target(target, x.shape), 0.0)
+    p, rest, log_p, log_rest = probabilities(x, activation)
+    smooth = _smoothed(y, label_smoothing, activation)
+
+    def total(values: FloatArray) -> FloatArray:
+        summed: FloatArray = np.where(counted, w * values, 0.0).reshape(*x.shape[:2], -1).sum(-1)
+        return summed
+
+    def weighted_term(share: FloatArray, value: FloatArray) -> FloatArray:
+        with np.errstate(invalid="ignore"):
+            return total(np.where(share == 0.0, 0.0, share * value))
+
+    positive = [weighted_term(smooth, _term(term, p, rest, log_p)) for term in terms]
+    negative = [
+        np.zeros(x.shape[:2])
+        if activation == "softmax"
+        else weighted_term(1.0 - smooth, _term(term, rest, p, log_rest))
+        for term in terms
+    ]
+    shape = (len(terms), *x.shape[:2])
+    return {
+        "intersection": total(p * y),
+        "pred": total(p),
+        "pred_squared": total(p * p) if squares else np.zeros(x.shape[:2]),
+        "target": total(y),
+        "target_squared": total(y * y),
+        "terms": np.array(positive).reshape(shape),
+        "terms_negative": np.array(negative).reshape(shape),
+        "valid": counted[:, 0].reshape(x.shape[0], -1).sum(-1, dtype=np.int64),
+        "weight": total(np.ones_like(x))[:, 0],
+    }
+
+
+def soft_counts_backward(
+    logits: NDArray[Any],
+    target: NDArray[Any],
+    d: Mapping[str, FloatArray],
+    *,
+    activation: str = "softmax",
+    left_out: NDArray[np.bool_] | None = None,
+    pixel_weight: NDArray[Any] | None = None,
+    label_smoothing: float = 0.0,
+    terms: Sequence[Any] = (),
+    squares: bool = False,
+) -> NDArray[Any]:
+    """Give the gradient with respect to the logits, in their shape and dtype."""
+    x = as_float64(logits)
+    w, counted = _weights(x, left_out, pixel_weight)
+    x = np.where(counted, x, 0.0)
+    y = np.where(counted, dense_target(target, x.shape), 0.0)
+    p, rest, log_p, log_rest = probabilities(x, activation)
+    smooth = _smoothed(y, label_smoothing, activation)
+
+    def spread(values: FloatArray) -> FloatArray:
+        return values.reshape(*x.shape[:2], *[1] * (x.ndim - 2))
+
+    by_p = spread(d["intersection"]) * y + spread(d["pred"])
+    if squares:
+        by_p = by_p + 2.0 * spread(d["pred_squared"]) * p
+    # Derivatives of the terms by log p, and for the negative ones by log (1 - p).
+    by_log_p, by_log_rest = np.zeros_like(x), np.zeros_like(x)
+    for t, term in enumerate(terms):
+        share = smooth * spread(d["terms"][t])
+        by_log_p += np.where(share == 0.0, 0.0, share * _term_by_log(term, p, rest, log_p))
+        if activation != "softmax":
+            share = (1.0 - smooth) * spread(d["terms_negative"][t])
+            slope = _term_by_log(term, rest, p, log_rest)
+            by_log_rest += np.where(share == 0.0, 0.0, share * slope)
+    if activation == "softmax":
+        mean = np.sum(p * by_p, axis=1, keepdims=True)
+        total = np.sum(by_log_p, axis=1, keepdims=True)
+        alone = by_log_p == total  # one class bears it all: no difference to be taken
+        gradient = p * (by_p - mean) + np.where(alone, by_log_p * rest, by_log_p - p * total)
+    elif activation == "sigmoid":
+        gradient = p * rest * by_p + by_log_p * rest - by_log_rest * p
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gradient = (
+                by_p
+                + np.where(by_log_p == 0.0, 0.0, by_log_p / p)
+                - np.where(by_log_rest == 0.0, 0.0, by_log_rest / rest)
+            )
+    return _like(np.where(counted & (w != 0.0), w * gradient, 0.0), logits.dtype)
+
+
+def as_float64(logits: NDArray[Any]) -> FloatArray:
+    """Logits as float64; uint16 holds the bits of bfloat16."""
+    if logits.dtype.kind == "u":
+        bits = logits.astype(np.uint32) << np.uint32(16)
+        return bits.view(np.float32).astype(np.float64)
+    values: FloatArray = logits.astype(np.float64)
+    return values
+
+
+def dense_target(target: NDArray[Any], shape: tuple[int, ...]) -> FloatArray:
+    """Share of every class at every pixel, of labels or of shares."""
+    if target.ndim == len(shape):
+        return target.astype(np.float64)
+    classes = np.ones(1) if shape[1] == 1 else np.arange(shape[1])
+    shares: NDArray[np.bool_] = target[:, None] == classes.reshape(-1, *[1] * (len(shape) - 2))
+    return shares.astype(np.float64)
+
+
+def probabilities(
+    x: FloatArray, activation: str
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """p, 1 - p, log p and log (1 - p), each without cancellation."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        if activation == "none":
+            return x, 1.0 - x, np.log(x), np.log1p(-x)
+        if activation == "sigmoid":
+            small = np.exp(-np.abs(x))
+            near, far = 1.0 / (1.0 + small), small / (1.0 + small)
+            p, rest = np.where(x >= 0, near, far), np.where(x >= 0, far, near)
+            log_near = -np.log1p(small)
+            log_far = log_near - np.abs(x)
+            return (
+                np.where(np.isnan(x), x, p),
+                np.where(np.isnan(x), x, rest),
+                np.where(x >= 0, log_near, log_far),
+                np.where(x >= 0, log_far, log_near),
+            )
+        shifted = x - x.max(axis=1, keepdims=True)
+        e = np.exp(shifted)
+        top = (
+            np.arange(x.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2))
+            == np.argmax(shifted, axis=1)[:, None]
+        )
+        beside_top = np.where(top, 0.0, e).sum(axis=1, keepdims=True)
+        s = np.where(top, e, 0.0).sum(axis=1, keepdims=True) + beside_top
+        # The others' sum: exact where it matters, beside the largest.
+        others = np.where(top, beside_top, s - e)
+        rest = others / s
+        return e / s, rest, shifted - np.log1p(beside_top), np.log(rest)
+
+
+def _weights(
+    x: FloatArray, left_out: NDArray[np.bool_] | None, pixel_weight: NDArray[Any] | None
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Weights (N, 1, ...) and whether pixels count, spread over the channels."""
+    per_pixel = (x.shape[0], 1, *x.shape[2:])
+    w = np.ones(per_pixel) if pixel_weight is None else pixel_weight.astype(float)[:, None]
+    left = np.zeros(per_pixel, bool) if left_out is None else left_out[:, None]
+    return w, np.broadcast_to(~left, x.shape)
+
+
+def _smoothed(y: FloatArray, label_smoothing: float, activation: str) -> FloatArray:
+    among = y.shape[1] if activation == "softmax" else 2
+    return (1.0 - label_smoothing) * y + label_smoothing / among
+
+
+def _term(term: Any, p: FloatArray, rest: FloatArray, log_p: FloatArray) -> FloatArray:
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
+        value: FloatArray
+        if term.kind == "cross_entropy":
+            value = -log_p
+        elif term.kind == "focal":
+            value = np.where(rest == 0.0, 0.0, rest**term.parameter * -log_p)
+        elif term.kind == "reduced_focal":
+            scale = np.where(p < term.threshold, 1.0, (rest / term.threshold) ** term.parameter)
+            value = np.where(rest == 0.0, 0.0, scale * -log_p)
+        elif term.kind == "poly":
+            value = rest**term.parameter
+        elif term.kind == "generalised":
+            value = -np.expm1(term.parameter * log_p) / term.parameter
+        else:
+            value = (-log_p) ** term.parameter
+        return value
+
+
+def _term_by_log(term: Any, p: FloatArray, rest: FloatArray, log_p: FloatArray) -> FloatArray:
+    """p f'(p): derivative of a term by log p, by its limit at p = 0 and p = 1."""
+    g = term.parameter
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
+        # -log p / (1 - p) * p, which is 1 at p = 1 and 0 at p = 0.
+        odds = np.where(rest == 0.0, 1.0, np.where(p == 0.0, 0.0, -log_p * p / rest))
+        slope: FloatArray
+        if term.kind == "cross_entropy":
+            slope = -np.ones_like(p)
+        elif term.kind == "focal":
+            slope = -(rest**g) * (g * odds + 1.0)
+        elif term.kind == "reduced_focal":
+            reduced = -((rest / term.threshold) ** g) * (g * odds + 1.0)
+            slope = np.where(p < term.threshold, -1.0, reduced)
+        elif term.kind == "poly":
+            # k (1 - p)^(k - 1) p; below k = 1 it has no bound at p = 1, where it is cut to 0.
+            slope = np.where(rest == 0.0, 0.0 if g != 1.0 else -1.0, -g * rest ** (g - 1.0) * p)
+        elif term.kind == "generalised":
+            slope = -np.exp(g * log_p)
+        else:
+            slope = np.where(log_p == 0.0, 0.0 if g != 1.0 else -1.0, -g * (-log_p) ** (g - 1.0))
+        return np.where(np.isnan(p), np.nan, slope)
+
+
+def _like(gradient: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Gradient in the logits' dtype; bfloat16 by rounding to nearest, ties to even."""
+    with np.errstate(over="ignore", under="ignore"):
+        if dtype.kind != "u":
+            return gradient.astype(dtype)
+        single = gradient.astype(np.float32)
+    bits = single.view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    quiet = np.uint32(0x7FC0)
+    return np.where(np.isnan(single), quiet, rounded).astype(np.uint16)
