@@ -10,8 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import cause, pixel, region
-from .cause import *  # noqa: F403  # each family's __all__ is what it exports
+from . import boundary, cause, pixel, region
+from .boundary import *  # noqa: F403  # each family's __all__ is what it exports
+from .cause import *  # noqa: F403
 from .pixel import *  # noqa: F403
 from .region import *  # noqa: F403
 
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 _LAZY = dict.fromkeys(("CheckReport", "Result", "check", "evaluate"), "segmeter.evaluation")
 
 __all__ = [
+    *boundary.__all__,
     *cause.__all__,
     *pixel.__all__,
     *region.__all__,

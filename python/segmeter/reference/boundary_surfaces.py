@@ -1,0 +1,225 @@
+"""Surface distances in plain NumPy and SciPy: what the native kernel must equal, bit for bit.
+
+One class after another, by the definitions as they stand: masks, their surfaces, distance maps.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..boundary._surfaces import DirectedDistances, SurfaceDistances
+from .cause import NO_CLASS, classes_of
+from .pixel import _ignored_labels, _is_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+    FloatArray = NDArray[np.float64]
+
+
+def surface_distances(
+    pred: Any,
+    target: Any,
+    *,
+    num_classes: int | None = None,
+    classes: Sequence[int] | None = None,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    labels: Any = None,
+    pred_labels: Any = None,
+    reduce_zero_label: bool = False,
+    out_of_range: str = "raise",
+    ignore_index: Any = None,
+    background: int | None = 0,
+    spacing: Sequence[float] | None = None,
+    surface: Any = "corner",
+    weights: Any = None,
+    border: Any = "background",
+    threads: int = 0,
+) -> SurfaceDistances:
+    """Twin of :func:`segmeter.surface_distances`; same arguments, same result. Needs SciPy.
+
+    Examples
+    --------
+    >>> surface_distances([[1, 1, 0]], [[1, 1, 1]], surface="voxel_face")[1].target_to_pred
+    array([0., 0., 1.])
+    """
+    del threads  # one thread only: the twin defines the result, not the speed
+    pred, target = np.asarray(pred), np.asarray(target)
+    spacing = [1.0] * target.ndim if spacing is None else [float(s) for s in spacing]
+    if weights is None:
+        weights = "marching" if surface == "corner" else "count"
+    if num_classes is not None:
+        guess, truth = classes_of(
+            pred, target, num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
+            out_of_range,
+        )  # fmt: skip
+        ignored = truth == NO_CLASS
+        asked = [k for k in range(num_classes) if k != background] if classes is None else classes
+    else:
+        guess, truth = pred, target
+        ignored = _ignored(target, ignore_index)
+        asked = _only_label(pred, target, ignore_index, background) if classes is None else classes
+    members = {k: [k] for k in asked} if groups is None else groups
+    directed = {
+        name: directed_distances(
+            np.isin(guess, list(those)), np.isin(truth, list(those)), ignored, spacing,
+            surface=surface, weights=weights, border=border,
+        )
+        for name, those in members.items()
+    }  # fmt: skip
+    return SurfaceDistances(
+        directed, spacing=spacing, surface=surface, weights=weights, border=border
+    )
+
+
+def _ignored(target: NDArray[Any], ignore_index: Any) -> Mask:
+    if _is_mask(ignore_index):
+        return np.asarray(ignore_index, bool)
+    return np.isin(target, _ignored_labels(ignore_index))
+
+
+def _only_label(
+    pred: NDArray[Any], target: NDArray[Any], ignore_index: Any, background: int | None
+) -> list[int]:
+    """The label of two masks besides the background; 1 if there is none."""
+    found = {int(v) for v in np.unique(pred)} | {int(v) for v in np.unique(target)}
+    found -= {background, *_ignored_labels(ignore_index)}
+    if len(found) > 1:
+        raise ValueError(f"masks hold one label besides the background, got {sorted(found)}")
+    return list(found) or [1]
+
+
+def directed_distances(
+    pred: Mask,
+    target: Mask,
+    ignored: Mask,
+    spacing: Sequence[float],
+    *,
+    surface: str,
+    weights: str,
+    border: str,
+) -> DirectedDistances:
+    """Distances between the surfaces of two masks.
+
+    Examples
+    --------
+    >>> pred, target = np.array([[[1, 0, 0]], [[1, 1, 1]]], bool)
+    >>> both = directed_distances(
+    ...     pred, target, np.zeros((1, 3), bool), (1.0, 1.0), surface="corner",
+    ...     weights="marching", border="background",
+    ... )
+    >>> both.target_to_pred
+    array([0., 0., 1., 2., 0., 0., 1., 2.])
+    """
+    sides = []
+    for mask in (pred, target):
+        if surface == "corner":
+            codes = corner_codes(mask, ignored, border)
+            points = codes >= 0
+            areas = corner_weights(spacing, weights)[codes[points]]
+        else:
+            points = voxel_surface(mask, ignored, surface, border)
+            areas = np.ones(points.sum())
+        sides.append((points, areas))
+    (pred_points, pred_weight), (target_points, target_weight) = sides
+    return DirectedDistances(
+        distances_to(target_points, spacing)[pred_points],
+        distances_to(pred_points, spacing)[target_points],
+        pred_weight,
+        target_weight,
+    )
+
+
+def distances_to(points: Mask, spacing: Sequence[float]) -> FloatArray:
+    """Distance of every place to the nearest point; inf if there is none.
+
+    Examples
+    --------
+    >>> distances_to(np.array([[True, False, False]]), (1.0, 0.5))
+    array([[0. , 0.5, 1. ]])
+    """
+    from scipy import ndimage
+
+    if not points.any():
+        return np.full(points.shape, np.inf)
+    return np.asarray(ndimage.distance_transform_edt(~points, sampling=spacing), np.float64)
+
+
+def voxel_surface(mask: Mask, ignored: Mask, surface: str, border: str) -> Mask:
+    """Pixels of a mask with a neighbour outside of it, both not ignored.
+
+    Examples
+    --------
+    >>> mask = np.array([[1, 1, 1, 0]], bool)
+    >>> voxel_surface(mask, np.zeros((1, 4), bool), "voxel_face", "ignore")
+    array([[False, False,  True, False]])
+    """
+    inside, unknown = _beyond(mask, border), _beyond(ignored, border)
+    outside = ~inside & ~unknown
+    found = np.zeros(mask.shape, bool)
+    for step in itertools.product((0, 1, 2), repeat=mask.ndim):
+        if surface == "voxel_full" or sum(s != 1 for s in step) == 1:
+            found |= outside[tuple(slice(s, s + n) for s, n in zip(step, mask.shape, strict=True))]
+    return np.asarray(found & mask & ~ignored, bool)
+
+
+def corner_codes(mask: Mask, ignored: Mask, border: str) -> NDArray[np.int64]:
+    """For each corner of a pixel which of the pixels around it are of the mask, as a number.
+
+    The last pixel of the block is bit 0, the last axis running fastest. -1 where all pixels are
+    of the mask or none is, or one is ignored.
+
+    Examples
+    --------
+    >>> corner_codes(np.array([[1]], bool), np.zeros((1, 1), bool), "background")
+    array([[1, 2],
+           [4, 8]])
+    """
+    inside, unknown = _beyond(mask, border), _beyond(ignored, border)
+    codes = np.zeros([n + 1 for n in mask.shape], np.int64)
+    is_unknown = np.zeros(codes.shape, bool)
+    for step in itertools.product((0, 1), repeat=mask.ndim):
+        here = tuple(slice(s, s + n) for s, n in zip(step, codes.shape, strict=True))
+        codes = 2 * codes + inside[here]
+        is_unknown |= unknown[here]
+    return np.where(is_unknown | (codes == 0) | (codes == 2**2**mask.ndim - 1), -1, codes)
+
+
+def _beyond(mask: Mask, border: str) -> Mask:
+    """The mask with one pixel more on every side."""
+    if border == "background" or mask.size == 0:
+        return np.pad(mask, 1)
+    return np.pad(mask, 1, mode="edge")
+
+
+def corner_weights(spacing: Sequence[float], weights: str) -> FloatArray:
+    """Weight of a corner by its code.
+
+    Examples
+    --------
+    >>> corner_weights((1.0, 2.0), "face_share")[[0b0001, 0b0011, 0b1111]]
+    array([1.5, 2. , 0. ])
+    """
+    ndim = len(spacing)
+    num_codes = 2**2**ndim
+    if weights == "count":
+        return np.ones(num_codes)
+    if weights == "marching":
+        from ._element_areas import element_areas
+
+        return element_areas(spacing)
+    # A face lies between two pixels of a block, and has as many corners as there are such pairs.
+    blocks = (np.arange(num_codes)[:, None] >> np.arange(2**ndim)[::-1]) & 1
+    blocks = blocks.reshape(num_codes, *(2,) * ndim)
+    shares = np.zeros(num_codes)
+    for axis in range(ndim):
+        area = np.prod([s for a, s in enumerate(spacing) if a != axis])
+        faces = np.abs(np.diff(blocks, axis=axis + 1)).reshape(num_codes, -1).sum(axis=1)
+        shares += faces * (area / 2 ** (ndim - 1))
+    return shares
