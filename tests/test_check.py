@@ -72,9 +72,11 @@ def run_command(report: CheckReport) -> Any:
     for name in ("num_classes", "ignore_index", "threshold"):
         if name in options:
             options[name] = int(options[name])
-    if "pred_mapping" in options:
-        pairs = (pair.split(":") for pair in options["pred_mapping"].split(","))
-        options["pred_mapping"] = {int(k): None if v == "ignore" else int(v) for k, v in pairs}
+    for name in {"mapping", "pred_mapping"} & options.keys():
+        pairs = (pair.split(":") for pair in options[name].split(","))
+        options[name] = {int(k): None if v == "ignore" else int(v) for k, v in pairs}
+    if "classes" in options:
+        options["class_names"] = options.pop("classes").split(",")
     return segmeter.evaluate(options.pop("pred"), options.pop("target"), **options)
 
 
@@ -337,6 +339,28 @@ def test_void_label_is_suggested(pair: Any) -> None:
     assert report.command is not None
     assert report.command.endswith("--num-classes 5 --ignore-index 255")
     assert run_command(report).exit_code == 0
+
+
+def test_labels_with_gaps_are_named(pair: Any) -> None:
+    levels = np.array([0, 60, 120, 180, 240], np.uint8)
+    targets = [levels[m] for m in scenes()]
+    targets[0][-2:] = 255
+    report = pair([levels[m] for m in spoiled(scenes())], targets)
+    assert report.command is not None
+    assert report.command.endswith(
+        "--classes 0,60,120,180,240 --mapping 0:0,60:1,120:2,180:3,240:4,255:ignore"
+    )
+    result = run_command(report)
+    assert (result.exit_code, result.plan.num_classes) == (0, 5)
+
+
+def test_old_brats_labels_in_predictions_alone(pair: Any) -> None:
+    targets = [m % 4 for m in scenes()]
+    preds = [np.where(m == 3, 4, m) for m in targets]
+    report = pair(preds, targets, protocol="brats2026")
+    assert "old-labels" in codes(report)
+    assert any("--pred-mapping 0:0,1:1,2:2,4:3" in finding.remedy for finding in report.findings)
+    assert "old-labels" not in codes(pair(preds, targets, protocol="brats2023-lesionwise"))
 
 
 def test_negative_labels(pair: Any) -> None:
@@ -647,7 +671,18 @@ def test_real_data(shared: Path) -> None:
     brats = check(*(f"{data}/{scan}" for scan in scans), pattern="brats_toolkit/([^/]+)/")
     assert brats.findings == ()
     assert brats.command is not None
-    assert brats.command.endswith("--num-classes 5")
+    assert brats.command.endswith("--classes 0,1,2,4 --mapping 0:0,1:1,2:2,4:3")
+    result = run_command(brats)
+    assert (result.exit_code, result.num_images) == (0, 2)
+    assert [row["class"] for row in result.per_class] == ["0", "1", "2", "4"]
+
+    old = check(
+        *(f"{data}/{scan}" for scan in scans),
+        pattern="brats_toolkit/([^/]+)/",
+        protocol="brats2026",
+    )
+    assert codes(old) == {"old-labels"}
+    assert "brats2023-lesionwise" in old.findings[0].remedy
 
 
 def test_real_scenes_saved_as_train_ids(shared: Path, tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_problems_are_listed_and_the_rest_is_done(run: Callable[..., Run], tmp_p
     assert code == 3  # and not 1: a gate on a part of the data says little
     assert out.startswith("1 image, 16 pixels counted, 0 ignored, 3 problems\n")
     for name in ("b.npy", "c.npy", "d.npy"):
-        assert sum(name in line for line in out.splitlines()) == 1
+        assert name in out  # in one piece
 
 
 def test_problems_that_say_the_same_are_one_line(run: Callable[..., Run], tmp_path: Path) -> None:
@@ -312,8 +312,10 @@ def test_problems_that_say_the_same_are_one_line(run: Callable[..., Run], tmp_pa
     first = tmp_path / "target" / "mapping 0.npy"
     assert "28 files: target holds labels outside 0..1: 9 ...; say what they mean" in lines[0]
     assert "--mapping or --ignore-index" in lines[0]
-    assert lines[0].endswith(f"; first: {first}")
-    assert f"2 files, the first: {tmp_path / 'pred' / 'mapping 7.npy'} has the shape" in lines[1]
+    assert f"{first}\n" in out  # in one piece, whatever the name
+    assert all(len(line) <= 120 or str(tmp_path) in line for line in out.splitlines())
+    assert "2 files, the first:" in lines[1]
+    assert str(tmp_path / "pred" / "mapping 7.npy") in out
     assert "segmeter check, with the same options, says what may be wrong" in out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +33,7 @@ _GRAY_LEVELS = 200  # different values in 8 bits: more than any set of classes h
 _CLEARLY = 0.2  # share of pixels by which one reading must beat another to be worth a word
 _TURNED = 0.1  # information a flip must gain on average; it must also gain in most images
 _NOTHING = 0.005  # information of maps that have nothing to do with each other
+_FEW = 8  # labels that a person numbered; among more, some may be missing in a sample
 _SHOWN = 8
 
 
@@ -471,6 +473,25 @@ def _several_foregrounds(case: Case) -> Iterator[Finding]:
         yield Finding("warning", "several-foregrounds", message, remedy)
 
 
+def _old_brats_labels(case: Case) -> Iterator[Finding]:
+    """Enhancing tumour was label 4 until 2022; where a cavity is, there mostly is some as well."""
+    if case.plan is None or case.plan.protocol not in ("brats2026", "brats2026-met"):
+        return
+    sides = [side for side in SIDES if _is_old_brats(case.facts.sides[side].labels)]
+    if not sides:
+        return
+    both = " and ".join(_NAMES[side] for side in sides)
+    message = f"{both} hold 4, but no 3: labels of BraTS until 2022, where 4 is enhancing tumour?"
+    remedy = "if so: --protocol brats2023-lesionwise, which takes 3 and 4 for it"
+    if sides == ["pred"]:
+        remedy = "if so: --pred-mapping 0:0,1:1,2:2,4:3"
+    yield Finding("warning", "old-labels", message, remedy)
+
+
+def _is_old_brats(labels: Iterable[int]) -> bool:
+    return 4 in labels and 3 not in labels
+
+
 def _train_ids(case: Case) -> Iterator[Finding]:
     pred, target = (set(case.facts.sides[side].labels) for side in SIDES)
     ids_of = {k: v for k, v in TRAIN_ID_TO_ID.items() if k is not None and k != 255}
@@ -632,6 +653,7 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _meaning,
     _void_only_in_pred,
     _several_foregrounds,
+    _old_brats_labels,
     _out_of_range,
     _turned,
     _unrelated,
@@ -667,6 +689,36 @@ def class_count(labels: Iterable[int]) -> tuple[int, list[int]]:
     if len(classes) > 1 and classes[-1] in _VOID_LABELS and classes[-2] < classes[-1] - 1:
         void.append(classes.pop())
     return (classes[-1] + 1 if classes else 0), void
+
+
+def sparse_options(labels: Iterable[int]) -> list[str] | None:
+    """Options for labels with gaps, which name each label; None if they leave none to speak of.
+
+    A gap among few labels is how they were numbered, one among many a class that happens to be
+    missing in the sample.
+
+    Examples
+    --------
+    >>> sparse_options([0, 1, 2, 4])
+    ['--classes 0,1,2,4', '--mapping 0:0,1:1,2:2,4:3']
+    >>> sparse_options([0, 100, 200, 255])
+    ['--classes 0,100,200', '--mapping 0:0,100:1,200:2,255:ignore']
+    >>> sparse_options([0, 128, 255])  # steps of gray: the last is no void label
+    ['--classes 0,128,255', '--mapping 0:0,128:1,255:2']
+    >>> sparse_options([0, 1, 2, 255]) is None
+    True
+    """
+    values = sorted(set(labels))
+    count, void = class_count(values)
+    steps = {high - low for low, high in pairwise(values)}
+    if len(values) > 2 and values[0] == 0 and max(steps) - min(steps) <= 1 < min(steps):
+        void = []
+    known = [label for label in values if label not in void]
+    if not count - len(known) or not known or not (len(known) <= _FEW or count >= 4 * len(known)):
+        return None
+    table = {label: str(k) for k, label in enumerate(known)} | dict.fromkeys(void, "ignore")
+    names = ",".join(map(str, known))
+    return [f"--classes {names}", "--mapping " + ",".join(f"{k}:{v}" for k, v in table.items())]
 
 
 def _number(count: int, noun: str) -> str:

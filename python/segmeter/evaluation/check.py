@@ -19,6 +19,7 @@ from segmeter.evaluation._findings import (
     one_above_options,
     one_below_options,
     renaming_option,
+    sparse_options,
     threshold_options,
     train_id_options,
     void_options,
@@ -239,6 +240,9 @@ def _options_of_labels(case: Case, codes: set[str]) -> list[str]:
     pred, target = (case.facts.sides[side].labels for side in SIDES)
     if max(target) > 1 and len({*pred, *target} - {0}) == 1:
         return ["--protocol binary"]
+    sparse = sparse_options([*pred, *target])
+    if sparse is not None and not renaming:
+        return sparse
     count, void = class_count([*pred, *target])
     return [f"--num-classes {count}", *void_options(void), *renaming]
 

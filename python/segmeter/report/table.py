@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,7 @@ def _parts(
         yield ""
         yield from _score_tables(result.scores, console)
         yield from _worst_images(result, console, worst)
-    yield from _problems(result.problems, result.pairing.get("advice"), wording)
+    yield from _problems(result.problems, result.pairing.get("advice"), wording, console)
     yield ""
     yield _conventions(result)
 
@@ -449,7 +450,10 @@ def _lowest_class(result: Result, image: str) -> tuple[str, float]:
 
 
 def _problems(
-    problems: Sequence[Mapping[str, str]], advice: str | None, wording: Callable[[str], str]
+    problems: Sequence[Mapping[str, str]],
+    advice: str | None,
+    wording: Callable[[str], str],
+    console: Console,
 ) -> Iterator[RenderableType]:
     if not problems:
         return
@@ -457,10 +461,14 @@ def _problems(
     table.add_column("problem", no_wrap=True)
     table.add_column("what is wrong", overflow="fold")
     groups = _alike(problems)
+    kinds = max(len(group[0]["kind"]) for group in groups)
     for group in groups[:_MAX_PROBLEMS]:
         style = "red" if group[0]["level"] == "error" else "yellow"
-        text = _group_text(group, wording)
-        table.add_row(Text(group[0]["kind"], style=style), Text(printable(text)))
+        text = printable(_group_text(group, wording))
+        if not console.is_terminal:
+            room = _MOST_UNWATCHED - kinds - _GAP
+            text = _filled(text, printable(group[0]["path"]), room)
+        table.add_row(Text(group[0]["kind"], style=style), Text(text))
     yield ""
     yield table
     more = sum(map(len, groups[_MAX_PROBLEMS:]))
@@ -471,6 +479,13 @@ def _problems(
         yield Text(printable(advice), style="green")
     if any(problem["level"] == "error" for problem in problems):
         yield Text("segmeter check, with the same options, says what may be wrong", style="green")
+
+
+def _filled(text: str, path: str, width: int) -> str:
+    """Lines that end between words; in a log the name of a file stays whole, to be searched for."""
+    whole = text.replace(path, path.replace(" ", "\0")) if path else text
+    lines = textwrap.fill(whole, width, break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\0", " ")
 
 
 def _alike(problems: Iterable[Mapping[str, str]]) -> list[list[Mapping[str, str]]]:
