@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-Surface = Literal["corner", "voxel_face", "voxel_full"]
+Surface = Literal["corner", "voxel_face", "voxel_full", "foreground"]
 SurfaceWeights = Literal["count", "marching", "face_share"]
 Border = Literal["background", "ignore"]
 ClassName = int | str
@@ -74,6 +75,8 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
         Classes as asked for: indices, label values or names of groups.
     spacing : tuple of float
         Distance of neighbouring pixels along each axis.
+    shape : tuple of int
+        Of the maps.
     surface, weights, border : str
         What points the surfaces consist of, what they weigh, and what lies beyond the image.
 
@@ -88,13 +91,14 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
     {1: 1.0, 2: 0.0}
     """
 
-    __slots__ = ("_directed", "border", "classes", "spacing", "surface", "weights")
+    __slots__ = ("_directed", "border", "classes", "shape", "spacing", "surface", "weights")
 
     def __init__(
         self,
         directed: Mapping[ClassName, DirectedDistances],
         *,
         spacing: Sequence[float],
+        shape: Sequence[int],
         surface: Surface,
         weights: SurfaceWeights,
         border: Border,
@@ -102,9 +106,15 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
         self._directed = dict(directed)
         self.classes = tuple(self._directed)
         self.spacing = tuple(spacing)
+        self.shape = tuple(shape)
         self.surface = surface
         self.weights = weights
         self.border = border
+
+    @property
+    def diagonal(self) -> float:
+        """Length of the image's diagonal, in the unit of the spacing."""
+        return math.hypot(*(s * n for s, n in zip(self.spacing, self.shape, strict=True)))
 
     def __getitem__(self, name: ClassName) -> DirectedDistances:
         return self._directed[name]
@@ -170,10 +180,11 @@ def surface_distances(
         The class that is not measured unless ``classes`` names it; ``None``: all are.
     spacing : sequence of float, optional
         Distance of neighbouring pixels along each axis, in array-axis order; left out, 1.
-    surface : {"corner", "voxel_face", "voxel_full"}, default "corner"
+    surface : {"corner", "voxel_face", "voxel_full", "foreground"}, default "corner"
         What the points of a surface are. ``"corner"``: corners of pixels, between pixels of the
         class and others. ``"voxel_face"``: pixels of the class of which a neighbour across a face
         (an edge in 2-D) is not; ``"voxel_full"``: or across an edge or corner.
+        ``"foreground"``: every pixel of the class.
     weights : {"marching", "face_share", "count"}, optional
         What a point weighs. ``"marching"`` (the default for corners): the area of the element of
         marching cubes around the corner, in 2-D the length of marching squares'. ``"face_share"``:

@@ -74,8 +74,9 @@ def surface_distances(
         for name, those in members.items()
     }  # fmt: skip
     return SurfaceDistances(
-        directed, spacing=spacing, surface=surface, weights=weights, border=border
-    )
+        directed, spacing=spacing, shape=target.shape, surface=surface, weights=weights,
+        border=border,
+    )  # fmt: skip
 
 
 def _ignored(target: NDArray[Any], ignore_index: Any) -> Mask:
@@ -152,7 +153,7 @@ def distances_to(points: Mask, spacing: Sequence[float]) -> FloatArray:
 
 
 def voxel_surface(mask: Mask, ignored: Mask, surface: str, border: str) -> Mask:
-    """Pixels of a mask with a neighbour outside of it, both not ignored.
+    """Pixels of a mask with a neighbour outside of it, both not ignored; all if "foreground".
 
     Examples
     --------
@@ -160,6 +161,8 @@ def voxel_surface(mask: Mask, ignored: Mask, surface: str, border: str) -> Mask:
     >>> voxel_surface(mask, np.zeros((1, 4), bool), "voxel_face", "ignore")
     array([[False, False,  True, False]])
     """
+    if surface == "foreground":
+        return np.asarray(mask & ~ignored, bool)
     inside, unknown = _beyond(mask, border), _beyond(ignored, border)
     outside = ~inside & ~unknown
     found = np.zeros(mask.shape, bool)
