@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
+from ._scores import (
+    SurfaceScores,
+    asd,
+    assd,
+    hausdorff_distance,
+    masd,
+    nsd,
+    surface_overlap,
+    surface_scores,
+)
 from ._surfaces import (
     Border,
     DirectedDistances,
@@ -12,10 +23,22 @@ from ._surfaces import (
 )
 
 __all__ = [
+    "SURFACE_PRESETS",
     "Border",
     "DirectedDistances",
+    "EmptyRules",
+    "EmptyScores",
     "Surface",
     "SurfaceDistances",
+    "SurfaceRules",
+    "SurfaceScores",
     "SurfaceWeights",
+    "asd",
+    "assd",
+    "hausdorff_distance",
+    "masd",
+    "nsd",
     "surface_distances",
+    "surface_overlap",
+    "surface_scores",
 ]

@@ -1,0 +1,176 @@
+"""Percentiles, means and shares of distances: one number from one set, or from both directions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ._presets import MeanRule, OverlapRule, PercentileRule
+    from ._surfaces import DirectedDistances
+
+    FloatArray = NDArray[np.float64]
+
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+class Directions:
+    """Distances of one class in both directions, neither of them empty.
+
+    Parameters
+    ----------
+    distances : DirectedDistances
+    is_counted : bool
+        Whether every point has weight 1.
+    """
+
+    def __init__(self, distances: DirectedDistances, *, is_counted: bool) -> None:
+        self.sets = (distances.pred_to_target, distances.target_to_pred)
+        self.weights = (distances.pred_weight, distances.target_weight)
+        self.is_counted = is_counted
+        self._pooled: FloatArray | None = None
+
+    @property
+    def pooled(self) -> FloatArray:
+        """Distances of both directions, one behind the other."""
+        if self._pooled is None:
+            self._pooled = np.concatenate(self.sets)
+        return self._pooled
+
+    def totals(self) -> list[float]:
+        """Sum of the weights of each direction."""
+        if self.is_counted:
+            return [float(part.size) for part in self.sets]
+        return [float(part.sum()) for part in self.weights]
+
+    def maxima(self) -> list[float]:
+        """The largest distance of each direction."""
+        return [float(part.max()) for part in self.sets]
+
+    def means(self) -> list[float]:
+        """Mean distance of each direction."""
+        return [total / weight for total, weight in zip(self._sums(), self.totals(), strict=True)]
+
+    def mean(self, rule: MeanRule) -> float:
+        """Mean distance of both directions together by the rule."""
+        if rule == "mean_of_directed":
+            return float(np.mean(self.means()))
+        if rule == "max_of_directed":
+            return max(self.means())
+        if self.is_counted:
+            return float(self.pooled.mean())
+        return sum(self._sums()) / sum(self.totals())
+
+    def percentiles(
+        self, percentiles: Sequence[float], rule: PercentileRule, *, single_precision: bool
+    ) -> FloatArray:
+        """Percentiles by the rule, (P,); by ``"directed"``, (P, 2)."""
+        if rule == "pooled":
+            return linear_percentiles(self.pooled, percentiles, single_precision=single_precision)
+        directed: list[FloatArray]
+        if rule == "weighted_cdf":
+            directed = [
+                weighted_percentiles(part, weight, percentiles)
+                for part, weight in zip(self.sets, self.weights, strict=True)
+            ]
+        else:
+            directed = [
+                linear_percentiles(part, percentiles, single_precision=single_precision)
+                for part in self.sets
+            ]
+        pair = np.stack(directed, axis=-1)
+        return pair if rule == "directed" else pair.max(axis=-1)
+
+    def within(self, tolerances: Sequence[float]) -> FloatArray:
+        """Weight of the points within each tolerance in each direction, (T, 2)."""
+        result = np.empty((len(tolerances), 2))
+        for side, (part, weight) in enumerate(zip(self.sets, self.weights, strict=True)):
+            for row, tolerance in enumerate(tolerances):
+                near = part <= tolerance
+                inside = np.count_nonzero(near) if self.is_counted else weight[near].sum()
+                result[row, side] = inside
+        return result
+
+    def _sums(self) -> list[float]:
+        if self.is_counted:
+            return [float(part.sum()) for part in self.sets]
+        return [
+            float((part * weight).sum())
+            for part, weight in zip(self.sets, self.weights, strict=True)
+        ]
+
+
+def share(within: FloatArray, totals: Sequence[float], rule: OverlapRule) -> FloatArray:
+    """Share of both surfaces within a tolerance, from the weights within it (T, 2)."""
+    if rule == "mean_of_directed":
+        return np.asarray((within / totals).mean(axis=-1))
+    return np.asarray(within.sum(axis=-1) / sum(totals))
+
+
+def linear_percentiles(
+    values: FloatArray, percentiles: Sequence[float], *, single_precision: bool = False
+) -> FloatArray:
+    """Percentiles with linear interpolation between the two nearest ranks.
+
+    The same bits as ``numpy.percentile``, which spends most of its time elsewhere; in single
+    precision rank, weight and interpolation are float32, as in ``torch.quantile``.
+    """
+    number: Any = np.float32 if single_precision else np.float64
+    ranks = [number(value / 100) * number(len(values) - 1) for value in percentiles]
+    below = [math.floor(rank) for rank in ranks]
+    above = [min(rank + 1, len(values) - 1) for rank in below]
+    ordered = np.partition(values, sorted({*below, *above}))
+    result = np.empty(len(ranks))
+    for k, (rank, low, high) in enumerate(zip(ranks, below, above, strict=True)):
+        result[k] = _between(number(ordered[low]), number(ordered[high]), rank - number(low))
+    return result
+
+
+def _between(low: Any, high: Any, weight: Any) -> Any:
+    """The point between two numbers at this share of the way, from the nearer end."""
+    step = high - low
+    return high - step * (1 - weight) if weight >= 0.5 else low + step * weight
+
+
+def weighted_percentiles(
+    values: FloatArray, weights: FloatArray, percentiles: Sequence[float]
+) -> FloatArray:
+    """For each percentile the smallest value up to which that share of all weight lies.
+
+    Weights are summed in the order of (value, weight), one after the other: where the sum reaches
+    the share exactly, rounding decides. The order among equal values costs more than all else and
+    matters nowhere but there, so that it is made only if such a place is met.
+    """
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    total = weights.sum()
+    ordered = values[order]
+    slack = (len(values) + 8) * _EPSILON * float(total)
+    last = len(values) - 1
+    result = np.empty(len(percentiles))
+    for k, percentile in enumerate(percentiles):
+        share = percentile / 100
+        at = min(int(np.searchsorted(summed, share * total)), last)
+        value = ordered[at]
+        first, end = np.searchsorted(ordered, value), np.searchsorted(ordered, value, side="right")
+        clear_below = first == 0 or summed[first - 1] < share * total - slack
+        clear_above = end > last or summed[end - 1] > share * total + slack
+        if not (clear_below and clear_above):
+            return _weighted_percentiles_in_order(values, weights, percentiles)
+        result[k] = value
+    return result
+
+
+def _weighted_percentiles_in_order(
+    values: FloatArray, weights: FloatArray, percentiles: Sequence[float]
+) -> FloatArray:
+    order = np.lexsort((weights, values))
+    shares = np.cumsum(weights[order]) / weights.sum()
+    at = np.searchsorted(shares, [percentile / 100 for percentile in percentiles])
+    return np.asarray(values[order][np.minimum(at, len(values) - 1)])
