@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from ._counts import (
+    BoundaryCounts,
+    CaseMeans,
+    NsdCurve,
+    boundary_counts,
+    boundary_scores,
+    dataset_nsd,
+    dataset_percentile,
+    nsd_curve,
+)
 from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
 from ._scores import (
     SurfaceScores,
@@ -25,9 +35,12 @@ from ._surfaces import (
 __all__ = [
     "SURFACE_PRESETS",
     "Border",
+    "BoundaryCounts",
+    "CaseMeans",
     "DirectedDistances",
     "EmptyRules",
     "EmptyScores",
+    "NsdCurve",
     "Surface",
     "SurfaceDistances",
     "SurfaceRules",
@@ -35,9 +48,14 @@ __all__ = [
     "SurfaceWeights",
     "asd",
     "assd",
+    "boundary_counts",
+    "boundary_scores",
+    "dataset_nsd",
+    "dataset_percentile",
     "hausdorff_distance",
     "masd",
     "nsd",
+    "nsd_curve",
     "surface_distances",
     "surface_overlap",
     "surface_scores",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,15 +35,13 @@ class Directions:
         self.sets = (distances.pred_to_target, distances.target_to_pred)
         self.weights = (distances.pred_weight, distances.target_weight)
         self.is_counted = is_counted
-        self._pooled: FloatArray | None = None
 
-    @property
+    @cached_property
     def pooled(self) -> FloatArray:
         """Distances of both directions, one behind the other."""
-        if self._pooled is None:
-            self._pooled = np.concatenate(self.sets)
-        return self._pooled
+        return np.concatenate(self.sets)
 
+    @cached_property
     def totals(self) -> list[float]:
         """Sum of the weights of each direction."""
         if self.is_counted:
@@ -53,19 +52,20 @@ class Directions:
         """The largest distance of each direction."""
         return [float(part.max()) for part in self.sets]
 
+    @cached_property
     def means(self) -> list[float]:
         """Mean distance of each direction."""
-        return [total / weight for total, weight in zip(self._sums(), self.totals(), strict=True)]
+        return [total / weight for total, weight in zip(self._sums, self.totals, strict=True)]
 
     def mean(self, rule: MeanRule) -> float:
         """Mean distance of both directions together by the rule."""
         if rule == "mean_of_directed":
-            return float(np.mean(self.means()))
+            return float(np.mean(self.means))
         if rule == "max_of_directed":
-            return max(self.means())
+            return max(self.means)
         if self.is_counted:
             return float(self.pooled.mean())
-        return sum(self._sums()) / sum(self.totals())
+        return sum(self._sums) / sum(self.totals)
 
     def percentiles(
         self, percentiles: Sequence[float], rule: PercentileRule, *, single_precision: bool
@@ -97,6 +97,7 @@ class Directions:
                 result[row, side] = inside
         return result
 
+    @cached_property
     def _sums(self) -> list[float]:
         if self.is_counted:
             return [float(part.sum()) for part in self.sets]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -132,13 +133,13 @@ def hausdorff_distance(
     """
     rules = surface_rules(preset, percentile_rule=percentile_rule, empty=empty)
     wanted = None if percentile is None else percentiles_of(percentile)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     reduced = Reductions(distances, rules)
     if wanted is None:
         values = reduced.maxima() if rules.percentile == "directed" else reduced.hausdorff()
         return _result(values, pred, options)
     values = reduced.percentiles(wanted)
-    return _result(values if _has_axis(percentile) else values[:, 0], pred, options)
+    return _result(values if has_axis(percentile) else values[:, 0], pred, options)
 
 
 def asd(
@@ -184,7 +185,7 @@ def asd(
     """
     one_of(direction, "direction", _DIRECTIONS)
     rules = surface_rules(preset, empty=empty)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     means = Reductions(distances, rules).directed_means()
     return _result(means[:, _DIRECTIONS.index(direction)], pred, options)
 
@@ -233,7 +234,7 @@ def assd(
     (0.6, 0.541...)
     """
     rules = surface_rules(preset, mean_rule=mean_rule, empty=empty)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     reduced = Reductions(distances, rules)
     values = reduced.directed_means() if rules.mean == "directed" else reduced.mean(rules.mean)
     return _result(values, pred, options)
@@ -276,7 +277,7 @@ def masd(
     0.541...
     """
     rules = surface_rules(preset, empty=empty)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     values = Reductions(distances, rules).mean("mean_of_directed")
     return _result(values, pred, options)
 
@@ -333,10 +334,10 @@ def nsd(
     array([0.8])
     """
     rules = surface_rules(preset, overlap_rule=overlap_rule, empty=empty)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     limits = tolerances_of(tolerance, distances)
-    values = Reductions(distances, rules).surface_dice(limits)
-    return _result(values if _has_axis(tolerance) else values[:, 0], pred, options)
+    values = Reductions(distances, rules, limits).surface_dice()
+    return _result(values if has_axis(tolerance) else values[:, 0], pred, options)
 
 
 def surface_overlap(
@@ -380,10 +381,10 @@ def surface_overlap(
     """
     one_of(direction, "direction", _DIRECTIONS)
     rules = surface_rules(preset, empty=empty)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     limits = tolerances_of(tolerance, distances)
-    values = Reductions(distances, rules).overlap(limits)[..., _DIRECTIONS.index(direction)]
-    return _result(values if _has_axis(tolerance) else values[:, 0], pred, options)
+    values = Reductions(distances, rules, limits).overlap()[..., _DIRECTIONS.index(direction)]
+    return _result(values if has_axis(tolerance) else values[:, 0], pred, options)
 
 
 # --- all scores -------------------------------------------------------------------------------
@@ -497,7 +498,7 @@ def surface_scores(
         empty=empty,
     )
     wanted = percentiles_of(percentile)
-    distances = _measured(pred, target, preset, rules, options)
+    distances = measured(pred, target, preset, rules, options)
     return reduced_scores(distances, rules, wanted, tolerances_of(tolerance, distances))
 
 
@@ -508,7 +509,7 @@ def reduced_scores(
     tolerances: FloatArray,
 ) -> SurfaceScores:
     """All scores of distances by the rules."""
-    reduced = Reductions(distances, rules)
+    reduced = Reductions(distances, rules, tolerances)
     robust = reduced.percentiles(percentiles)
     return SurfaceScores(
         rules=rules,
@@ -521,11 +522,11 @@ def reduced_scores(
         asd=reduced.directed_means(),
         assd=reduced.mean("pooled" if rules.mean == "directed" else rules.mean),
         masd=reduced.mean("mean_of_directed"),
-        nsd=reduced.surface_dice(tolerances),
-        surface_overlap=reduced.overlap(tolerances),
+        nsd=reduced.surface_dice(),
+        surface_overlap=reduced.overlap(),
         points=reduced.points(),
         weight=reduced.weight(),
-        within=reduced.within(tolerances),
+        within=reduced.within,
     )
 
 
@@ -536,12 +537,20 @@ class Reductions:
     ----------
     distances : SurfaceDistances
     rules : SurfaceRules
+    tolerances : (K, T) float64, optional
+        For what depends on them.
     """
 
-    def __init__(self, distances: SurfaceDistances, rules: SurfaceRules) -> None:
+    def __init__(
+        self,
+        distances: SurfaceDistances,
+        rules: SurfaceRules,
+        tolerances: FloatArray | None = None,
+    ) -> None:
         self._distances = distances
         self._rules = rules
         is_counted = distances.weights == "count"
+        self._tolerances = np.empty((len(distances), 0)) if tolerances is None else tolerances
         self._classes = [Directions(one, is_counted=is_counted) for one in distances.values()]
 
     def hausdorff(self) -> FloatArray:
@@ -566,33 +575,35 @@ class Reductions:
 
     def directed_means(self) -> FloatArray:
         """Mean distance of each direction, (K, 2)."""
-        return self._each((2,), lambda _, one: one.means(), "mean", "mean_of_nothing")
+        return self._each((2,), lambda _, one: one.means, "mean", "mean_of_nothing")
 
     def mean(self, rule: MeanRule) -> FloatArray:
         """Mean distance of both directions together, (K,)."""
         return self._each((), lambda _, one: one.mean(rule), "mean")
 
-    def surface_dice(self, tolerances: FloatArray) -> FloatArray:
+    def surface_dice(self) -> FloatArray:
         """Share of both surfaces within each tolerance, (K, T)."""
 
         def of_class(k: int, one: Directions) -> FloatArray:
-            return share(one.within(tolerances[k]), one.totals(), self._rules.overlap)
+            return share(self.within[k], one.totals, self._rules.overlap)
 
-        return self._each((tolerances.shape[1],), of_class, "overlap")
+        return self._each((self._tolerances.shape[1],), of_class, "overlap")
 
-    def overlap(self, tolerances: FloatArray) -> FloatArray:
+    def overlap(self) -> FloatArray:
         """Share of each surface within each tolerance, (K, T, 2)."""
 
         def of_class(k: int, one: Directions) -> FloatArray:
-            return one.within(tolerances[k]) / one.totals()
+            return np.divide(self.within[k], one.totals)
 
-        shape = (tolerances.shape[1], 2)
+        shape = (self._tolerances.shape[1], 2)
         return self._each(shape, of_class, "overlap", "overlap_of_nothing")
 
-    def within(self, tolerances: FloatArray) -> FloatArray:
+    @cached_property
+    def within(self) -> FloatArray:
         """Weight of the points within each tolerance, (K, T, 2)."""
-        parts = [one.within(tolerances[k]) for k, one in enumerate(self._classes)]
-        return np.array(parts, dtype=np.float64).reshape(*tolerances.shape, 2)
+        limits = self._tolerances
+        parts = [one.within(row) for row, one in zip(limits, self._classes, strict=True)]
+        return np.array(parts, dtype=np.float64).reshape(*limits.shape, 2)
 
     def points(self) -> NDArray[np.int64]:
         """Number of points of each surface, (K, 2)."""
@@ -601,7 +612,7 @@ class Reductions:
 
     def weight(self) -> FloatArray:
         """Weight of each surface, (K, 2)."""
-        totals = [one.totals() for one in self._classes]
+        totals = [one.totals for one in self._classes]
         return np.array(totals, dtype=np.float64).reshape(-1, 2)
 
     def _each(
@@ -629,11 +640,10 @@ class Reductions:
 
     def _value(self, score: EmptyScore, k: int, case: str) -> float:
         if score == "raise":
-            who = {"both": "neither map has", "pred": "pred has no", "target": "target has no"}
+            who = {"both": "neither map has a", "pred": "pred has no", "target": "target has no"}
             raise ValueError(
-                f"{who[case]} {'a ' if case == 'both' else ''}surface of class "
-                f"{self._distances.classes[k]!r}, which the rules {self._rules.name!r} give no "
-                "score; empty= chooses one"
+                f"{who[case]} surface of class {self._distances.classes[k]!r}, for which the rules "
+                f"{self._rules.name!r} have no score; empty= chooses one"
             )
         return self._distances.diagonal if score == "diagonal" else float(score)
 
@@ -648,7 +658,7 @@ def _empty_case(one: Directions) -> Literal["both", "pred", "target"] | None:
 # --- what the user gave -----------------------------------------------------------------------
 
 
-def _measured(
+def measured(
     pred: Any,
     target: Any,
     preset: str | SurfaceRules | None,
@@ -697,7 +707,7 @@ def percentiles_of(percentile: object) -> tuple[float, ...]:
     values = percentile if isinstance(percentile, Sequence | np.ndarray) else [percentile]
     if isinstance(values, str) or len(values) == 0:
         raise TypeError(f"percentile must be a number from 0 to 100, got {percentile!r}")
-    return tuple(_number(value, "percentile", 100.0) for value in values)
+    return tuple(number(value, "percentile", 100.0) for value in values)
 
 
 def tolerances_of(tolerance: object, distances: SurfaceDistances) -> FloatArray:
@@ -711,27 +721,27 @@ def tolerances_of(tolerance: object, distances: SurfaceDistances) -> FloatArray:
                 f"tolerance must name every class, {classes}: "
                 f"{'missing' if missing else 'unknown'} {(missing or unknown)[0]!r}"
             )
-        rows = [[_number(tolerance[name], "tolerance")] for name in classes]
+        rows = [[number(tolerance[name], "tolerance")] for name in classes]
         return np.array(rows, dtype=np.float64).reshape(len(classes), 1)
     if isinstance(tolerance, np.ndarray) and tolerance.ndim == 2:
         if len(tolerance) != len(classes):
             raise ValueError(
                 f"tolerance must have one row per class, {len(classes)}, got {len(tolerance)}"
             )
-        rows = [[_number(value, "tolerance") for value in row] for row in tolerance.tolist()]
+        rows = [[number(value, "tolerance") for value in row] for row in tolerance.tolist()]
         return np.array(rows, dtype=np.float64).reshape(tolerance.shape)
     values: Any = tolerance if isinstance(tolerance, Sequence | np.ndarray) else [tolerance]
     if isinstance(values, str) or np.ndim(values) != 1:
         raise TypeError(f"tolerance must be a distance or several, got {tolerance!r}")
-    row = [_number(value, "tolerance") for value in values]
+    row = [number(value, "tolerance") for value in values]
     return np.tile(np.array(row, dtype=np.float64), (len(classes), 1))
 
 
-def _has_axis(value: object) -> bool:
+def has_axis(value: object) -> bool:
     return isinstance(value, Sequence | np.ndarray) and np.ndim(value) > 0
 
 
-def _number(value: object, name: str, largest: float = math.inf) -> float:
+def number(value: object, name: str, largest: float = math.inf) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, float | int | np.number):
         raise TypeError(f"{name} must be a number, got {value!r}")
     number = float(value)

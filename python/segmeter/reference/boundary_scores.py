@@ -1,0 +1,213 @@
+"""Scores of surface distances in plain Python: sums and sorted lists, one distance at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ..boundary._presets import SurfaceRules
+    from ..boundary._surfaces import DirectedDistances, SurfaceDistances
+
+    FloatArray = NDArray[np.float64]
+
+Side = tuple[list[float], list[float]]
+
+
+def surface_scores(
+    distances: SurfaceDistances,
+    rules: SurfaceRules,
+    *,
+    percentile: Sequence[float] = (95,),
+    tolerance: Sequence[float] = (1.0,),
+) -> dict[Any, dict[str, Any]]:
+    """Twin of :func:`segmeter.surface_scores`: scores of every class of measured distances.
+
+    Returns
+    -------
+    dict
+        For each class its scores by the names of :class:`segmeter.SurfaceScores`.
+
+    Examples
+    --------
+    >>> import segmeter
+    >>> distances = segmeter.surface_distances([[0, 1, 1]], [[0, 1, 0]], surface="voxel_face")
+    >>> surface_scores(distances, segmeter.SURFACE_PRESETS["monai"])[1]["assd"]
+    0.333...
+    """
+    return {
+        name: class_scores(one, rules, percentile, tolerance, distances.diagonal)
+        for name, one in distances.items()
+    }
+
+
+def class_scores(
+    one: DirectedDistances,
+    rules: SurfaceRules,
+    percentile: Sequence[float],
+    tolerance: Sequence[float],
+    diagonal: float,
+) -> dict[str, Any]:
+    """Scores of one class by name."""
+    sides: tuple[Side, Side] = (
+        (one.pred_to_target.tolist(), one.pred_weight.tolist()),
+        (one.target_to_pred.tolist(), one.target_weight.tolist()),
+    )
+    if not (sides[0][0] and sides[1][0]):
+        return _empty_scores(sides, rules, percentile, tolerance, diagonal)
+    means = [weighted_mean(*side) for side in sides]
+    shares = [[overlap(*side, limit) for side in sides] for limit in tolerance]
+    both = (sides[0][0] + sides[1][0], sides[0][1] + sides[1][1])
+    average = {
+        "pooled": weighted_mean(*both),
+        "directed": weighted_mean(*both),
+        "mean_of_directed": sum(means) / 2,
+        "max_of_directed": max(means),
+    }
+    pooled_shares = [overlap(*both, limit) for limit in tolerance]
+    mean_shares = [sum(pair) / 2 for pair in shares]
+    return {
+        "hausdorff": max(max(side[0]) for side in sides),
+        "hausdorff_percentile": [robust_hausdorff(sides, rules, q) for q in percentile],
+        "asd": means,
+        "assd": average[rules.mean],
+        "masd": sum(means) / 2,
+        "nsd": pooled_shares if rules.overlap == "pooled" else mean_shares,
+        "surface_overlap": shares,
+    }
+
+
+def _empty_scores(
+    sides: tuple[Side, Side],
+    rules: SurfaceRules,
+    percentile: Sequence[float],
+    tolerance: Sequence[float],
+    diagonal: float,
+) -> dict[str, Any]:
+    case = "both" if not (sides[0][0] or sides[1][0]) else "pred" if not sides[0][0] else "target"
+
+    def value(name: str) -> float:
+        score: Any = getattr(getattr(rules.empty, case), name)
+        if score == "raise":
+            raise ValueError(f"no surface: {case}")
+        return diagonal if score == "diagonal" else float(score)
+
+    def directed(name: str) -> list[float]:
+        return [value(name) if side[0] else value(f"{name}_of_nothing") for side in sides]
+
+    return {
+        "hausdorff": value("hausdorff"),
+        "hausdorff_percentile": [value("percentile")] * len(percentile),
+        "asd": directed("mean"),
+        "assd": value("mean"),
+        "masd": value("mean"),
+        "nsd": [value("overlap")] * len(tolerance),
+        "surface_overlap": [directed("overlap")] * len(tolerance),
+    }
+
+
+def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Mean of values that count by their weights.
+
+    Examples
+    --------
+    >>> weighted_mean([0.0, 1.0], [3.0, 1.0])
+    0.25
+    """
+    products = math.fsum(v * w for v, w in zip(values, weights, strict=True))
+    return products / math.fsum(weights)
+
+
+def overlap(values: Sequence[float], weights: Sequence[float], tolerance: float) -> float:
+    """Share of the weight at values up to the tolerance.
+
+    Examples
+    --------
+    >>> overlap([0.0, 1.0, 2.0], [1.0, 1.0, 2.0], 1)
+    0.5
+    """
+    inside = math.fsum(w for v, w in zip(values, weights, strict=True) if v <= tolerance)
+    return inside / math.fsum(weights)
+
+
+def robust_hausdorff(sides: tuple[Side, Side], rules: SurfaceRules, percentile: float) -> float:
+    """Percentile of the Hausdorff distance by the rules; of two directed ones the larger."""
+    if rules.percentile == "pooled":
+        return linear_percentile(
+            sides[0][0] + sides[1][0], percentile, single_precision=rules.single_precision
+        )
+    if rules.percentile == "weighted_cdf":
+        return max(weighted_percentile(*side, percentile) for side in sides)
+    return max(
+        linear_percentile(values, percentile, single_precision=rules.single_precision)
+        for values, _ in sides
+    )
+
+
+def linear_percentile(
+    values: Sequence[float], percentile: float, *, single_precision: bool = False
+) -> float:
+    """Percentile with linear interpolation: NumPy's, or in float32.
+
+    Examples
+    --------
+    >>> linear_percentile([3.0, 1.0, 2.0, 4.0], 50)
+    2.5
+    """
+    if not single_precision:
+        return float(np.percentile(values, percentile))
+    ordered = np.sort(np.asarray(values, np.float32))
+    rank = np.float32(percentile / 100) * np.float32(len(values) - 1)
+    low, high = ordered[int(rank)], ordered[min(int(rank) + 1, len(values) - 1)]
+    part = rank - np.float32(int(rank))
+    one = np.float32(1)
+    between = high - (high - low) * (one - part) if part >= 0.5 else low + part * (high - low)
+    return float(between)
+
+
+def weighted_percentile(
+    values: Sequence[float], weights: Sequence[float], percentile: float
+) -> float:
+    """The smallest value up to which that share of all weight lies, summed from the smallest on.
+
+    Examples
+    --------
+    >>> weighted_percentile([3.0, 1.0, 2.0], [1.0, 8.0, 1.0], 85)
+    2.0
+    """
+    total, summed = np.sum(weights), 0.0
+    pairs = sorted(zip(values, weights, strict=True))
+    for value, weight in pairs:
+        summed += weight
+        if summed / total >= percentile / 100:
+            return value
+    return pairs[-1][0]
+
+
+def histogram(
+    values: Sequence[float], weights: Sequence[float], resolution: float
+) -> tuple[dict[int, float], float]:
+    """Weight of each bin that is not empty, bin b ending at b * resolution; and at infinity.
+
+    Examples
+    --------
+    >>> histogram([0.0, 0.5, 0.6, math.inf], [1.0, 1.0, 1.0, 2.0], 0.5)
+    ({0: 1.0, 1: 1.0, 2: 1.0}, 2.0)
+    """
+    bins: dict[int, float] = {}
+    beyond = 0.0
+    for value, weight in zip(values, weights, strict=True):
+        if math.isinf(value):
+            beyond += weight
+            continue
+        b = 0
+        while b * resolution < value:
+            b += 1
+        bins[b] = bins.get(b, 0.0) + weight
+    return bins, beyond
