@@ -1,10 +1,17 @@
 """Losses: value and gradient with respect to the logits, exact by name.
 
-``soft_counts`` makes the table of sums that every pixel and region loss is a formula of.
+Every loss is a function, ``dice(logits, target)``, and an object, ``Dice()``, that holds its
+options, can be called and explains itself. ``soft_counts`` makes the table of sums that every
+pixel and region loss is a formula of.
 """
 
 from __future__ import annotations
 
+from . import _functions, _pixel, _region
+from ._base import Loss
+from ._functions import *  # noqa: F403
+from ._pixel import *  # noqa: F403
+from ._region import *  # noqa: F403
 from ._table import (
     Formula,
     PixelTerm,
@@ -16,7 +23,11 @@ from ._table import (
 )
 
 __all__ = [
+    *_functions.__all__,
+    *_pixel.__all__,
+    *_region.__all__,
     "Formula",
+    "Loss",
     "PixelTerm",
     "SoftCounts",
     "SoftCountsGradient",

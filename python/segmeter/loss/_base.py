@@ -1,0 +1,406 @@
+"""What all losses share: options of the inputs, their checks, the call, and `explain`."""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform, get_args
+
+import numpy as np
+
+from .._arrays import as_array, integer
+from . import _presets, _table
+from ._table import Activation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ._table import PixelTerm, SoftCounts, SoftCountsGradient
+
+Array = Any
+"""An array of the namespace ``xp``: NumPy's or torch's."""
+
+Reduction = Literal["mean", "sum", "none"]
+Empty = Literal["zero", "nan"]
+ClassWeight = float | Sequence[float] | None
+
+
+# --- options
+
+
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Refuse an option that is not one of the values of a Literal."""
+    allowed = get_args(choices)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is not a truth value."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def check_number(
+    name: str, value: object, low: float = 0.0, high: float = math.inf, *, above: bool = False
+) -> None:
+    """Refuse what is not a finite number in [low, high], or in (low, high] with ``above``."""
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not low <= number <= high or math.isinf(number) or (above and number == low):
+        bound = f"above {low:g}" if above else f"at least {low:g}"
+        limit = "" if math.isinf(high) else f" and at most {high:g}"
+        raise ValueError(f"{name} must be a finite number {bound}{limit}, got {value!r}")
+
+
+def numbers_per_class(name: str, value: Any) -> tuple[float, ...] | float | None:
+    """Weights as a tuple, one for all as a float; none may be negative or not finite."""
+    if value is None:
+        return None
+    array = as_array(value, name)
+    if array.ndim > 1 or array.dtype.kind not in "iuf" or array.size == 0:
+        raise ValueError(f"{name} must be one number, or one number per class, got {value!r}")
+    wrong = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
+    if wrong.size:
+        where = "" if array.ndim == 0 else f" at class {wrong[0]}"
+        raise ValueError(
+            f"{name} must hold finite numbers of at least 0, got {array.flat[wrong[0]]:g}{where}"
+        )
+    return float(array) if array.ndim == 0 else tuple(float(number) for number in array)
+
+
+def check_length(name: str, values: object, number: int) -> None:
+    """Refuse numbers per class that are not as many as the classes."""
+    if isinstance(values, tuple) and len(values) != number:
+        raise ValueError(
+            f"{name} must hold one number for each of the {number} classes that logits has "
+            f"channels for, got {len(values)}"
+        )
+
+
+def class_numbers(classes: Any) -> tuple[int, ...] | None:
+    """A selection of classes as a tuple of integers, each named once."""
+    if classes is None:
+        return None
+    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
+        raise TypeError(f"classes must be a sequence of class numbers, got {classes!r}")
+    numbers = tuple(integer(number, "classes") for number in classes)
+    if not numbers:
+        raise ValueError("classes must name at least one class, got none")
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"classes must name every class once, got {list(numbers)}")
+    return numbers
+
+
+def constant(values: Any, like: Array) -> Array:
+    """Numbers as an array of the kind, device and precision of `like`."""
+    if hasattr(like, "new_tensor"):
+        return like.new_tensor(values)
+    return np.asarray(values, np.float64)
+
+
+def per_class(values: Any, chosen: list[int], like: Array) -> Array:
+    """Numbers of the chosen classes (K,) from one for all, one per class, or None for 1."""
+    if values is None:
+        values = 1.0
+    if not isinstance(values, tuple):
+        return constant([float(values)] * len(chosen), like)
+    return constant([values[k] for k in chosen], like)
+
+
+def flags(condition: Array, like: Array, xp: Any) -> Array:
+    """1 where a condition holds and 0 elsewhere, in the precision of `like`."""
+    return xp.where(condition, constant(1.0, like), constant(0.0, like))
+
+
+def share(part: Array, whole: Array, xp: Any) -> Array:
+    """``part / whole``, 0 where the whole is 0."""
+    nothing = whole == 0
+    return xp.where(nothing, 0.0, part / xp.where(nothing, 1.0, whole))
+
+
+# --- the base
+
+
+class Loss(ABC):
+    """A loss over logits and target: call it for its value, `explain` it in words.
+
+    Losses are frozen: they hold options and no data, and compare equal when their options do.
+    """
+
+    @abstractmethod
+    def __call__(
+        self,
+        logits: Any,
+        target: Any,
+        *,
+        mask: Any = None,
+        pixel_weight: Any = None,
+        return_grad: bool = False,
+        out: NDArray[Any] | None = None,
+        threads: int = 0,
+    ) -> Any:
+        """Value of the loss; ``(value, gradient)`` with ``return_grad``.
+
+        Parameters
+        ----------
+        logits, target : array_like
+            As in the function of this loss.
+        mask : array_like of bool, shape (N, *spatial), optional
+            Pixels to leave out (True).
+        pixel_weight : array_like of float, shape (N, *spatial), optional
+            Weight of every pixel, at least 0.
+        return_grad : bool, default False
+            Whether to give the gradient by the logits too.
+        out : numpy.ndarray, optional
+            Memory for the gradient, of the shape and dtype of logits; asks for the gradient.
+        threads : int, default 0
+            Threads to use; 0 takes what the machine offers and the size is worth.
+
+        Returns
+        -------
+        value : float
+            Or an array with ``reduction="none"``.
+        gradient : numpy.ndarray
+            Only if asked for.
+        """
+
+    @abstractmethod
+    def explain(self) -> str:
+        """Give the formula with its chosen options in a few lines of text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLoss(Loss):
+    """A loss that is a formula on the table of soft counts."""
+
+    activation: Activation = "softmax"
+    ignore_index: int | Sequence[int] | None = None
+    classes: Sequence[int] | None = None
+    include_background: bool = True
+    class_weight: ClassWeight = None
+    channels_last: bool = False
+    reduction: Reduction = "mean"
+    empty: Empty = "zero"
+    preset: str | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("activation", self.activation, Activation)
+        check_choice("reduction", self.reduction, Reduction)
+        check_choice("empty", self.empty, Empty)
+        for name in ("include_background", "channels_last", "strict"):
+            check_flag(name, getattr(self, name))
+        if self.classes is not None and not self.include_background:
+            raise ValueError("give classes or include_background=False, not both")
+        self._store(
+            classes=class_numbers(self.classes),
+            class_weight=numbers_per_class("class_weight", self.class_weight),
+        )
+
+    def _store(self, **values: Any) -> None:
+        """Keep options in their final form, in spite of being frozen."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    # What the sweep must collect.
+
+    @property
+    def terms(self) -> tuple[PixelTerm, ...]:
+        """Sums of functions of the probability that the formula reads."""
+        return ()
+
+    @property
+    def squares(self) -> bool:
+        """Whether the formula reads sums of squared probabilities."""
+        return False
+
+    @property
+    def linear(self) -> bool:
+        """Whether the derivative depends on the target alone: value and gradient in one sweep."""
+        return False
+
+    @property
+    def label_smoothing(self) -> float:
+        """Smoothing of the target in the sums of `terms`."""
+        return 0.0
+
+    @abstractmethod
+    def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
+        """Value of the loss from the table, in arrays of the namespace ``xp``.
+
+        ``pixels`` is the number of pixels with those that are left out, which only
+        ``normaliser="all"`` reads.
+        """
+
+    @abstractmethod
+    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
+        """Derivative of the value by every entry of the table that depends on the logits."""
+
+    def check_channels(self, number: int) -> None:
+        """Refuse options that do not fit the number of channels."""
+        if not self.include_background and number < 2:
+            raise ValueError("include_background=False leaves no class of a single channel")
+        outside = [k for k in self.classes or () if not 0 <= k < number]
+        if outside:
+            raise ValueError(
+                f"classes must be from 0 to {number - 1}, the channels of logits; got {outside[0]}"
+            )
+        check_length("class_weight", self.class_weight, number)
+
+    def chosen(self, number: int) -> list[int]:
+        """Numbers of the classes that count, of so many."""
+        if self.classes is not None:
+            return list(self.classes)
+        return list(range(0 if self.include_background else 1, number))
+
+    def for_target(self, soft: bool) -> Self:  # noqa: ARG002  # a hook
+        """Give the loss for a target of soft labels or of one label per pixel."""
+        return self
+
+    def unreduced(self, sweep: dict[str, Any]) -> Array:
+        """Losses one by one, with ``reduction="none"``."""
+        table = _table.soft_counts(**sweep, pixel_terms=self.terms, squares=self.squares)
+        return self.value(table)
+
+    def inputs(self) -> dict[str, Any]:
+        """Options of the sweep."""
+        return {
+            "activation": self.activation,
+            "ignore_index": self.ignore_index,
+            "label_smoothing": self.label_smoothing,
+            "channels_last": self.channels_last,
+        }
+
+    def __call__(
+        self,
+        logits: Any,
+        target: Any,
+        *,
+        mask: Any = None,
+        pixel_weight: Any = None,
+        return_grad: bool = False,
+        out: NDArray[Any] | None = None,
+        threads: int = 0,
+    ) -> Any:
+        check_flag("return_grad", return_grad)
+        return_grad = return_grad or out is not None
+        logits, target = as_array(logits, "logits"), as_array(target, "target")
+        if self.channels_last and logits.ndim >= 2:
+            channels, pixels = logits.shape[-1], math.prod(logits.shape[:-1])
+        else:
+            channels = logits.shape[1] if logits.ndim >= 2 else 1
+            pixels = logits.size // max(channels, 1)
+        self.check_channels(channels)
+        formula = self.for_target(soft=target.dtype.kind == "f")
+        inputs = {
+            **self.inputs(),
+            "logits": logits,
+            "target": target,
+            "mask": mask,
+            "pixel_weight": pixel_weight,
+            "threads": threads,
+        }
+        if self.reduction == "none":
+            if return_grad:
+                raise ValueError(
+                    "return_grad needs one number: use reduction='mean' or 'sum' (a weight per "
+                    "pixel goes into pixel_weight)"
+                )
+            return formula.unreduced(inputs)
+        value, gradient = _table.evaluate(
+            Bound(formula, pixels), **inputs, return_grad=return_grad, out=out
+        )
+        return (value, gradient) if return_grad else value
+
+    def explain(self) -> str:
+        lines = [f"{type(self).__name__}: loss = {self.reduced_formula()}"]
+        lines += [f"  {line}" for line in (*self.formulas(), *self.conventions())]
+        return "\n".join(lines)
+
+    @abstractmethod
+    def reduced_formula(self) -> str:
+        """How the losses of regions or pixels become one number."""
+
+    @abstractmethod
+    def formulas(self) -> list[str]:
+        """What stands in the formula."""
+
+    def conventions(self) -> list[str]:
+        """Options that all losses have, in words."""
+        p = {
+            "softmax": "softmax(logits) over the classes",
+            "sigmoid": "sigmoid(logits), every class a question of its own",
+            "none": "the input itself, probabilities",
+        }
+        lines = [f"p = {p[self.activation]}; y = target, one-hot or soft"]
+        if self.classes is not None:
+            lines.append(f"classes that count: {', '.join(map(str, self.classes))}")
+        elif not self.include_background:
+            lines.append("classes that count: all but the background, 0")
+        if self.class_weight is not None:
+            lines.append(f"class_weight = {_numbers(self.class_weight)}")
+        if self.ignore_index is not None:
+            lines.append(f"left out: pixels of label {_numbers(self.ignore_index)}")
+        empty = "0 with zero gradient" if self.empty == "zero" else "NaN"
+        lines.append(f"no pixel counted: {empty}")
+        if self.preset is not None:
+            strict = ", with its defects" if self.strict else ""
+            lines.append(f"numbers of {self.preset}{strict}")
+        return lines
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A loss and the number of pixels of its input: what a sweep evaluates."""
+
+    loss: Any
+    pixels: int = field(compare=False)
+
+    @property
+    def terms(self) -> tuple[PixelTerm, ...]:
+        return self.loss.terms  # type: ignore[no-any-return]
+
+    @property
+    def squares(self) -> bool:
+        return self.loss.squares  # type: ignore[no-any-return]
+
+    @property
+    def linear(self) -> bool:
+        return self.loss.linear  # type: ignore[no-any-return]
+
+    def value(self, table: SoftCounts) -> float:
+        return float(self.loss.value(table, pixels=self.pixels))
+
+    def gradient(self, table: SoftCounts) -> SoftCountsGradient:
+        return self.loss.gradient(table, pixels=self.pixels)  # type: ignore[no-any-return]
+
+
+def _numbers(values: Any) -> str:
+    if isinstance(values, Sequence):
+        return "[" + ", ".join(f"{value:g}" for value in values) + "]"
+    return f"{values:g}"
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def loss(cls: type[Any]) -> type[Any]:
+    """Make a dataclass of a loss, where a preset fills in the options that are not given."""
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    initialise = made.__init__
+    known = [one.name for one in fields(made)]
+
+    @functools.wraps(initialise)
+    def init(self: Any, **given: Any) -> None:
+        for name in given:
+            if name not in known:
+                raise TypeError(
+                    f"{made.__name__} has no option {name!r}; its options: {', '.join(known)}"
+                )
+        initialise(self, **_presets.complete(made.__name__, given))
+
+    made.__init__ = init
+    return made

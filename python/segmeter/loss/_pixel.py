@@ -1,0 +1,380 @@
+"""Losses that are sums over pixels of a function of the probability of what is true."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from . import _table
+from ._base import (
+    Array,
+    ClassWeight,
+    TableLoss,
+    _numbers,
+    check_choice,
+    check_flag,
+    check_length,
+    check_number,
+    constant,
+    loss,
+    numbers_per_class,
+    per_class,
+    share,
+)
+from ._table import PixelTerm, SoftCountsGradient
+
+if TYPE_CHECKING:
+    from ._table import SoftCounts
+
+Normaliser = Literal["valid", "all", "weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelLoss(TableLoss):
+    """A sum over pixels, and what it is divided by."""
+
+    normaliser: Normaliser = "valid"
+    divide_by_classes: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("normaliser", self.normaliser, Normaliser)
+        if self.divide_by_classes is not None:
+            check_flag("divide_by_classes", self.divide_by_classes)
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
+        """Terms of the loss of a pixel, with their factors."""
+
+    @property
+    def terms(self) -> tuple[PixelTerm, ...]:
+        return tuple(term for _, term in self.parts)
+
+    @property
+    def linear(self) -> bool:
+        return True
+
+    def one_vs_rest(self, channels: int) -> bool:
+        """Whether every class is a question of its own, with a yes and a no."""
+        return self.activation == "sigmoid" or (self.activation == "none" and channels == 1)
+
+    def factors(self, channels: int, like: Array) -> tuple[Array, Array]:
+        """Factors (K,) of the costs of a class where it is true, and where it is not."""
+        weights = per_class(self.class_weight, self.chosen(channels), like)
+        return weights, weights if self.one_vs_rest(channels) else 0.0 * weights
+
+    def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
+        total = self._costs(table, xp).sum()
+        value = share(total, self._norm(table, pixels), xp)
+        nothing = 0.0 if self.empty == "zero" else math.nan
+        return xp.where(table.valid.sum() > 0, value, nothing)
+
+    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
+        gradient = SoftCountsGradient.zeros(table)
+        self._spread(share(1.0, self._norm(table, pixels), np), gradient)
+        return gradient
+
+    def _spread(self, slope: Array, gradient: SoftCountsGradient) -> None:
+        """Write the slope by the cost of a pixel into those by the table."""
+        channels = gradient.pred.shape[1]
+        positive, negative = self.factors(channels, gradient.pred)
+        chosen = self.chosen(channels)
+        for index, (factor, _) in enumerate(self.parts):
+            gradient.terms[index][:, chosen] += slope * factor * positive
+            if self.one_vs_rest(channels):
+                gradient.terms_negative[index][:, chosen] += slope * factor * negative
+
+    def _costs(self, table: SoftCounts, xp: Any) -> Array:
+        """What the classes cost in every sample, (N, K)."""
+        channels = table.pred.shape[1]
+        chosen = self.chosen(channels)
+        sums = (table.terms, table.terms_negative)
+        costs = 0.0 * table.target[:, chosen]
+        for factors, terms in zip(self.factors(channels, table.target), sums, strict=True):
+            for index, (part, _) in enumerate(self.parts):
+                # A factor of 0 takes a class out, whose costs may be infinite.
+                costs = costs + part * factors * xp.where(
+                    factors == 0, 0.0, terms[index][:, chosen]
+                )
+        return costs
+
+    def _norm(self, table: SoftCounts, pixels: int | None) -> Array:
+        """What the sum over pixels is divided by."""
+        channels = table.pred.shape[1]
+        chosen = self.chosen(channels)
+        if self.reduction != "mean":
+            return constant(1.0, table.target)
+        if self.normaliser == "weights":
+            weights = per_class(self.class_weight, chosen, table.target)
+            if self.one_vs_rest(channels):
+                return table.weight.sum() * weights.sum()
+            return (weights * table.target[:, chosen]).sum()
+        if self.normaliser == "all":
+            if pixels is None:
+                raise ValueError("normaliser='all' needs the number of all pixels")
+            norm = constant(float(pixels), table.target)
+        else:
+            norm = table.valid.sum() + 0.0 * table.target.sum()
+        return norm * len(chosen) if self._per_class(channels) else norm
+
+    def _per_class(self, channels: int) -> bool:
+        """Whether a mean is over pixels and classes."""
+        if self.divide_by_classes is None:
+            return self.one_vs_rest(channels)
+        return self.divide_by_classes
+
+    def unreduced(self, sweep: dict[str, Any]) -> Array:
+        """Cost of every pixel, (N, *spatial), or of every pixel and class if those are apart.
+
+        Every pixel is a sample of its own here: for looking at, not for speed.
+        """
+        logits, target = sweep["logits"], sweep["target"]
+        if not self.channels_last:
+            axis = 1 if target.ndim == logits.ndim else target.ndim
+            target = np.moveaxis(target, 1, -1) if axis == 1 else target
+            logits = np.moveaxis(logits, 1, -1)
+        channels = logits.shape[-1]
+        if target.ndim == logits.ndim and target.shape == logits.shape:
+            target = target.reshape(-1, channels, 1)
+        else:
+            target = target.reshape(-1, 1)
+        flat: dict[str, Any] = {**sweep, "channels_last": False, "target": target}
+        flat["logits"] = logits.reshape(-1, channels, 1)
+        for name in ("mask", "pixel_weight"):
+            if sweep[name] is not None:
+                flat[name] = np.asarray(sweep[name]).reshape(-1, 1)
+        costs = self._costs(_table.soft_counts(**flat, pixel_terms=self.terms), np)
+        if not self.one_vs_rest(channels):
+            return costs.sum(1).reshape(logits.shape[:-1])
+        costs = costs.reshape(*logits.shape[:-1], -1)
+        return costs if self.channels_last else np.moveaxis(costs, -1, 1)
+
+    # In words.
+
+    @abstractmethod
+    def pixel_formula(self) -> str:
+        """Cost of a pixel, in words."""
+
+    def reduced_formula(self) -> str:
+        if self.reduction == "none":
+            return f"{self.pixel_formula()}, pixel by pixel"
+        if self.reduction == "sum":
+            return f"sum over pixels of {self.pixel_formula()}"
+        norm = {
+            "valid": "number of counted pixels",
+            "all": "number of all pixels, those left out too",
+            "weights": "sum of the weights of the counted pixels",
+        }[self.normaliser]
+        times = " and classes" if self._per_class(2) and self.normaliser != "weights" else ""
+        return f"sum over pixels of {self.pixel_formula()} / {norm}{times}"
+
+    def formulas(self) -> list[str]:
+        if self.activation == "sigmoid":
+            return ["p_t = p where the class is true, 1 - p where it is not; summed over classes"]
+        return ["p_t = probability of the true class"]
+
+
+@loss
+class CrossEntropy(PixelLoss):
+    """Cross entropy as an object; options and definition as in :func:`cross_entropy`."""
+
+    label_smoothing: float = 0.0
+    positive_weight: ClassWeight = None
+    exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_number("exponent", self.exponent, above=True)
+        self._store(positive_weight=numbers_per_class("positive_weight", self.positive_weight))
+        if self.positive_weight is not None and self.activation == "softmax":
+            raise ValueError(
+                "positive_weight is for activation='sigmoid', where a class has positives and "
+                "negatives; with softmax use class_weight"
+            )
+
+    @property
+    def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
+        if self.exponent == 1:
+            return ((1.0, PixelTerm("cross_entropy")),)
+        return ((1.0, PixelTerm("power_cross_entropy", self.exponent)),)
+
+    def check_channels(self, number: int) -> None:
+        super().check_channels(number)
+        check_length("positive_weight", self.positive_weight, number)
+
+    def factors(self, channels: int, like: Array) -> tuple[Array, Array]:
+        positive, negative = super().factors(channels, like)
+        return positive * per_class(self.positive_weight, self.chosen(channels), like), negative
+
+    def for_target(self, soft: bool) -> Self:
+        if soft and self.preset == "torch" and self.activation == "softmax":
+            return replace(self, normaliser="valid")  # torch divides by pixels then
+        return self
+
+    def pixel_formula(self) -> str:
+        return "-log(p_t)" if self.exponent == 1 else f"(-log(p_t))^{self.exponent:g}"
+
+    def formulas(self) -> list[str]:
+        lines = super().formulas()
+        if self.label_smoothing:
+            among = "2" if self.activation == "sigmoid" else "C"
+            e = self.label_smoothing
+            lines.append(
+                f"y is smoothed to {1 - e:g} y + {e:g} / {among}, and the costs weigh by y"
+            )
+        if self.positive_weight is not None:
+            lines.append(f"positives times {_numbers(self.positive_weight)}")
+        return lines
+
+
+@loss
+class Focal(PixelLoss):
+    """Focal loss as an object; options and definition as in :func:`focal`."""
+
+    gamma: float = 2.0
+    alpha: ClassWeight = None
+    threshold: float | None = None
+    normalised: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("gamma", self.gamma)
+        check_flag("normalised", self.normalised)
+        if self.threshold is not None:
+            check_number("threshold", self.threshold, 0.0, 1.0, above=True)
+        if self.normalised and (self.threshold is not None or self.gamma == 0):
+            raise ValueError("normalised needs gamma above 0 and no threshold")
+        self._store(alpha=numbers_per_class("alpha", self.alpha))
+        if isinstance(self.alpha, float):
+            check_number("alpha", self.alpha, 0.0, 1.0)
+
+    @property
+    def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
+        if self.threshold is None:
+            return ((1.0, PixelTerm("focal", self.gamma)),)
+        return ((1.0, PixelTerm("reduced_focal", self.gamma, self.threshold)),)
+
+    @property
+    def terms(self) -> tuple[PixelTerm, ...]:
+        weight = (PixelTerm("poly", self.gamma),) if self.normalised else ()
+        return super().terms + weight
+
+    @property
+    def linear(self) -> bool:
+        return not self.normalised
+
+    def check_channels(self, number: int) -> None:
+        super().check_channels(number)
+        check_length("alpha", self.alpha, number)
+
+    def _per_class(self, channels: int) -> bool:
+        if self.strict and self.preset == "monai" and self.ignore_index is not None:
+            return False  # its mask has one channel, which it counts
+        return super()._per_class(channels)
+
+    def factors(self, channels: int, like: Array) -> tuple[Array, Array]:
+        positive, negative = super().factors(channels, like)
+        chosen, alpha = self.chosen(channels), self.alpha
+        if isinstance(alpha, float):
+            if self.one_vs_rest(channels):
+                return alpha * positive, (1.0 - alpha) * negative
+            alpha = (1.0 - alpha, *[alpha] * (channels - 1))
+        return positive * per_class(alpha, chosen, like), negative
+
+    def _norm(self, table: SoftCounts, pixels: int | None) -> Array:
+        if not self.normalised:
+            return super()._norm(table, pixels)
+        return self._focal_weights(table).sum()
+
+    def _focal_weights(self, table: SoftCounts) -> Array:
+        channels = table.pred.shape[1]
+        chosen = self.chosen(channels)
+        weights = table.terms[1][:, chosen]
+        return (
+            weights + table.terms_negative[1][:, chosen] if self.one_vs_rest(channels) else weights
+        )
+
+    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
+        gradient = super().gradient(table, pixels=pixels)
+        if self.normalised:
+            norm = self._norm(table, pixels)
+            slope = -share(share(self._costs(table, np).sum(), norm, np), norm, np)
+            channels = table.pred.shape[1]
+            gradient.terms[1][:, self.chosen(channels)] += slope
+            if self.one_vs_rest(channels):
+                gradient.terms_negative[1][:, self.chosen(channels)] += slope
+        return gradient
+
+    def pixel_formula(self) -> str:
+        factor = "f" if self.threshold is not None else f"(1 - p_t)^{self.gamma:g}"
+        return f"{'' if self.alpha is None else 'a '}{factor} * -log(p_t)"
+
+    def reduced_formula(self) -> str:
+        if not self.normalised:
+            return super().reduced_formula()
+        return f"sum of {self.pixel_formula()} / sum of (1 - p_t)^{self.gamma:g}, over pixels"
+
+    def formulas(self) -> list[str]:
+        lines = super().formulas()
+        if self.threshold is not None:
+            t = f"{self.threshold:g}"
+            lines.append(f"f = ((1 - p_t) / {t})^{self.gamma:g} where p_t >= {t}, else 1")
+        if isinstance(self.alpha, float):
+            true, other = f"{self.alpha:g}", f"{1 - self.alpha:g}"
+            if self.activation == "sigmoid":
+                lines.append(f"a = {true} for positives, {other} for negatives")
+            else:
+                lines.append(f"a = {other} for class 0, {true} for the others")
+        elif self.alpha is not None:
+            lines.append(f"a = {_numbers(self.alpha)} by class")
+        return lines
+
+
+@loss
+class Poly(PixelLoss):
+    """Poly-1 loss as an object; options and definition as in :func:`poly`."""
+
+    epsilon: float = 1.0
+    gamma: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("epsilon", self.epsilon, -1.0)
+        check_number("gamma", self.gamma)
+
+    @property
+    def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
+        kind = PixelTerm("focal", self.gamma) if self.gamma else PixelTerm("cross_entropy")
+        return (1.0, kind), (self.epsilon, PixelTerm("poly", self.gamma + 1.0))
+
+    def pixel_formula(self) -> str:
+        focal = f"(1 - p_t)^{self.gamma:g} * " if self.gamma else ""
+        power = f"^{self.gamma + 1:g}" if self.gamma else ""
+        return f"({focal}-log(p_t) + {self.epsilon:g} (1 - p_t){power})"
+
+
+@loss
+class GeneralisedCrossEntropy(PixelLoss):
+    """Generalised cross entropy as an object; see :func:`generalised_cross_entropy`."""
+
+    q: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("q", self.q, 0.0, 1.0, above=True)
+
+    @property
+    def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
+        return ((1.0, PixelTerm("generalised", self.q)),)
+
+    def pixel_formula(self) -> str:
+        return f"(1 - p_t^{self.q:g}) / {self.q:g}"
+
+
+__all__ = ["CrossEntropy", "Focal", "GeneralisedCrossEntropy", "Poly"]

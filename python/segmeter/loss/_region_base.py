@@ -1,0 +1,282 @@
+"""Losses of overlap: formulas on sums per region (a sample, or the whole batch) and class.
+
+Sums are arrays (R, K) of regions and classes. The value is ``sum(share * loss(score))``; as the
+shares depend on the target alone, the derivative needs only the slopes of loss and score.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from ._base import (
+    Array,
+    TableLoss,
+    check_choice,
+    check_flag,
+    check_number,
+    constant,
+    flags,
+    per_class,
+    share,
+)
+from ._table import SoftCountsGradient
+
+if TYPE_CHECKING:
+    from ._table import SoftCounts
+
+Region = Literal["per_sample", "batch"]
+Average = Literal["macro", "micro", "weighted"]
+Absent = Literal["score", "skip", "zero"]
+
+Sums = dict[str, Array]
+"""Sums (R, K) by name; ``weight`` is the sum of all pixel weights, (R, 1)."""
+
+
+def quotient(numerator: Array, denominator: Array, eps: float, xp: Any) -> Array:
+    """``numerator / max(denominator, eps)``; nothing over nothing is a perfect score, 1."""
+    denominator = xp.clip(denominator, eps, None) if eps > 0 else denominator
+    nothing = denominator == 0
+    return xp.where(nothing, 1.0, numerator / xp.where(nothing, 1.0, denominator))
+
+
+def quotient_slopes(numerator: Array, denominator: Array, eps: float) -> tuple[Array, Array]:
+    """Derivatives of `quotient` by numerator and denominator; no slope where it is clipped."""
+    bounded = np.maximum(denominator, eps)
+    inverse = share(1.0, bounded, np)
+    return inverse, np.where(denominator < eps, 0.0, -numerator * inverse * inverse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionLoss(TableLoss):
+    """A score per region and class, and how these become one number."""
+
+    region: Region = "per_sample"
+    average: Average = "macro"
+    absent: Absent = "score"
+    normalise_weight: bool = True
+
+    score_name: ClassVar[str] = "score"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("region", self.region, Region)
+        check_choice("average", self.average, Average)
+        check_choice("absent", self.absent, Absent)
+        check_flag("normalise_weight", self.normalise_weight)
+
+    # What a loss of this kind says of itself.
+
+    @abstractmethod
+    def score(self, sums: Sums, xp: Any) -> Array:
+        """Score of every region and class, 1 for a perfect one."""
+
+    @abstractmethod
+    def score_slopes(self, sums: Sums) -> Sums:
+        """Derivative of the score by each of the sums that depend on the logits."""
+
+    def loss_of(self, score: Array, xp: Any) -> Array:  # noqa: ARG002  # others need xp
+        """Loss of a score."""
+        return 1.0 - score
+
+    def loss_slope(self, score: Array) -> Array:
+        """Derivative of the loss by the score."""
+        return np.full_like(score, -1.0)
+
+    def total(self, mean: Array, xp: Any) -> Array:  # noqa: ARG002  # others need xp
+        """Last step after the mean over classes and regions."""
+        return mean
+
+    def total_slope(self, mean: float) -> float:  # noqa: ARG002  # others need it
+        """Derivative of `total` by the mean."""
+        return 1.0
+
+    # From the table to sums, and back.
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the sums of all classes go into one score."""
+        return self.average == "micro"
+
+    def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:  # noqa: ARG002
+        sums, counted, _ = self._sums(table, xp)
+        losses = self.loss_of(self.score(sums, xp), xp)
+        if self.reduction == "none":
+            return self._one_by_one(losses, sums, counted, xp)
+        mean = (self._shares(sums, counted, xp) * losses).sum()
+        nothing = 0.0 if self.empty == "zero" else math.nan
+        return xp.where(counted.sum() > 0, self.total(mean, xp), nothing)
+
+    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:  # noqa: ARG002
+        sums, counted, fold = self._sums(table, np)
+        score = self.score(sums, np)
+        shares = self._shares(sums, counted, np)
+        slope = shares * self.loss_slope(score)
+        slope = slope * self.total_slope(float((shares * self.loss_of(score, np)).sum()))
+        gradient = SoftCountsGradient.zeros(table)
+        slopes = {}
+        for name, part in self.score_slopes(sums).items():
+            slopes[name] = np.zeros_like(table.pred)
+            slopes[name][:, self.chosen(table.pred.shape[1])] = fold * (slope * part)
+        self.book(slopes, gradient)
+        return gradient
+
+    def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
+        """Sums (R, K), whether a region has counted pixels (R, 1), weights of pooled classes."""
+        chosen = self.chosen(table.pred.shape[1])
+        sums = {name: array[:, chosen] for name, array in self.read(table).items()}
+        sums["weight"] = table.weight[:, None] + 0.0 * sums["target"]
+        counted = table.valid[:, None]
+        if self.region == "batch":
+            sums = {name: array.sum(0, keepdims=True) for name, array in sums.items()}
+            counted = counted.sum(0, keepdims=True)
+        fold = constant(1.0, sums["target"])
+        if self.pooled:
+            fold = self.pooling(sums, xp)
+            sums = {name: (fold * array).sum(1, keepdims=True) for name, array in sums.items()}
+        return sums, flags(counted > 0, sums["target"], xp), fold
+
+    def read(self, table: SoftCounts) -> Sums:
+        """Sums (N, C) that the score needs."""
+        names = ["intersection", "pred", "target"]
+        names += ["pred_squared", "target_squared"] if self.squares else []
+        return {name: getattr(table, name) for name in names}
+
+    def book(self, slopes: Sums, gradient: SoftCountsGradient) -> None:
+        """Write slopes (N, C) by the sums of `read` into those by the table."""
+        for name, values in slopes.items():
+            getattr(gradient, name)[...] += values
+
+    def pooling(self, sums: Sums, xp: Any) -> Array:  # noqa: ARG002  # others need xp
+        """Weights of the classes in sums over all classes."""
+        return self._class_weights(sums["target"])
+
+    def _class_weights(self, target: Array) -> Array:
+        weights = self.class_weight
+        if isinstance(weights, tuple):
+            weights = tuple(weights[k] for k in self.chosen(len(weights)))
+        return per_class(weights, list(range(target.shape[1])), target)
+
+    # Means over classes and regions.
+
+    def _weights(self, sums: Sums, counted: Array, xp: Any) -> tuple[Array, Array]:
+        """Weights of the losses (R, K), and the weights that their mean divides by."""
+        take = counted + 0.0 * sums["target"]
+        if self.pooled:
+            return take, take
+        if self.average == "weighted":
+            take = take * sums["target"]
+        weighted = take * self._class_weights(take)
+        whole = weighted if self.normalise_weight else take
+        present = flags(sums["target"] > 0, take, xp)
+        if self.absent == "score":
+            return weighted, whole
+        return weighted * present, whole * present if self.absent == "skip" else whole
+
+    def _shares(self, sums: Sums, counted: Array, xp: Any) -> Array:
+        """Factor of every loss in the value: of the target alone, so without a slope."""
+        take, whole = self._weights(sums, counted, xp)
+        if self.reduction == "sum":
+            return take
+        whole = whole.sum(1, keepdims=True)
+        regions = flags(whole > 0, whole, xp).sum()
+        return share(share(take, whole, xp), regions, xp)
+
+    def _one_by_one(self, losses: Array, sums: Sums, counted: Array, xp: Any) -> Array:
+        """Losses (R, K) times the class weights; NaN where nothing is counted or is skipped."""
+        if not self.pooled:
+            losses = losses * self._class_weights(losses)
+            absent = sums["target"] <= 0
+            if self.absent != "score":
+                losses = xp.where(absent, 0.0 if self.absent == "zero" else math.nan, losses)
+        return xp.where(counted > 0, losses, 0.0 if self.empty == "zero" else math.nan)
+
+    # In words.
+
+    def reduced_formula(self) -> str:
+        classes = "all classes together" if self.pooled else "classes"
+        regions = "samples" if self.region == "per_sample" else "the batch as one"
+        one = self.loss_formula()
+        if self.reduction == "none":
+            return f"{one}, one by one for {regions} and {classes}"
+        kind = "weighted mean" if self.average == "weighted" else self.reduction
+        return f"{kind} over {regions} and {classes} of {one}"
+
+    def loss_formula(self) -> str:
+        """Loss of a score."""
+        return f"1 - {self.score_name}"
+
+    def conventions(self) -> list[str]:
+        where = "each sample" if self.region == "per_sample" else "the whole batch"
+        absent = {
+            "score": "is scored as any other",
+            "skip": "leaves the mean",
+            "zero": "costs 0 and stays in the mean",
+        }
+        lines = [f"sums over the counted pixels of {where}"]
+        if self.average == "weighted":
+            lines.append("classes weigh as many pixels as the target has of them")
+        if not self.pooled:
+            lines.append(f"a class without a pixel in the target {absent[self.absent]}")
+        if self.class_weight is not None and not self.normalise_weight:
+            lines.append("class weights multiply, the mean divides by the number of classes")
+        return lines + super().conventions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioLoss(RegionLoss):
+    """A score that is a quotient of sums: (numerator + smooth_nr) / (denominator + smooth_dr)."""
+
+    smooth_nr: float = 1e-5
+    smooth_dr: float = 1e-5
+    eps: float = 0.0
+    soft_label: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("soft_label", self.soft_label)
+        for name in ("smooth_nr", "smooth_dr", "eps"):
+            check_number(name, getattr(self, name))
+
+    @abstractmethod
+    def parts(self, sums: Sums) -> tuple[Array, Array]:
+        """Numerator and denominator without the constants."""
+
+    @abstractmethod
+    def part_slopes(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Derivatives of both by the sums: they are linear."""
+
+    def score(self, sums: Sums, xp: Any) -> Array:
+        numerator, denominator = self.parts(sums)
+        return quotient(numerator + self.smooth_nr, denominator + self.smooth_dr, self.eps, xp)
+
+    def score_slopes(self, sums: Sums) -> Sums:
+        numerator, denominator = self.parts(sums)
+        by_numerator, by_denominator = quotient_slopes(
+            numerator + self.smooth_nr, denominator + self.smooth_dr, self.eps
+        )
+        above, below = self.part_slopes()
+        return {
+            name: above.get(name, 0.0) * by_numerator + below.get(name, 0.0) * by_denominator
+            for name in {**above, **below}
+        }
+
+    def overlap(self) -> str:
+        """What is in both, in words."""
+        return "(sum(p) + sum(y) - sum|p - y|) / 2" if self.soft_label else "sum(p y)"
+
+    def ratio(self, numerator: str, denominator: str) -> str:
+        """The quotient with its constants, in words."""
+        numerator = _plus(numerator, self.smooth_nr)
+        denominator = _plus(denominator, self.smooth_dr)
+        if self.eps > 0:
+            return f"({numerator}) / max({denominator}, {self.eps:g})"
+        return f"({numerator}) / ({denominator})"
+
+
+def _plus(formula: str, number: float) -> str:
+    return formula if number == 0 else f"{formula} + {number:g}"
