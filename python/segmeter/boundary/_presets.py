@@ -161,7 +161,7 @@ class SurfaceRules:
     empty : EmptyRules
         What the scores are where there is no surface.
     single_precision : bool
-        Whether percentiles are interpolated in float32.
+        Whether percentiles are interpolated, and distances compared with tolerances, in float32.
     """
 
     name: str = "custom"

@@ -593,7 +593,8 @@ class Reductions:
         """Share of each surface within each tolerance, (K, T, 2)."""
 
         def of_class(k: int, one: Directions) -> FloatArray:
-            return np.divide(self.within[k], one.totals)
+            shares: FloatArray = self.within[k] / one.totals
+            return shares
 
         shape = (self._tolerances.shape[1], 2)
         return self._each(shape, of_class, "overlap", "overlap_of_nothing")
@@ -601,8 +602,11 @@ class Reductions:
     @cached_property
     def within(self) -> FloatArray:
         """Weight of the points within each tolerance, (K, T, 2)."""
-        limits = self._tolerances
-        parts = [one.within(row) for row, one in zip(limits, self._classes, strict=True)]
+        limits, single = self._tolerances, self._rules.single_precision
+        parts = [
+            one.within(row, single_precision=single)
+            for row, one in zip(limits, self._classes, strict=True)
+        ]
         return np.array(parts, dtype=np.float64).reshape(*limits.shape, 2)
 
     def points(self) -> NDArray[np.int64]:

@@ -62,7 +62,10 @@ def class_scores(
     if not (sides[0][0] and sides[1][0]):
         return _empty_scores(sides, rules, percentile, tolerance, diagonal)
     means = [weighted_mean(*side) for side in sides]
-    shares = [[overlap(*side, limit) for side in sides] for limit in tolerance]
+    number = np.float32 if rules.single_precision else np.float64
+    limits = [float(number(limit)) for limit in tolerance]
+    rounded = [([float(number(value)) for value in values], weights) for values, weights in sides]
+    shares = [[overlap(*side, limit) for side in rounded] for limit in limits]
     both = (sides[0][0] + sides[1][0], sides[0][1] + sides[1][1])
     average = {
         "pooled": weighted_mean(*both),
@@ -70,7 +73,8 @@ def class_scores(
         "mean_of_directed": sum(means) / 2,
         "max_of_directed": max(means),
     }
-    pooled_shares = [overlap(*both, limit) for limit in tolerance]
+    pooled = (rounded[0][0] + rounded[1][0], both[1])
+    pooled_shares = [overlap(*pooled, limit) for limit in limits]
     mean_shares = [sum(pair) / 2 for pair in shares]
     return {
         "hausdorff": max(max(side[0]) for side in sides),
@@ -166,9 +170,10 @@ def linear_percentile(
     rank = np.float32(percentile / 100) * np.float32(len(values) - 1)
     low, high = ordered[int(rank)], ordered[min(int(rank) + 1, len(values) - 1)]
     part = rank - np.float32(int(rank))
-    one = np.float32(1)
-    between = high - (high - low) * (one - part) if part >= 0.5 else low + part * (high - low)
-    return float(between)
+    step = float(high - low)
+    if part >= 0.5:
+        return float(np.float32(float(high) + float(part - np.float32(1)) * step))
+    return float(np.float32(float(low) + float(part) * step))
 
 
 def weighted_percentile(
@@ -181,8 +186,8 @@ def weighted_percentile(
     >>> weighted_percentile([3.0, 1.0, 2.0], [1.0, 8.0, 1.0], 85)
     2.0
     """
-    total, summed = np.sum(weights), 0.0
     pairs = sorted(zip(values, weights, strict=True))
+    total, summed = np.sum([weight for _, weight in pairs]), 0.0
     for value, weight in pairs:
         summed += weight
         if summed / total >= percentile / 100:
