@@ -247,3 +247,14 @@ def segment_overlap(
 ) -> tuple[
     _Side, _Side, _Pairs, int, NDArray[np.int64], NDArray[np.int64], tuple[int, int, int]
 ]: ...
+def distance_transform(
+    labels: NDArray[Any],
+    spacing: Sequence[float],
+    is_mask: bool,
+    zero_is_background: bool,
+    border_is_background: bool,
+    squared: bool,
+    negate_labels: bool,
+    with_nearest: bool,
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int32] | None]: ...
