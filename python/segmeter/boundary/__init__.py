@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from ._band import (
+    BoundaryFCounts,
+    BoundaryIouCounts,
+    TrimapCounts,
+    boundary_f_counts,
+    boundary_f_score,
+    boundary_iou,
+    boundary_iou_counts,
+    boundary_precision,
+    boundary_recall,
+    trimap_counts,
+    trimap_iou,
+)
 from ._counts import (
     BoundaryCounts,
     CaseMeans,
@@ -36,6 +49,8 @@ __all__ = [
     "SURFACE_PRESETS",
     "Border",
     "BoundaryCounts",
+    "BoundaryFCounts",
+    "BoundaryIouCounts",
     "CaseMeans",
     "DirectedDistances",
     "EmptyRules",
@@ -46,9 +61,16 @@ __all__ = [
     "SurfaceRules",
     "SurfaceScores",
     "SurfaceWeights",
+    "TrimapCounts",
     "asd",
     "assd",
     "boundary_counts",
+    "boundary_f_counts",
+    "boundary_f_score",
+    "boundary_iou",
+    "boundary_iou_counts",
+    "boundary_precision",
+    "boundary_recall",
     "boundary_scores",
     "dataset_nsd",
     "dataset_percentile",
@@ -59,4 +81,6 @@ __all__ = [
     "surface_distances",
     "surface_overlap",
     "surface_scores",
+    "trimap_counts",
+    "trimap_iou",
 ]
