@@ -460,10 +460,18 @@ def boundary_f_counts(
     def count(one: _Pair) -> BoundaryFCounts:
         element = near.element(one.target.shape)
         cells = one.per_class(
-            lambda read, p, t, mask: _core.outline_matches(read, p, t, mask, rules.corner, rules.border, rules.ignored_is_outside, element,
+            lambda read, p, t, mask: _core.outline_matches(
+                read,
+                p,
+                t,
+                mask,
+                rules.corner,
+                rules.border,
+                rules.ignored_is_outside,
+                element,
                 task.ignores_invalid,
             )
-        )  # fmt: skip
+        )
         return BoundaryFCounts(*np.ascontiguousarray(cells.T))
 
     return task.summed(pred, target, count)
