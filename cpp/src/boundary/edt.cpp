@@ -156,12 +156,18 @@ class Transform {
     template <class Row, class Out>
     void scan(std::int64_t n, std::int64_t count, const Row& row, const Out& out,
               std::int32_t* ahead) const {
-        const std::int32_t beyond = job_.border_is_background ? 0 : kNoStep;
-        std::fill_n(ahead, count, -beyond);
+        const auto start = [&](std::int64_t i) {
+            if (job_.border_is_background)
+                scan_.beyond(row(i), count, ahead);
+            else
+                std::fill_n(ahead, count, kNoStep);
+        };
+        start(0);
+        for (std::int64_t j = 0; j < count; ++j) ahead[j] = -ahead[j];
         for (std::int64_t i = 0; i < n; ++i)
             scan_.forward(row(i), row(std::max<std::int64_t>(i - 1, 0)), i > 0 ? out(i - 1) : ahead,
                           count, out(i));
-        std::fill_n(ahead, count, beyond);
+        start(n - 1);
         for (std::int64_t i = n - 1; i >= 0; --i)
             scan_.backward(row(i), row(std::min(i + 1, n - 1)), count, ahead, out(i));
     }
@@ -239,7 +245,9 @@ void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t pl
         kernels_.square_steps(steps(first_plane), pixels, job_.spacing[0], worker.squared.data());
     search_rows(worker, first_plane * rows_, planes * rows_);
     if (nearest_ != nullptr) name_nearest(worker, first_plane, planes);
-    if (!job_.squared) kernels_.root(distance_ + first_plane * rows_ * width_, pixels);
+    double* distance = distance_ + first_plane * rows_ * width_;
+    if (!job_.squared) kernels_.root(distance, pixels);
+    if (job_.negate_labels) scan_.negate(labels(first_plane * rows_ * width_), pixels, distance);
 }
 
 void Transform::search_columns(Worker& worker, std::int64_t plane) const {
@@ -280,7 +288,7 @@ void Transform::search_rows(Worker& worker, std::int64_t first_line, std::int64_
     std::int32_t* steps = worker.steps.data();
     for (std::int64_t line = 0; line < lines; ++line) {
         const std::int64_t pixel = (first_line + line) * width_;
-        scan_.along(labels(pixel), width_, job_.border_is_background ? 0 : kNoStep, steps);
+        scan_.along(labels(pixel), width_, job_.border_is_background, steps);
         kernels_.merge_steps(steps, width_, spacing_, 0, 1, distance_ + pixel,
                              nearest != nullptr ? nearest + line * width_ : nullptr);
     }

@@ -64,23 +64,39 @@ void scan_backward(const void* labels, const void* behind, std::int64_t n, std::
     }
 }
 
-template <bool kMask, bool kBackground, class T>
-void scan_along(const void* labels, std::int64_t n, std::int32_t beyond, std::int32_t* steps) {
+template <class T>
+void scan_beyond(const void* labels, std::int64_t n, std::int32_t* steps) {
     const T* here = static_cast<const T*>(labels);
+    for (std::int64_t i = 0; i < n; ++i) steps[i] = here[i] == 0 ? kNoStep : 0;
+}
+
+template <bool kMask, bool kBackground, class T>
+void scan_along(const void* labels, std::int64_t n, bool border_is_background,
+                std::int32_t* steps) {
+    const T* here = static_cast<const T*>(labels);
+    const auto beyond = [&](std::int64_t i) {
+        return border_is_background && here[i] != 0 ? 0 : kNoStep;
+    };
     const auto next = [&](std::int64_t i, std::int64_t neighbour, std::int32_t step) {
         if (kBackground && here[i] == 0) return 0;
         return kMask || here[i] == here[neighbour] ? step + 1 : 1;
     };
-    std::int32_t back = beyond;
+    std::int32_t back = beyond(0);
     for (std::int64_t i = 0; i < n; ++i) {
         back = next(i, i > 0 ? i - 1 : i, back);
         steps[i] = -back;
     }
-    std::int32_t ahead = beyond;
+    std::int32_t ahead = beyond(n - 1);
     for (std::int64_t i = n - 1; i >= 0; --i) {
         ahead = next(i, i < n - 1 ? i + 1 : i, ahead);
         steps[i] = ahead < -steps[i] ? ahead : steps[i];
     }
+}
+
+template <class T>
+void negate(const void* labels, std::int64_t n, double* values) {
+    const T* here = static_cast<const T*>(labels);
+    for (std::int64_t i = 0; i < n; ++i) values[i] = here[i] == 0 ? values[i] : -values[i];
 }
 
 void square_steps(const std::int32_t* steps, std::int64_t n, double spacing, double* squared) {
@@ -262,7 +278,7 @@ void root(double* values, std::int64_t n) {
 template <bool kMask, bool kBackground, class T>
 constexpr ScanKernels kScan{&scan_forward<kMask, kBackground, T>,
                             &scan_backward<kMask, kBackground, T>,
-                            &scan_along<kMask, kBackground, T>};
+                            &scan_along<kMask, kBackground, T>, &scan_beyond<T>, &negate<T>};
 
 }  // namespace
 

@@ -21,14 +21,24 @@ using ScanForward = void (*)(const void* labels, const void* before,
 using ScanBackward = void (*)(const void* labels, const void* behind, std::int64_t n,
                               std::int32_t* ahead, std::int32_t* steps);
 
-// The shorter way to another label within a row; `beyond`: steps from just outside of it.
-using ScanAlong = void (*)(const void* labels, std::int64_t n, std::int32_t beyond,
+// The shorter way to another label within a row, whose ends count as one for labels other than 0
+// if the border is background.
+using ScanAlong = void (*)(const void* labels, std::int64_t n, bool border_is_background,
                            std::int32_t* steps);
+
+// What the scan of a row at the edge of the image starts from: the steps of what lies beyond it,
+// 0 where that is another label, which it is not for label 0.
+using ScanBeyond = void (*)(const void* labels, std::int64_t n, std::int32_t* steps);
+
+// The sign of labels other than 0 becomes negative.
+using Negate = void (*)(const void* labels, std::int64_t n, double* values);
 
 struct ScanKernels {
     ScanForward forward;
     ScanBackward backward;
     ScanAlong along;
+    ScanBeyond beyond;
+    Negate negate;
 };
 
 // Squared lengths of signed steps, infinite where there is none.

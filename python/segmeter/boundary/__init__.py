@@ -25,6 +25,7 @@ from ._counts import (
     dataset_percentile,
     nsd_curve,
 )
+from ._edt import distance_transform
 from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
 from ._scores import (
     SurfaceScores,
@@ -74,6 +75,7 @@ __all__ = [
     "boundary_scores",
     "dataset_nsd",
     "dataset_percentile",
+    "distance_transform",
     "hausdorff_distance",
     "masd",
     "nsd",

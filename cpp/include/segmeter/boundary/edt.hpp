@@ -29,7 +29,7 @@ struct DistanceTransform {
     bool is_mask = true;
     // Otherwise: whether label 0 has distance 0, or is a label like others.
     bool zero_is_background = true;
-    // Whether what lies around the image is another label than any in it.
+    // Whether what lies around the image is of label 0, at a distance from all others.
     bool border_is_background = false;
     bool squared = false;
     bool negate_labels = false;  // the sign of labels other than 0 becomes negative
