@@ -92,3 +92,39 @@ def readers(arrays: tuple[NDArray, ...], threads: int) -> dict[str, Callable[[],
         return lambda: native.read_buffers(pointers, sizes, count, threads, variant)
 
     return {name: sweep(code) for name, code in VARIANTS.items() if paired or code < 2}
+
+
+def copiers(source: NDArray, reads: int, threads: int) -> dict[str, Callable[[], object]]:
+    """Return calls that each read ``source`` so many times and write as much once.
+
+    The limit of a routine that reads its input so often and writes an output of its size; the
+    fastest of them counts.
+    """
+    written = _aligned_like(source)
+    read = list(readers((source,), threads).values())[-1]
+    native = library()
+
+    def with_copy(copy: Callable[[], object]) -> Callable[[], object]:
+        def call() -> None:
+            for _ in range(reads - 1):
+                read()
+            copy()
+
+        return call
+
+    if native is None:
+        return {"numpy, no compiler": with_copy(lambda: np.copyto(written, source))}
+    pointers = ctypes.c_void_p(written.ctypes.data), ctypes.c_void_p(source.ctypes.data)
+    size = ctypes.c_int64(source.nbytes)
+    return {
+        name: with_copy(
+            lambda through=through: native.copy_buffer(*pointers, size, threads, through)
+        )
+        for name, through in (("past the caches", 0), ("through the caches", 1))
+    }
+
+
+def _aligned_like(source: NDArray) -> NDArray:
+    room = np.zeros(source.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    return room[start : start + source.nbytes].view(source.dtype).reshape(source.shape)

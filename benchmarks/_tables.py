@@ -170,17 +170,19 @@ def print_targets(targets: Sequence[Target], reports: list[dict[str, Any]], *, q
 
 def _state(report: dict[str, Any]) -> str:
     """Return the column of a report: what does not fit in a cache stands under ``warm``."""
+    if "state" in report:
+        return str(report["state"])
     return "cold" if report["cache"] == "cold" else "warm"
 
 
 # --- running ------------------------------------------------------------------------------------
 
 
-def start_child(script: str, threads: int, out: Path) -> list[dict[str, Any]]:
+def start_child(script: str, threads: int, out: Path, *more: str) -> list[dict[str, Any]]:
     """Run a benchmark script for one number of threads, in a process whose pools have that size."""
     pools = ("OMP", "MKL", "OPENBLAS", "NUMBA", "RAYON")
     environment = os.environ | {f"{pool}_NUM_THREADS": str(threads) for pool in pools}
-    arguments = [*sys.argv[1:], "--child", "--threads", str(threads), "--json", str(out)]
+    arguments = [*sys.argv[1:], "--child", "--threads", str(threads), "--json", str(out), *more]
     subprocess.run([sys.executable, script, *arguments], env=environment, check=True)
     return json.loads(out.read_text())
 

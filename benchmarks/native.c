@@ -123,3 +123,30 @@ void count_pairs(const uint8_t* pred, const uint8_t* target, int64_t count, int6
     memset(matrix, 0, (size_t)(num_classes * num_classes) * sizeof *matrix);
     for (int64_t i = 0; i < count; ++i) matrix[target[i] * num_classes + pred[i]] += 1;
 }
+
+/* dst = src past the caches (or through them with `through` set): what a kernel that reads its input
+ * once and writes an output of its size cannot beat. Precondition: both are 64-byte aligned. */
+void copy_buffer(uint8_t* dst, const uint8_t* src, int64_t size, int32_t threads, int32_t through)
+{
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int32_t thread = 0; thread < threads; ++thread) {
+        const int64_t begin = size / LANE_BYTES * thread / threads * LANE_BYTES;
+        const int64_t end =
+            thread + 1 == threads ? size : size / LANE_BYTES * (thread + 1) / threads * LANE_BYTES;
+        int64_t at = begin;
+#if defined(__AVX512F__)
+        if (!through)
+            for (; at + LANE_BYTES <= end; at += LANE_BYTES)
+                _mm512_stream_si512((void*)(dst + at), _mm512_loadu_si512(src + at));
+#elif defined(__AVX__)
+        if (!through)
+            for (; at + 32 <= end; at += 32)
+                _mm256_stream_si256((__m256i*)(dst + at),
+                                    _mm256_loadu_si256((const __m256i*)(src + at)));
+#endif
+        memcpy(dst + at, src + at, (size_t)(end - at));
+    }
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}

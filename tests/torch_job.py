@@ -54,7 +54,52 @@ def metrics(rank: int, world_size: int) -> dict[str, Any]:
     }
 
 
-PARTS = {"metrics": metrics}
+def draw_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Four images with features, and labels of which one process sees more than the other."""
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.randint(0, 3, (4, 6, 5), generator=generator)
+    labels[3] = 0
+    labels[0, :3] = 255
+    return torch.randn(4, 2, 6, 5, generator=generator), labels
+
+
+def network() -> torch.nn.Module:
+    torch.manual_seed(11)
+    return torch.nn.Conv2d(2, 3, 1)
+
+
+def batch_losses(*, sync_batch: bool) -> dict[str, segmeter.torch.Loss]:
+    options = {"sync_batch": sync_batch, "ignore_index": 255}
+    return {
+        "Dice": segmeter.torch.DiceLoss(region="batch", **options),
+        "cross entropy": segmeter.torch.CrossEntropyLoss(**options),
+        "over all pixels": segmeter.torch.CrossEntropyLoss(normaliser="all", **options),
+    }
+
+
+def losses(rank: int, world_size: int) -> dict[str, Any]:
+    """Value and averaged gradient of a batch of which each process has a part."""
+    from segmeter.torch import _evaluate
+
+    images, labels = draw_batch()
+    mine = slice(rank, None, world_size)
+    answer = {}
+    for name, module in batch_losses(sync_batch=True).items():
+
+        def plain(logits: Any, target: Any, module: Any = module) -> Any:
+            return _evaluate.plain(module.loss, _evaluate.Inputs(logits, target), module._setting)
+
+        compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+        for way, loss in {"native": module, "plain": plain, "compiled": compiled}.items():
+            parallel = torch.nn.parallel.DistributedDataParallel(network())
+            value = loss(parallel(images[mine]), labels[mine])
+            value.backward()
+            gradient = parallel.module.weight.grad.flatten().tolist()
+            answer[f"{name}, {way}"] = {"value": value.item(), "gradient": gradient}
+    return answer
+
+
+PARTS = {"metrics": metrics, "losses": losses}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import pixel, region
 from .._arrays import integer
+from ._arrays import on_cpu
 from ._require import torch
 
 if TYPE_CHECKING:
@@ -350,18 +351,6 @@ class PanopticQuality(Accumulator["region.PanopticCounts"]):
         return super().update(
             list(zip(*pred, strict=True)), list(zip(*target, strict=True)), ids=ids
         )
-
-
-def on_cpu(value: Any) -> Any:
-    """The NumPy array of a tensor, its own memory when that is the CPU's; other values as is."""
-    if isinstance(value, (tuple, list)):
-        return type(value)(on_cpu(item) for item in value)
-    if not isinstance(value, torch.Tensor):
-        return value
-    value = value.detach()
-    if value.dtype == torch.bfloat16:  # NumPy has no such type
-        value = value.float()
-    return value.cpu().numpy()
 
 
 def _is_float(value: Any) -> bool:

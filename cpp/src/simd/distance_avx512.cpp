@@ -1,2 +1,0 @@
-#define SEGMETER_SIMD_NAMESPACE avx512
-#include "simd/distance_inl.hpp"

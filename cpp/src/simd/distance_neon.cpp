@@ -1,2 +1,0 @@
-#define SEGMETER_SIMD_NAMESPACE neon
-#include "simd/distance_inl.hpp"

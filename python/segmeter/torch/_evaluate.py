@@ -1,0 +1,344 @@
+"""A loss of tensors, by one of three ways that give the same number and the same gradient.
+
+* *native*: CPU tensors in eager mode. The kernels read the tensors' own memory, and the gradient is
+  made for the factor that autograd brings.
+* *compiled*: CPU tensors under ``torch.compile``: the same, behind two operators.
+* *plain*: everything else (another device, a second derivative, a target that wants a gradient, a
+  loss pixel by pixel): the table and the formula in differentiable torch operations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..loss import SoftCountsGradient, _table
+from ..loss._base import Bound, TableLoss
+from ..loss._pixel import PixelLoss
+from . import _plain
+from ._arrays import as_array, as_tensor, is_native, lies_channels_last
+from ._distributed import is_alone, pack, summed, summed_arrays, summed_number, unpack
+from ._require import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..loss import SoftCounts
+
+    Tensor = Any
+
+
+class Inputs(NamedTuple):
+    """The tensors of a call."""
+
+    logits: Tensor
+    target: Tensor
+    mask: Tensor | None = None
+    pixel_weight: Tensor | None = None
+
+    def check(self) -> None:
+        """Refuse what is no tensor, and tensors on several devices."""
+        for name, tensor in zip(self._fields, self, strict=True):
+            if tensor is None and name in ("mask", "pixel_weight"):
+                continue
+            if not isinstance(tensor, torch.Tensor):
+                raise TypeError(
+                    f"{name} must be a torch.Tensor, got {type(tensor).__name__}; segmeter.loss "
+                    "has the same losses for arrays"
+                )
+            if tensor.device != self.logits.device:
+                raise ValueError(
+                    f"{name} is on {tensor.device} and logits on {self.logits.device}: bring them "
+                    f"together with {name}.to(logits.device)"
+                )
+        if not self.logits.is_floating_point():
+            raise TypeError(f"logits must be floating point, got {self.logits.dtype}")
+        if self.logits.ndim < 2:
+            raise ValueError(f"logits must have shape (N, C, ...), got {tuple(self.logits.shape)}")
+
+    def are_for_kernels(self) -> bool:
+        """Whether the kernels can read the logits, and nothing else wants a gradient."""
+        others = (self.target, self.pixel_weight)
+        return is_native(self.logits) and not any(
+            tensor is not None and tensor.requires_grad for tensor in others
+        )
+
+
+class Shape(NamedTuple):
+    """What a formula must know of its input beside the table."""
+
+    channels: int
+    pixels: int
+    soft: bool
+
+    @classmethod
+    def of(cls, inputs: Inputs, channels_last: bool) -> Shape:
+        shape = inputs.logits.shape
+        channels = shape[-1 if channels_last else 1]
+        pixels = math.prod(shape) // max(channels, 1)
+        return cls(channels, pixels, inputs.target.is_floating_point())
+
+
+@dataclass(slots=True)
+class Setting:
+    """What a call knows beside the options of its loss.
+
+    ``factor`` is what autograd brought to the last gradient (a scale against underflow, a share of
+    a batch): likely the next one, too.
+    """
+
+    sync_batch: bool = False
+    process_group: Any = None
+    factor: float = 1.0
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether there are processes to sum tables over."""
+        return self.sync_batch and not is_alone(self.process_group)
+
+
+def evaluate(loss: TableLoss, inputs: Inputs, setting: Setting) -> Tensor:
+    """Value of a loss with its gradient; float32, float64 for float64 logits."""
+    inputs.check()
+    if not inputs.are_for_kernels() or loss.reduction == "none":
+        return plain(loss, inputs, setting)
+    if torch.compiler.is_compiling():
+        from ._compiled import compiled, known_as
+
+        return compiled(inputs, known_as(loss, setting))
+    return _Native.apply(*inputs, loss, setting)
+
+
+def result_type(logits: Tensor) -> Any:
+    """Type of the value: float32 at least, lest it be rounded to what the logits had to fit in."""
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32
+
+
+# --- native ---------------------------------------------------------------------------------------
+
+
+class TableWork:
+    """A formula over the memory of some tensors: its two sweeps, and the table between them."""
+
+    def __init__(
+        self, loss: TableLoss, setting: Setting, inputs: Inputs, table: SoftCounts | None = None
+    ) -> None:
+        self.options = loss.inputs()
+        shape = Shape.of(inputs, self.options["channels_last"])
+        loss.check_channels(shape.channels)
+        self.formula = loss.for_target(soft=shape.soft)
+        self.setting, self.table = setting, table
+        self.pixels = shape.pixels
+        if table is not None and setting.is_summed:
+            self.pixels = round(summed_number(self.pixels, setting.process_group))
+        arrays: dict[str, Any] = {
+            name: None if tensor is None else as_array(tensor)
+            for name, tensor in zip(inputs._fields, inputs, strict=True)
+        }
+        # What torch calls channels_last, other strides under the same axes, goes to the kernels as
+        # the contiguous memory that it is.
+        self.moved = not self.options["channels_last"] and lies_channels_last(inputs.logits)
+        if self.moved:
+            self.options["channels_last"] = True
+            for name in ("logits", "target"):
+                if arrays[name].ndim == inputs.logits.ndim:
+                    arrays[name] = np.moveaxis(arrays[name], 1, -1)
+        self.options |= arrays
+        self.sweep: Any = None
+
+    def value(self, with_gradient: bool) -> float:  # noqa: ARG002  # one sweep in any case
+        """Value of the loss; keeps the table it came from."""
+        self.table = self._prepared().counts()
+        if self.setting.is_summed:
+            self.table, self.pixels = summed_arrays(
+                self.table, self.pixels, self.setting.process_group
+            )
+        return float(self.formula.value(self.table, pixels=self.pixels))
+
+    def gradient(self, factor: float) -> NDArray[Any]:
+        """Gradient times a factor, from the table."""
+        assert self.table is not None
+        if self.setting.is_summed:
+            factor = summed_number(factor, self.setting.process_group)
+        d = self.formula.gradient(self.table, pixels=self.pixels)
+        if self.setting.is_summed:
+            d = _for_samples(d, len(self.options["logits"]))
+        return self.given(self._prepared().backward(_scaled(d, factor), None))
+
+    def given(self, gradient: NDArray[Any]) -> NDArray[Any]:
+        """The gradient under the axes of the logits."""
+        return np.moveaxis(gradient, -1, 1) if self.moved else gradient
+
+    def _prepared(self) -> Any:
+        if self.sweep is None:
+            self.sweep = _table._prepare(
+                **self.options,
+                pixel_terms=self.formula.terms,
+                squares=self.formula.squares,
+                threads=0,
+            )
+        return self.sweep
+
+
+class LinearWork(TableWork):
+    """A sum over pixels: one sweep makes value and gradient.
+
+    The gradient is made with the value, for the factor that autograd brought the last time, and
+    handed over once, as autograd may write into it. Asked for again, or with another factor, it is
+    made again, in the same memory where that is still ours.
+    """
+
+    made: NDArray[Any] | None = None
+
+    def value(self, with_gradient: bool) -> float:
+        self.factor = self.setting.factor
+        value, self.made = self._evaluate(with_gradient, self.factor, None)
+        return value
+
+    def gradient(self, factor: float) -> NDArray[Any]:
+        made, self.made = self.made, None
+        if made is None or factor != self.factor:
+            self.setting.factor = factor
+            _, made = self._evaluate(True, factor, made)
+            assert made is not None
+        return self.given(made)
+
+    def _evaluate(
+        self, with_gradient: bool, factor: float, out: NDArray[Any] | None
+    ) -> tuple[float, NDArray[Any] | None]:
+        return _table.evaluate(
+            Bound(self.formula, self.pixels),
+            **self.options,
+            return_grad=with_gradient,
+            grad_scale=factor,
+            out=out,
+        )
+
+
+def _for_samples(d: SoftCountsGradient, samples: int) -> SoftCountsGradient:
+    """What holds for the sum of all samples holds for each."""
+    return SoftCountsGradient(*(np.repeat(part, samples, axis=-2) for part in _parts(d)))
+
+
+def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
+    return d if factor == 1.0 else SoftCountsGradient(*(factor * part for part in _parts(d)))
+
+
+def _parts(d: SoftCountsGradient) -> list[NDArray[np.float64]]:
+    return [d.intersection, d.pred, d.pred_squared, d.terms, d.terms_negative]
+
+
+class _Native(torch.autograd.Function):
+    """The kernels under autograd."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        mask: Tensor | None,
+        pixel_weight: Tensor | None,
+        loss: TableLoss,
+        setting: Setting,
+    ) -> Tensor:
+        inputs = Inputs(logits, target, mask, pixel_weight)
+        is_one_sweep = loss.linear and not setting.is_summed
+        work = (LinearWork if is_one_sweep else TableWork)(loss, setting, inputs)
+        # Saved although `work` has their memory: so that a change in place is noticed.
+        ctx.save_for_backward(*inputs)
+        ctx.work, ctx.loss = work, loss
+        value = work.value(with_gradient=ctx.needs_input_grad[0])
+        return torch.tensor(value, dtype=result_type(logits))
+
+    @staticmethod
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = Inputs(*ctx.saved_tensors)
+        if torch.is_grad_enabled():
+            gradient = _differentiable_gradient(ctx.loss, inputs, ctx.work.setting, factor)
+        else:
+            gradient = as_tensor(ctx.work.gradient(factor.item()), inputs.logits.dtype)
+        return gradient, None, None, None, None, None
+
+
+def _differentiable_gradient(
+    loss: TableLoss, inputs: Inputs, setting: Setting, factor: Tensor
+) -> Tensor:
+    """The gradient as a tensor that has a gradient itself."""
+    value = plain(loss, inputs, setting)
+    (gradient,) = torch.autograd.grad(value, inputs.logits, factor, create_graph=True)
+    return gradient
+
+
+# --- plain ----------------------------------------------------------------------------------------
+
+
+def plain(loss: TableLoss, inputs: Inputs, setting: Setting | None = None) -> Tensor:
+    """The loss in torch operations alone."""
+    options = loss.inputs()
+    shape = Shape.of(inputs, options["channels_last"])
+    loss.check_channels(shape.channels)
+    formula = loss.for_target(soft=shape.soft)
+    inputs = _channels_first(inputs) if options.pop("channels_last") else inputs
+    result = result_type(inputs.logits)
+    # Half types lose the sums of an image: autocast must not choose them here.
+    with _without_autocast(inputs.logits.device.type):
+        if loss.reduction == "none" and isinstance(formula, PixelLoss):
+            return _pixel_by_pixel(formula, inputs, options).to(result)
+        table = _plain_table(formula, inputs, options)
+        pixels = shape.pixels
+        if setting is not None and setting.is_summed:
+            packed, pixels = summed(pack(table), pixels, setting.process_group)
+            table = unpack(packed)
+        return formula.value(table, torch, pixels=pixels).to(result)
+
+
+def _without_autocast(device: str) -> Any:
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()
+
+
+def _plain_table(formula: TableLoss, inputs: Inputs, options: dict[str, Any]) -> SoftCounts:
+    ignored = options["ignore_index"]
+    return _plain.soft_counts(
+        inputs.logits,
+        inputs.target,
+        activation=options["activation"],
+        ignored=() if ignored is None else tuple(np.atleast_1d(ignored).tolist()),
+        mask=inputs.mask,
+        pixel_weight=inputs.pixel_weight,
+        label_smoothing=options["label_smoothing"],
+        pixel_terms=formula.terms,
+        squares=formula.squares,
+    )
+
+
+def _channels_first(inputs: Inputs) -> Inputs:
+    logits = inputs.logits.movedim(-1, 1)
+    dense = inputs.target.ndim == logits.ndim
+    return inputs._replace(
+        logits=logits, target=inputs.target.movedim(-1, 1) if dense else inputs.target
+    )
+
+
+def _pixel_by_pixel(formula: PixelLoss, inputs: Inputs, options: dict[str, Any]) -> Tensor:
+    """Cost of every pixel, (N, *spatial); of every class of it, (N, K, *spatial), if apart."""
+    logits, target, mask, pixel_weight = inputs
+    channels, axes = logits.shape[1], logits.ndim
+    is_dense = target.ndim == axes and (channels > 1 or target.is_floating_point())
+    flat = Inputs(
+        logits.movedim(1, -1).reshape(-1, channels, 1),
+        target.movedim(1, -1).reshape(-1, channels, 1) if is_dense else target.reshape(-1, 1),
+        None if mask is None else mask.reshape(-1, 1),
+        None if pixel_weight is None else pixel_weight.reshape(-1, 1),
+    )
+    costs = formula._costs(_plain_table(formula, flat, options), torch)
+    spatial = (len(logits), *logits.shape[2:])
+    if not formula.one_vs_rest(channels):
+        return costs.sum(1).reshape(spatial)
+    costs = costs.reshape(*spatial, -1)
+    return costs if formula.channels_last else costs.movedim(-1, 1)
