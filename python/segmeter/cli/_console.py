@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 # one or gives it a value.
 _WORDS = (
     "pred_mapping|mapping|ignore_index|out_of_range|color_table|num_classes|class_names|label_groups"
-    "|reduce_zero_label|pred_suffix|target_suffix"
+    "|reduce_zero_label|pred_suffix|target_suffix|spacing(?==)"
 )
 _ENGLISH = (
     "pred|target|pair|pattern|threshold|protocol|missing|threads|sample|measures|instances"
-    "|connectivity|things"
+    "|connectivity|things|spacing|tolerance|preset"
 )
 _VALUE = r"(?:=(?:\{[^}]*\}|True|r?'(?P<value>[^']*)')?)?"
 _KEYWORD = re.compile(rf"(?<![\w./-])(?P<name>{_WORDS}){_VALUE}(?![\w./-])")

@@ -7,14 +7,14 @@ import inspect
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segmeter.cli import _values
 from segmeter.cli._console import console, progress_bar, say, with_flags
-from segmeter.report._text import count_text, plural
+from segmeter.report._text import count_text, is_distance, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from segmeter.cli._options import Display, Inputs, Outputs, Running
     from segmeter.evaluation import Result
@@ -29,11 +29,14 @@ def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Displa
     from segmeter.evaluation import EvaluationInterrupted
     from segmeter.evaluation import evaluate as run
 
-    limits = dict(_values.gate(text) for text in outputs.fail_under or ())
+    gates = [
+        *(_Gate("--fail-under", *_values.gate(text)) for text in outputs.fail_under or ()),
+        *(_Gate("--fail-over", *_values.limit(text)) for text in outputs.fail_over or ()),
+    ]
     _check_places(outputs)
     files, keywords = call(inputs)
-    if limits:
-        _check_gates(limits, keywords)
+    if gates:
+        _check_gates(gates, keywords)
     try:
         with progress_bar(shown=not display.quiet, no_color=display.no_color) as progress:
             result = run(
@@ -50,7 +53,7 @@ def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Displa
         return stop.result.exit_code
     show(result, outputs, display)
     _write(result, outputs)
-    failed = _below(limits, _gated(result))
+    failed = _failed(gates, _gated(result))
     for line in failed:
         say(line)
     return result.exit_code or (_GATE_FAILED if failed else 0)
@@ -63,6 +66,7 @@ def call(inputs: Inputs) -> tuple[list[str], dict[str, Any]]:
         for name in (
             *("protocol", "num_classes", "ignore_index", "reduce_zero_label", "out_of_range"),
             *("threshold", "pair", "pred_suffix", "target_suffix", "instances", "connectivity"),
+            "preset",
         )
     }
     keywords |= _labels(inputs)
@@ -70,6 +74,10 @@ def call(inputs: Inputs) -> tuple[list[str], dict[str, Any]]:
         keywords["measures"] = _values.listed(inputs.measures, "--measures", "pixel,region")
     if inputs.things is not None:
         keywords["things"] = _values.listed_classes(inputs.things)
+    if inputs.spacing != "auto":
+        keywords["spacing"] = _values.spacing(inputs.spacing)
+    if inputs.tolerance is not None:
+        keywords["tolerance"] = _values.tolerance(inputs.tolerance)
     patterns = inputs.pattern or []
     if len(patterns) > 2:
         raise ValueError(f"--pattern: at most two (predictions, targets), got {len(patterns)}")
@@ -174,14 +182,26 @@ def _write(result: Result, outputs: Outputs) -> None:
             result.to_csv(outputs.csv / f"{table}.csv", table)
 
 
-def _check_gates(limits: Mapping[str, float], keywords: Mapping[str, Any]) -> None:
+class _Gate(NamedTuple):
+    """A limit on a score, and the option that gave it."""
+
+    option: str
+    name: str
+    limit: float
+
+
+def _check_gates(gates: Sequence[_Gate], keywords: Mapping[str, Any]) -> None:
     """Refuse a gate on no score before anything is counted."""
     from segmeter.evaluation import protocols
 
     names = _score_names(keywords)
     chosen = keywords.get("protocol")
     reads_classes = chosen is not None and protocols.get(chosen).dataset is not None
-    for name in limits:
+    for option, name, _ in gates:
+        other = "--fail-over" if is_distance(name) else "--fail-under"
+        if other != option and (is_distance(name) or name in names):
+            kind = "a distance, the smaller the better" if is_distance(name) else "no distance"
+            raise ValueError(f"{option}: {name} is {kind}; {other} sets its limit")
         if reads_classes and ":" in name:  # its classes stand in its files
             continue
         if name not in names:
@@ -190,9 +210,7 @@ def _check_gates(limits: Mapping[str, float], keywords: Mapping[str, Any]) -> No
             whole = ", ".join(each for each in names if ":" not in each)
             single = next((each for each in names if ":" in each), None)
             more = "" if single is None else f", and those of one class or group, such as {single}"
-            raise ValueError(
-                f"--fail-under: there is no score '{name}'{hint} There are {whole}{more}"
-            )
+            raise ValueError(f"{option}: there is no score '{name}'{hint} There are {whole}{more}")
 
 
 def _score_names(keywords: Mapping[str, Any]) -> list[str]:
@@ -206,10 +224,19 @@ def _score_names(keywords: Mapping[str, Any]) -> list[str]:
 
 
 def _gated(result: Result) -> dict[str, float]:
-    """Every score that a gate can name: ``iou:road`` is the IoU of a class or a label group."""
-    measured = [("class", result.rows(f"{name}_per_class")) for name in result.totals.measures]
+    """Every score that a gate can name: ``iou:road`` is the IoU of a class or a label group.
+
+    A mean of distances that leaves out infinite ones counts as infinite: what was missed is no
+    reason to pass.
+    """
+    measured = [
+        (kind, result.rows(f"{name}_per_{kind}"))
+        for name in result.totals.measures
+        for kind in ("group", "class")
+        if f"{name}_per_{kind}" in result.tables
+    ]
     single = {
-        f"{score}:{row[kind]}": value
+        f"{score}:{row[kind]}": _strict(value, row, score.removesuffix("_per_image") + "_{}")
         for kind, rows in (
             ("group", result.label_groups),
             *measured,
@@ -219,14 +246,28 @@ def _gated(result: Result) -> dict[str, float]:
         for score, value in row.items()
         if type(value) is float
     }
-    return single | result.scores
+    over = result.scores_over
+    return single | {
+        name: _strict(value, over.get(name, {}), "{}_cases")
+        for name, value in result.scores.items()
+    }
 
 
-def _below(limits: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
+def _strict(value: float, counts: Mapping[str, Any], name: str) -> float:
+    """The mean, or what the cases are that it leaves out by these counts of them."""
+    if counts.get(name.format("undefined"), 0):
+        return math.nan
+    return math.inf if counts.get(name.format("infinite"), 0) else value
+
+
+def _failed(gates: Sequence[_Gate], scores: Mapping[str, float]) -> list[str]:
     """Gates that were missed, in words; an undefined score reaches no limit."""
-    reached = {name: scores.get(name, math.nan) for name in limits}
-    return [
-        f"gate failed: {name} is {reached[name]}, below {limit}"
-        for name, limit in limits.items()
-        if not reached[name] >= limit
-    ]
+    failed = []
+    for option, name, limit in gates:
+        value = scores.get(name, math.nan)
+        passed = value >= limit if option == "--fail-under" else value <= limit
+        if not passed:
+            side = "below" if option == "--fail-under" else "above"
+            shown = "infinite in some image" if math.isinf(value) else value
+            failed.append(f"gate failed: {name} is {shown}, {side} {limit}")
+    return failed

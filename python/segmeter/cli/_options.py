@@ -113,8 +113,8 @@ class Inputs:
         _option(
             _MEASURES,
             "NAMES",
-            "Any of pixel,region,cause: pixel by pixel, object by object, and why pixels are"
-            " wrong. Default: pixel; with --instances pixel,region.",
+            "Any of pixel,region,boundary,cause: pixel by pixel, object by object, how far surfaces"
+            " are apart, and why pixels are wrong. Default: pixel; with --instances pixel,region.",
         ),
     ] = None
     instances: Annotated[
@@ -134,6 +134,34 @@ class Inputs:
             _MEASURES,
             "CLASSES",
             "car,person,...: classes of countable things; others are one region per image.",
+        ),
+    ] = None
+    spacing: Annotated[
+        str,
+        _option(
+            _MEASURES,
+            "STEPS",
+            "Size of a pixel along each array axis, for distances: auto (as the files say), pixel"
+            " (1), or numbers such as 3,0.8,0.8.",
+            show_default=True,
+        ),
+    ] = "auto"
+    tolerance: Annotated[
+        str | None,
+        _option(
+            _MEASURES,
+            "DISTANCES",
+            "Distances that are right in the surface Dice: 1,2 for all classes, or"
+            " liver=3,tumour=1. Default: 1.",
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        _option(
+            _MEASURES,
+            "TOOL",
+            "Conventions of distances: deepmind, monai, medpy, metrics_reloaded, panoptica,"
+            " seg_metrics, meshmetrics, distorch, simpleitk, torchmetrics, skimage.",
         ),
     ] = None
 
@@ -164,6 +192,15 @@ class Outputs:
             _OUTPUT,
             "SCORE=X",
             "Exit with 1 if mean_iou=0.75, or iou:road=0.9, is not reached; repeatable.",
+        ),
+    ] = None
+    fail_over: Annotated[
+        list[str] | None,
+        _option(
+            _OUTPUT,
+            "DISTANCE=X",
+            "Exit with 1 if mean_hd95_per_image=5 is exceeded, or infinite for an image;"
+            " repeatable.",
         ),
     ] = None
     worst: Annotated[

@@ -213,6 +213,63 @@ def _label(key: object, path: Path) -> int:
     return int(str(key))
 
 
+def spacing(text: str) -> str | list[float]:
+    """Read ``auto``, ``pixel`` or a number for each axis.
+
+    Examples
+    --------
+    >>> spacing("auto"), spacing("3, 0.8, 0.8")
+    ('auto', [3.0, 0.8, 0.8])
+    """
+    if text.strip() in ("auto", "pixel"):
+        return text.strip()
+    return _distances(text, "--spacing", "auto, pixel, or for example 3,0.8,0.8")
+
+
+def tolerance(text: str) -> list[float] | dict[str, float]:
+    """Read distances for all classes, or one for each class by its name.
+
+    Examples
+    --------
+    >>> tolerance("0.5,1"), tolerance("liver=2, tumour=1mm")
+    ([0.5, 1.0], {'liver': 2.0, 'tumour': 1.0})
+    """
+    example = "for example 1,2 or liver=2,tumour=1"
+    if "=" not in text:
+        return _distances(text, "--tolerance", example)
+    table: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = (word.strip() for word in part.rpartition("="))
+        if not name:
+            raise ValueError(f"--tolerance: '{part}' is not CLASS=distance (expected {example})")
+        if name in table:
+            raise ValueError(f"--tolerance: the class '{name}' is named twice")
+        (table[name],) = _distances(value, "--tolerance", example)
+    return table
+
+
+def _distances(text: str, option: str, example: str) -> list[float]:
+    """Numbers, with or without their unit."""
+    values = []
+    for part in text.split(","):
+        try:
+            values.append(float(part.strip().removesuffix("mm")))
+        except ValueError:
+            raise ValueError(f"{option}: '{part}' is no number (expected {example})") from None
+    return values
+
+
+def limit(text: str) -> tuple[str, float]:
+    """Read a limit on a distance such as ``mean_hd95_per_image=5``.
+
+    Examples
+    --------
+    >>> limit("hd95_per_image:liver=5")
+    ('hd95_per_image:liver', 5.0)
+    """
+    return _limit(text, "--fail-over", "DISTANCE", "mean_hd95_per_image=5")
+
+
 def gate(text: str) -> tuple[str, float]:
     """Read a gate such as ``mean_iou=0.75``, or on one class or group, ``iou:road=0.9``.
 
@@ -221,6 +278,13 @@ def gate(text: str) -> tuple[str, float]:
     >>> gate("mean_iou=0.75"), gate("iou:road=0.9")
     (('mean_iou', 0.75), ('iou:road', 0.9))
     """
+    name, number = _limit(text, "--fail-under", "SCORE", "mean_iou=0.75")
+    if number > 1:
+        raise ValueError(f"--fail-under: '{text}': no score is above 1 (75 % is {name}=0.75)")
+    return name, number
+
+
+def _limit(text: str, option: str, what: str, example: str) -> tuple[str, float]:
     name, _, limit = (part.strip() for part in text.rpartition("="))
     try:
         number = float(limit)
@@ -228,10 +292,8 @@ def gate(text: str) -> tuple[str, float]:
         number = float("nan")
     if not name or number != number:
         raise ValueError(
-            f"--fail-under: '{text}' is not SCORE=number (expected for example mean_iou=0.75)"
+            f"{option}: '{text}' is not {what}=number (expected for example {example})"
         )
-    if number > 1:
-        raise ValueError(f"--fail-under: '{text}': no score is above 1 (75 % is {name}=0.75)")
     return name, number
 
 

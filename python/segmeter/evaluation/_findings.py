@@ -160,8 +160,68 @@ def _spacing(case: Case) -> Iterator[Finding]:
             paths.append(pair.pred)
     if paths:
         message = f"spacing differs: {paths[0]} ({example}){_and_more(len(paths) - 1)}"
-        remedy = "resample the predictions to the grid of the targets; pixel counts ignore spacing"
+        used = "pixel counts ignore spacing"
+        if case.plan is not None and case.plan.uses_file_spacing:
+            used = "distances are by the spacing of the targets"
+        remedy = f"resample the predictions to the grid of the targets; {used}"
         yield Finding("warning", "spacing", message, remedy, tuple(paths))
+
+
+def _no_spacing(case: Case) -> Iterator[Finding]:
+    """What distances will be measured in, where files do not say the size of a pixel."""
+    if case.plan is None or "boundary" not in case.plan.measures or case.plan.spacing != "auto":
+        return
+    pairs = list(case.facts.header_pairs())
+    without = [
+        (pair.target, target.shape)
+        for pair, pred, target in pairs
+        if target.spacing is None and pred.spacing is None
+    ]
+    volumes = tuple(path for path, shape in without if len(shape) == 3)
+    images = tuple(path for path, shape in without if len(shape) == 2)
+    remedy = (
+        "--spacing gives the size of a pixel along each axis, --spacing pixel measures in pixels"
+    )
+    if volumes:
+        message = f"{_number(len(volumes), 'volume')} without a spacing, such as {volumes[0]}"
+        yield Finding("error", "no-spacing", f"{message}: no distance in mm", remedy, volumes)
+    if images and len(without) < len(pairs):
+        message = (
+            f"{_number(len(images), 'image')} without a spacing, such as {images[0]}, and others "
+            "with one: distances in pixels and in mm"
+        )
+        yield Finding("warning", "mixed-units", message, remedy, images)
+    elif images:
+        message = "no file says the size of a pixel: distances and tolerances are in pixels"
+        yield Finding("info", "pixel-units", message, "--spacing 0.5,0.5 gives the size, if known")
+
+
+def _given_spacing(case: Case) -> Iterator[Finding]:
+    """A spacing on the command line that contradicts the files."""
+    given = None if case.plan is None else case.plan.spacing
+    if given is None or isinstance(given, str):
+        return
+    wrong = tuple(p.target for p, _, t in case.facts.header_pairs() if len(t.shape) != len(given))
+    if wrong:
+        message = f"--spacing has {len(given)} numbers, {wrong[0]} another number of axes"
+        remedy = "give one number for each array axis, or evaluate images and volumes apart"
+        yield Finding(
+            "error", "spacing-axes", f"{message}{_and_more(len(wrong) - 1)}", remedy, wrong
+        )
+    paths, example = [], ""
+    for pair, _, target in case.facts.header_pairs():
+        if len(target.shape) == len(given) and differing_spacing(given, target.spacing):
+            example = example or f"{_shape(target.spacing)} in {pair.target}"
+            paths.append(pair.target)
+    if paths:
+        message = f"--spacing {_shape(given)} is not what files say: {example}"
+        yield Finding(
+            "warning",
+            "spacing-given",
+            message + _and_more(len(paths) - 1),
+            "--spacing auto takes it from the files",
+            tuple(paths),
+        )
 
 
 def _placement(case: Case) -> Iterator[Finding]:
@@ -641,6 +701,8 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _unreadable,
     _sizes,
     _spacing,
+    _no_spacing,
+    _given_spacing,
     _placement,
     _lossy,
     _same_files,

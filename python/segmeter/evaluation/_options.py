@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias, TypedDict, TypeVar
 Mapping_: TypeAlias = Mapping[int, int | str | None] | Sequence[int | str | None]
 Color: TypeAlias = tuple[int, int, int]
 OutOfRange = Literal["raise", "ignore", "wrong"]
+SpacingOption: TypeAlias = Literal["auto", "pixel"] | Sequence[float]
+ToleranceOption: TypeAlias = float | Sequence[float] | Mapping[str, float]
 Function = TypeVar("Function", bound="Callable[..., object]")
 
 
@@ -30,6 +32,9 @@ class PlanOptions(TypedDict, total=False):
     instances: bool
     connectivity: int | None
     things: Sequence[int | str] | None
+    spacing: SpacingOption | None
+    tolerance: ToleranceOption | None
+    preset: str | None
 
 
 def hands_on(function: Callable[..., object]) -> Callable[[Function], Function]:

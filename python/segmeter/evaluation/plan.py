@@ -6,13 +6,28 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from segmeter._arrays import integer
 from segmeter.evaluation import protocols
-from segmeter.evaluation._options import Color, Mapping_, OutOfRange
+from segmeter.evaluation._options import (
+    Color,
+    Mapping_,
+    OutOfRange,
+    SpacingOption,
+    ToleranceOption,
+)
+from segmeter.evaluation._surface_options import (
+    DEFAULT_TOLERANCE,
+    Spacing,
+    checked_preset,
+    checked_spacing,
+    checked_tolerance,
+    checked_tolerances,
+)
 from segmeter.evaluation.measures import MEASURES, PIXEL
+from segmeter.evaluation.measures.boundary import surface_classes
 
 if TYPE_CHECKING:
     from segmeter.evaluation.protocols import EvaluationProtocol
@@ -64,6 +79,15 @@ class Plan:
     things : tuple of int, or None
         Classes whose components are regions, the other classes being one region per image; None:
         all classes.
+    spacing : str or tuple of float
+        Distance of neighbouring pixels along each axis; ``"auto"``: that of the files,
+        ``"pixel"``: 1.
+    tolerance : tuple of float
+        Distances within which a surface is right, for all classes.
+    tolerance_of_class : tuple of (str, float), or None
+        One for each class and label group instead.
+    preset : str or None
+        Tool whose conventions of distances are followed.
     version : int
         Version of these rules.
     """
@@ -85,6 +109,10 @@ class Plan:
     instances: bool = False
     connectivity: int | None = None
     things: tuple[int, ...] | None = None
+    spacing: Spacing = "auto"
+    tolerance: tuple[float, ...] = DEFAULT_TOLERANCE
+    tolerance_of_class: tuple[tuple[str, float], ...] | None = None
+    preset: str | None = None
     version: int = _PLAN_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,6 +128,8 @@ class Plan:
         ['0', '1']
         """
         values = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        if self.tolerance_of_class is not None:
+            values["tolerance_of_class"] = dict(self.tolerance_of_class)
         values["label_groups"] = {name: list(members) for name, members in self.label_groups}
         return values
 
@@ -161,6 +191,18 @@ class Plan:
         True
         """
         return PIXEL in self.measures
+
+    @property
+    def uses_file_spacing(self) -> bool:
+        """Whether anything is measured that depends on the spacing of the files.
+
+        Examples
+        --------
+        >>> make_plan(num_classes=2, measures=["boundary"]).uses_file_spacing
+        True
+        """
+        own = self.protocol is not None and protocols.get(self.protocol).uses_spacing
+        return self.spacing == "auto" and (own or "boundary" in self.measures)
 
     @property
     def labels_are_ids(self) -> bool:
@@ -268,7 +310,10 @@ class Plan:
                 yield from MEASURES[name].sentences(self)
 
 
-_LATER_FIELDS = ("measures", "instances", "connectivity", "things")
+_LATER_FIELDS = (
+    *("measures", "instances", "connectivity", "things"),
+    *("spacing", "tolerance", "tolerance_of_class", "preset"),
+)
 _DEFAULTS = {entry.name: entry.default for entry in fields(Plan)}
 
 
@@ -289,6 +334,9 @@ def make_plan(
     instances: bool = False,
     connectivity: int | None = None,
     things: Sequence[int | str] | None = None,
+    spacing: SpacingOption | None = None,
+    tolerance: ToleranceOption | None = None,
+    preset: str | None = None,
 ) -> Plan:
     """Check the options of an evaluation and bring them into one form.
 
@@ -331,10 +379,10 @@ def make_plan(
     color_table : mapping of (r, g, b) to int, optional
         The label of each colour, for files that hold colours or a palette. Files of single
         values hold labels already and are read as they are, unless every colour is gray.
-    measures : sequence of {"pixel", "region", "cause"}, optional
+    measures : sequence of {"pixel", "region", "boundary", "cause"}, optional
         Ways of looking at each pair: pixel by pixel, region by region (connected components, or
-        instances), and the cause of every wrong pixel. Default: ``("pixel",)``, with ``instances``
-        ``("pixel", "region")``.
+        instances), how far surfaces are apart, and the cause of every wrong pixel. Default:
+        ``("pixel",)``, with ``instances`` ``("pixel", "region")``.
     instances : bool
         Labels are ids of objects of one class, on both sides; 0 is background. The pixel measure
         then compares foregrounds. Classes have no place beside it.
@@ -345,6 +393,17 @@ def make_plan(
         Classes, by index or name, whose connected components are regions; of every other class all
         pixels in an image are one region. Default: components of every class. A class that is
         called "background" has no regions.
+    spacing : {"auto", "pixel"} or sequence of float, optional
+        Distance of neighbouring pixels along each array axis, for distances (and causes, and
+        protocols of lesions). ``"auto"`` (the default): that of the target file, else of the pred
+        file; where neither says it, images (2-D) are measured in pixels and volumes are a problem.
+        ``"pixel"``: 1, whatever files say. Numbers hold for all images.
+    tolerance : float, sequence of float or mapping of str to float, optional
+        Distances that count as right in the surface Dice (NSD), in the unit of the spacing: of all
+        classes, or one for each class and label group by its name. Default: 1.
+    preset : str, optional
+        Tool whose conventions of distances are followed: a name in
+        :data:`segmeter.SURFACE_PRESETS`. Default: segmeter's own.
 
     Returns
     -------
@@ -375,6 +434,7 @@ def make_plan(
         "connectivity": _connectivity(connectivity),
     }
     _check_looks(looks, things)
+    _check_distances(looks["measures"], protocol, spacing, tolerance, preset)
     if instances:
         own = {
             "protocol": protocol,
@@ -386,8 +446,8 @@ def make_plan(
             "reduce_zero_label": reduce_zero_label or None,
             "threshold": threshold,
         }
-        return _instance_plan(own, ignored, common | looks)
-    if protocol is not None:
+        plan = _instance_plan(own, ignored, common | looks)
+    elif protocol is not None:
         chosen = protocols.get(protocol)
         own = {
             "num_classes": num_classes,
@@ -407,31 +467,49 @@ def make_plan(
             }
             _check_no_labels(chosen, meanings)
         looks["things"] = _things(things, chosen.class_names)
-        return _protocol_plan(chosen, ignored, pred_mapping, label_groups, common | looks)
-    binary = threshold is not None and mapping is None
-    labels, pred_labels = _table(mapping, "mapping"), _table(pred_mapping, "pred_mapping")
-    if threshold is not None and pred_mapping is not None:
-        raise ValueError("threshold turns pred into classes 0 and 1, so pred_mapping has no place")
-    names = _names(num_classes, class_names, labels, pred_labels, threshold is not None)
-    if binary and reduce_zero_label:
-        raise ValueError("threshold makes the target 0 and 'not 0'; reduce_zero_label has no place")
-    for table, option in ((labels, "mapping"), (pred_labels, "pred_mapping")):
-        _check_classes(table, len(names), option)
-    return Plan(
-        protocol=None,
-        num_classes=len(names),
-        class_names=names,
-        labels=labels,
-        pred_labels=pred_labels,
-        pred_relabel=None,
-        ignore_index=ignored,
-        reduce_zero_label=bool(reduce_zero_label),
-        binary=binary,
-        label_groups=_groups(label_groups, names),
-        things=_things(things, names),
-        **common,
-        **looks,
-    )
+        plan = _protocol_plan(chosen, ignored, pred_mapping, label_groups, common | looks)
+    else:
+        binary = threshold is not None and mapping is None
+        labels, pred_labels = _table(mapping, "mapping"), _table(pred_mapping, "pred_mapping")
+        _check_threshold_leaves(threshold, pred_mapping, binary and reduce_zero_label)
+        names = _names(num_classes, class_names, labels, pred_labels, threshold is not None)
+        for table, option in ((labels, "mapping"), (pred_labels, "pred_mapping")):
+            _check_classes(table, len(names), option)
+        plan = Plan(
+            protocol=None,
+            num_classes=len(names),
+            class_names=names,
+            labels=labels,
+            pred_labels=pred_labels,
+            pred_relabel=None,
+            ignore_index=ignored,
+            reduce_zero_label=bool(reduce_zero_label),
+            binary=binary,
+            label_groups=_groups(label_groups, names),
+            things=_things(things, names),
+            **common,
+            **looks,
+        )
+    return _with_distances(plan, spacing, tolerance, preset)
+
+
+def _with_distances(
+    plan: Plan,
+    spacing: SpacingOption | None,
+    tolerance: ToleranceOption | None,
+    preset: str | None,
+) -> Plan:
+    """The plan with the options of distances, of which one may name its classes."""
+    limits: dict[str, Any] = {}
+    if isinstance(tolerance, Mapping):
+        classes = surface_classes(plan.class_names, binary=plan.binary)
+        names = [plan.class_names[k] for k in classes]
+        groups = [name for name, _ in plan.label_groups if name not in names]
+        limits["tolerance_of_class"] = checked_tolerances(tolerance, [*names, *groups])
+        limits["tolerance"] = ()
+    elif tolerance is not None:
+        limits["tolerance"] = checked_tolerance(tolerance)
+    return replace(plan, spacing=checked_spacing(spacing), preset=checked_preset(preset), **limits)
 
 
 def _instance_plan(
@@ -557,6 +635,22 @@ def _check_looks(looks: Mapping[str, Any], things: Sequence[int | str] | None) -
         raise ValueError(f"{given[0]} is for regions; name 'region' among the measures")
 
 
+def _check_distances(
+    measures: Sequence[str],
+    protocol: str | None,
+    spacing: SpacingOption | None,
+    tolerance: ToleranceOption | None,
+    preset: str | None,
+) -> None:
+    """Refuse options of distances where nothing is measured that they could change."""
+    own = protocol is not None and protocols.get(protocol).uses_spacing
+    if spacing is not None and not own and not {"boundary", "cause"} & {*measures}:
+        raise ValueError("spacing is for boundaries and causes; name one among the measures")
+    for name, value in (("tolerance", tolerance), ("preset", preset)):
+        if value is not None and "boundary" not in measures:
+            raise ValueError(f"{name} is for boundaries; name 'boundary' among the measures")
+
+
 def _things(things: Sequence[int | str] | None, names: Sequence[str]) -> tuple[int, ...] | None:
     if things is None:
         return None
@@ -572,6 +666,15 @@ def _check_threshold(threshold: float | None) -> None:
         raise TypeError(f"threshold must be a number, got {threshold!r}")
     if math.isnan(threshold):
         raise ValueError("threshold must be a number, got NaN")
+
+
+def _check_threshold_leaves(
+    threshold: float | None, pred_mapping: Mapping_ | None, reduces_zero: bool
+) -> None:
+    if threshold is not None and pred_mapping is not None:
+        raise ValueError("threshold turns pred into classes 0 and 1, so pred_mapping has no place")
+    if reduces_zero:
+        raise ValueError("threshold makes the target 0 and 'not 0'; reduce_zero_label has no place")
 
 
 def _ignored(ignore_index: int | Sequence[int] | None) -> tuple[int, ...]:

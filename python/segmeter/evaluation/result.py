@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from segmeter import pixel
 from segmeter.evaluation.protocols import get
 from segmeter.pixel._counts import nan_mean
+from segmeter.report._text import is_distance
 
 if TYPE_CHECKING:
     import os
@@ -52,6 +53,7 @@ _DATASET_SCORES = (
     "cohen_kappa",
     "matthews_corrcoef",
 )
+_CROSSED = ("per_image_per_class", "per_image_per_group")
 _IMAGES_AT_ONCE = 256  # rows of the image x class table are made in pieces, against memory
 
 
@@ -60,7 +62,7 @@ class Result:
     """Everything an evaluation found; every number follows from integer counts.
 
     Made by :func:`segmeter.evaluate`. Scores undefined for lack of pixels are NaN (in JSON:
-    null).
+    null), distances to a surface that is missing infinite (in JSON: the text ``"inf"``).
 
     Attributes
     ----------
@@ -130,8 +132,7 @@ class Result:
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables, for :meth:`columns`, :meth:`rows`, :meth:`to_csv` and others."""
-        crossed = ("per_image_per_class", "per_image_per_group")
-        own = TABLES if self.plan.pixels else tuple(n for n in TABLES if n not in crossed)
+        own = TABLES if self.plan.pixels else tuple(n for n in TABLES if n not in _CROSSED)
         return (*own, *self._measure_tables)
 
     @property
@@ -189,8 +190,14 @@ class Result:
 
     @cached_property
     def scores_over(self) -> dict[str, dict[str, int]]:
-        """How many classes (or images) each mean is over, and how many were undefined (NaN)."""
+        """How many classes (or images) each mean is over, and how many were undefined (NaN).
+
+        For distances also over how many cases (a class in an image), and how many were infinite.
+        """
         table = {name: _defined(values) for name, values in self._means.items()}
+        for counts in self.totals.measures.values():
+            for name, more in counts.over().items():
+                table[name] |= more
         return self._pixel_scores_over() | table if self.plan.pixels else table
 
     def _pixel_scores_over(self) -> dict[str, dict[str, int]]:
@@ -247,8 +254,8 @@ class Result:
         ----------
         count : int
         by : str, optional
-            A score column of ``per_image``. Default: ``"mean_iou"``; where pixels are not
-            measured, the first there is.
+            A score column of ``per_image``; of distances the highest come first. Default:
+            ``"mean_iou"``; where pixels are not measured, the first there is.
 
         Returns
         -------
@@ -268,7 +275,7 @@ class Result:
             raise ValueError(f"by must be one of {choices}, got {by!r}")
         name = by
         scored = [row for row in self.per_image if not math.isnan(row[name])]
-        return sorted(scored, key=lambda row: row[name])[:count]
+        return sorted(scored, key=lambda row: row[name], reverse=is_distance(name))[:count]
 
     def columns(self, table: str) -> Columns:
         """One table as columns.
@@ -344,11 +351,14 @@ class Result:
             "per_image": self.per_image,
             "problems": self.problems,
             "notes": self.notes,
+            "remarks": [
+                line for counts in self.totals.measures.values() for line in counts.remarks()
+            ],
         }
         content |= {
             table: self.rows(table)
             for table, (_, kind) in self._measure_tables.items()
-            if kind != "per_image_per_class"
+            if kind not in _CROSSED
         }
         if self.plan.pixels:
             content["confusion_matrix"] = {
@@ -411,7 +421,7 @@ class Result:
             One of :data:`TABLES`.
         """
         self._check_table(table)
-        crossed = table in ("per_image_per_class", "per_image_per_group")
+        crossed = table in _CROSSED
         pieces = (
             self._image_class_pieces(table.endswith("group")) if crossed else [self.columns(table)]
         )
@@ -462,12 +472,13 @@ class Result:
     @cached_property
     def _measure_tables(self) -> dict[str, tuple[str, str]]:
         """Name of each table to its measure and the kind of table."""
-        kinds = ("per_class", "per_image_per_class")
-        return {
-            f"{name}_{kind}": (name, kind)
-            for name, counts in self.totals.measures.items()
-            for kind in (*kinds, *counts.tables())
-        }
+        tables: dict[str, tuple[str, str]] = {}
+        for name, counts in self.totals.measures.items():
+            kinds = ["per_class", "per_image_per_class"]
+            if self.plan.label_groups and counts.group_scores():
+                kinds += ["per_group", "per_image_per_group"]
+            tables |= {f"{name}_{kind}": (name, kind) for kind in (*kinds, *counts.tables())}
+        return tables
 
     def _measure_columns(self, table: str) -> Columns:
         name, kind = self._measure_tables[table]
@@ -478,20 +489,26 @@ class Result:
                 "index": np.arange(self.plan.num_classes),
             }
             return first | total.class_scores()
-        if kind == "per_image_per_class":
-            images = self.totals.images
-            ids = [image.pair.id for image in images]
-            pieces = [image.measures[name].class_scores() for image in images]
-            width = self.plan.num_classes
-            columns: Columns = {
-                "id": [id_ for id_ in ids for _ in range(width)],
-                "class": [*self.plan.class_names] * len(ids),
-            }
-            for key, empty in total.class_scores().items():
-                parts = [np.empty(0, empty.dtype), *(piece[key] for piece in pieces)]
-                columns[key] = np.concatenate(parts)
-            return columns
+        if kind == "per_group":
+            groups: Columns = {"group": [name for name, _ in self.plan.label_groups]}
+            return groups | total.group_scores()
+        if kind in _CROSSED:
+            return self._measure_cases(name, groups=kind == "per_image_per_group")
         return dict(total.tables()[kind])
+
+    def _measure_cases(self, measure: str, *, groups: bool) -> Columns:
+        """Scores of a measure for every image and class, or every image and group."""
+        names = [name for name, _ in self.plan.label_groups] if groups else self.plan.class_names
+        ids = [image.pair.id for image in self.totals.images]
+        columns: Columns = {
+            "id": [id_ for id_ in ids for _ in names],
+            "group" if groups else "class": [*names] * len(ids),
+        }
+        pieces = [image.measures[measure].case_scores() for image in self.totals.images]
+        for key, empty in self.totals.measures[measure].case_scores().items():
+            rows = [piece[key][self._which(groups)] for piece in pieces]
+            columns[key] = np.concatenate([np.empty(0, empty.dtype), *rows])
+        return columns
 
     # --- the tables ---------------------------------------------------------------------------
 
@@ -660,4 +677,6 @@ def _without_nan(value: Any) -> Any:
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

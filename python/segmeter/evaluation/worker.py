@@ -134,9 +134,10 @@ def _count_pair(pair: Pair, plan: Plan, cause_maps: Path | None, threads: int) -
         matrix = _matrix(pair, pred_labels, target.labels, plan, threads)  # finds wrong labels
     problems = []
     if differing_spacing(pred.spacing, target.spacing):
+        used = ", distances by the target's spacing" if plan.uses_file_spacing else ""
         message = (
             f"{pair.pred} has the spacing {_numbers(pred.spacing)}, "
-            f"{pair.target} {_numbers(target.spacing)}; counted by index all the same"
+            f"{pair.target} {_numbers(target.spacing)}; counted by index all the same{used}"
         )
         problems.append(Problem(pair.id, pair.pred, "spacing", "warning", message))
     displaced = differing_affine(pred.affine, target.affine)
@@ -154,9 +155,7 @@ def _count_pair(pair: Pair, plan: Plan, cause_maps: Path | None, threads: int) -
     if measure is not None:
         measured, warnings = _measured(
             pair,
-            lambda: measure(
-                pred_labels, target.labels, pair.target, target.spacing or pred.spacing
-            ),
+            lambda: measure(pred_labels, target.labels, pair.target, _spacing(pred, target, plan)),
         )
         problems += warnings
         image = replace(image, protocol=measured.counts, scores=measured.scores)
@@ -176,7 +175,7 @@ def _measures(
     asked = [name for name in plan.measures if name in MEASURES]
     if not asked:
         return {}
-    spacing, place = target.spacing or pred.spacing, _place(pair, cause_maps)
+    spacing, place = _spacing(pred, target, plan), _place(pair, cause_maps)
     by_class = Maps(*class_maps(pred_labels, target.labels, plan), spacing, threads, place)
     counts: dict[str, MeasureCounts] = {}
     for name in asked:
@@ -189,6 +188,13 @@ def _measures(
             message = f"{pair.pred}, {pair.target}: measure {name!r}: {_one_line(error)}"
             raise PairError("measure", pair.pred, message) from error
     return counts
+
+
+def _spacing(pred: LabelMap, target: LabelMap, plan: Plan) -> tuple[float, ...] | None:
+    """Distance of neighbouring pixels by the plan; None where it is left to files without one."""
+    if plan.spacing == "auto":
+        return target.spacing or pred.spacing
+    return (1.0,) * target.labels.ndim if plan.spacing == "pixel" else plan.spacing
 
 
 def _place(pair: Pair, folder: Path | None) -> Path | None:

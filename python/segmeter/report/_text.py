@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+_DISTANCES = frozenset(("hd", "hd95", "asd", "assd", "masd", "distance"))
+
 ABSENT = "–"
 """Stands for a score that is not defined (NaN)."""
 
@@ -23,6 +25,28 @@ def printable(text: object) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in str(text)
     )
+
+
+def is_distance(name: str) -> bool:
+    """Whether a score of this name is a distance: the smaller the better, and not up to 1.
+
+    Examples
+    --------
+    >>> is_distance("mean_hd95_per_image"), is_distance("nsd_at_1")
+    (True, False)
+    """
+    return not _DISTANCES.isdisjoint(name.partition(":")[0].split("_"))
+
+
+def distance_text(value: float) -> str:
+    """Distance with three decimals.
+
+    Examples
+    --------
+    >>> distance_text(3.60555), distance_text(float("inf"))
+    ('3.606', 'inf')
+    """
+    return f"{value:.3f}"
 
 
 def score_text(value: float | None) -> str:

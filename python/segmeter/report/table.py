@@ -22,7 +22,16 @@ try:
 except ImportError as error:
     raise ImportError('tables need rich: pip install "segmeter[eval]"') from error
 
-from segmeter.report._text import ABSENT, count_text, plural, printable, score_text, share_text
+from segmeter.report._text import (
+    ABSENT,
+    count_text,
+    distance_text,
+    is_distance,
+    plural,
+    printable,
+    score_text,
+    share_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -50,7 +59,11 @@ _NAMES = {
     "matthews_corrcoef": "Matthews correlation",
 }
 _WORDS = {"iou": "IoU", "iiou": "iIoU", "dice": "Dice"} | {
-    word: word.upper() for word in ("pq", "sq", "rq", "tp", "fp", "fn", "f1", "ap", "ar", "aji")
+    word: word.upper()
+    for word in (
+        *("pq", "sq", "rq", "tp", "fp", "fn", "f1", "ap", "ar", "aji"),
+        *("hd", "hd95", "assd", "masd", "nsd"),
+    )
 }
 _IN_MEAN_ROW = ("mean_precision", "mean_recall")
 
@@ -66,7 +79,7 @@ _MAX_ABSENT_ROWS = 10
 _MAX_ABSENT_NAMES = 8
 _MAX_PROBLEMS = 20
 _MANY_THRESHOLDS = 4
-_AT_THRESHOLD = re.compile(r"(.+)_(\d\d)")  # ap_50: AP at IoU 0.5
+_AT_THRESHOLD = re.compile(r"(.+(?<!_at))_(\d\d)")  # ap_50: AP at IoU 0.5
 _FILE = "<file>"
 _WHERE = re.compile(r" \(\d+ pixels?, first at \([\d, ]+\)\)")
 UNLIMITED = 10_000
@@ -149,8 +162,6 @@ def draws(console: Console) -> bool:
 
 def overview(result: Result, console: Console) -> Iterator[RenderableType]:
     """Yield the short answer: how much was counted, and the scores of every class."""
-    from segmeter.evaluation.measures import MEASURES  # loaded already; `--help` needs none of it
-
     yield _headline(result)
     if not result.num_images:
         return
@@ -161,14 +172,22 @@ def overview(result: Result, console: Console) -> Iterator[RenderableType]:
         yield ""
         yield from own_table("class", result.per_class, console)
     for name, counts in result.totals.measures.items():
-        rows = result.rows(f"{name}_per_class")
-        for title, shown in MEASURES[name].shown.items():
+        for kind in ("class", "group"):
+            if f"{name}_per_{kind}" not in result.tables:
+                continue
+            rows = result.rows(f"{name}_per_{kind}")
+            of = "" if kind == "class" else " of groups"
+            for title, columns in counts.shown().items():
+                yield ""
+                kept = [
+                    {kind: row[kind]} | {name: row[key] for key, name in columns.items()}
+                    for row in rows
+                ]
+                yield from own_table(kind, kept, console, title + of)
+        yield from (Text(line, "yellow") for line in counts.remarks())
+        for kind, table in counts.tables().items():
             yield ""
-            kept = [{key: row[key] for key in ("class", *shown)} for row in rows]
-            yield from own_table("class", kept, console, title)
-        for kind, columns in counts.tables().items():
-            yield ""
-            yield from own_table(next(iter(columns)), result.rows(f"{name}_{kind}"), console)
+            yield from own_table(next(iter(table)), result.rows(f"{name}_{kind}"), console)
 
 
 def problem_text(problem: Mapping[str, str], wording: Callable[[str], str]) -> str:
@@ -247,7 +266,7 @@ def own_table(
     heading = title or kind
     names = [Text(printable(str(row[kind]))) for row in kept]
     longest = min(_MAX_NAME_WIDTH, max([len(heading), *(name.cell_len for name in names)]))
-    cells = {column: [_cell(row[column]) for row in kept] for column in shown}
+    cells = {column: [_cell(row[column], column) for row in kept] for column in shown}
     room = console.width if console.is_terminal else _MOST_UNWATCHED
     headings = {column: _readable(column) for column in shown}
     if console.is_terminal and longest + sum(_widths(headings, cells)) > room:
@@ -398,7 +417,7 @@ def _score_table(scores: Mapping[str, float]) -> Table:
     for name, values in rows.items():
         weight = "bold " if name == "mean_iou" else ""
         cells = [
-            score_cell(values[suffix], weight) if suffix in values else Text("") for suffix in ways
+            _cell(values[suffix], name, weight) if suffix in values else Text("") for suffix in ways
         ]
         table.add_row(Text(_readable(name), style=weight.strip()), *cells)
     return table
@@ -533,9 +552,11 @@ def score_cell(value: float | None, weight: str = "") -> Text:
     return Text(score_text(value), style=weight + color)
 
 
-def _cell(value: object) -> Text:
+def _cell(value: object, column: str = "", weight: str = "") -> Text:
     if isinstance(value, float):
-        return score_cell(value)
+        if is_distance(column) and not math.isnan(value):
+            return Text(distance_text(value), weight.strip())
+        return score_cell(value, weight)
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     return Text(count_text(value) if isinstance(value, int) else printable(str(value)))

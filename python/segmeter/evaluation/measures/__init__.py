@@ -6,7 +6,7 @@ counts. To add one: write its module, and name it below.
 
 from __future__ import annotations
 
-from segmeter.evaluation.measures import cause, region
+from segmeter.evaluation.measures import boundary, cause, region
 from segmeter.evaluation.measures._measure import Maps, Measure, MeasureCounts, class_maps
 
 __all__ = ["MEASURES", "PIXEL", "Maps", "Measure", "MeasureCounts", "class_maps"]
@@ -14,5 +14,5 @@ __all__ = ["MEASURES", "PIXEL", "Maps", "Measure", "MeasureCounts", "class_maps"
 PIXEL = "pixel"
 """The measure that is the confusion matrix; the tables of a result are made for it."""
 
-MEASURES = {measure.name: measure for measure in (region.MEASURE, cause.MEASURE)}
+MEASURES = {measure.name: measure for measure in (region.MEASURE, boundary.MEASURE, cause.MEASURE)}
 """Every other measure by its name."""

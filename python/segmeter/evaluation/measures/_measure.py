@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from segmeter.evaluation.plan import Plan
 
+BACKGROUND = "background"
+"""Name of a class that has no regions and no surface of its own."""
+
 _DIRECT = 1 << 16  # values that a table can be indexed with
 _PIECE = 1 << 16  # pixels translated at once
 _LEFT_OUT = -2  # what a label means whose pixels do not count
@@ -36,7 +39,7 @@ class Maps:
     ignored : ndarray of bool, or None
         Pixels that do not count.
     spacing : tuple of float, or None
-        One number per axis, where a file says it.
+        One number per axis, where the plan or a file says it.
     threads : int
     drawing : Path, or None
         Where a measure that can draw puts a picture of this pair: a path without suffix.
@@ -65,8 +68,34 @@ class MeasureCounts(Interface):
         """Columns of the table of classes, one number per class."""
         ...
 
+    def group_scores(self) -> dict[str, NDArray[Any]]:
+        """Columns of the table of label groups, if the measure knows them."""
+        ...
+
+    def case_scores(self) -> dict[str, NDArray[Any]]:
+        """Columns of the table of images and classes, if these are the counts of one image.
+
+        One number per class, then per label group where :meth:`group_scores` has any.
+        """
+        ...
+
     def image_scores(self) -> dict[str, float]:
         """Columns of the table of images, if these are the counts of one image."""
+        ...
+
+    def over(self) -> dict[str, dict[str, int]]:
+        """More of what :meth:`means` are over and leave out, by the name of the mean."""
+        ...
+
+    def shown(self) -> Mapping[str, Mapping[str, str]]:
+        """Columns of the tables of classes and groups that are printed, and how they are called.
+
+        One printed table for each heading.
+        """
+        ...
+
+    def remarks(self) -> Iterator[str]:
+        """What a person must know to read the numbers, one line each."""
         ...
 
     def tables(self) -> dict[str, Mapping[str, NDArray[Any]]]:
@@ -76,6 +105,36 @@ class MeasureCounts(Interface):
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays, to store or send."""
         ...
+
+
+class PlainCounts:
+    """What most measures have nothing special to say about."""
+
+    __slots__ = ()
+
+    def class_scores(self) -> dict[str, NDArray[Any]]:
+        """Columns of the table of classes, one number per class."""
+        raise NotImplementedError
+
+    def group_scores(self) -> dict[str, NDArray[Any]]:
+        """Nothing: label groups are not measured."""
+        return {}
+
+    def case_scores(self) -> dict[str, NDArray[Any]]:
+        """The columns of the table of classes."""
+        return self.class_scores()
+
+    def over(self) -> dict[str, dict[str, int]]:
+        """Nothing more."""
+        return {}
+
+    def remarks(self) -> Iterator[str]:
+        """None."""
+        return iter(())
+
+    def tables(self) -> dict[str, Mapping[str, NDArray[Any]]]:
+        """No further ones."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +150,6 @@ class Measure:
         ``empty(plan)`` gives the counts of no image.
     sentences : callable
         ``sentences(plan)`` says in words how it counts.
-    shown : mapping of str to tuple of str
-        Columns of its table of classes that are printed: one printed table for each heading.
     by_instance : bool
         Whether it is given ids, not classes, under a plan of instances.
     """
@@ -101,7 +158,6 @@ class Measure:
     count: Callable[[Maps, Plan], MeasureCounts]
     empty: Callable[[Plan], MeasureCounts]
     sentences: Callable[[Plan], Iterator[str]]
-    shown: Mapping[str, tuple[str, ...]]
     by_instance: bool = False
 
 

@@ -21,7 +21,7 @@ from segmeter.cause import (
     renormed_causes,
     repaired_scores,
 )
-from segmeter.evaluation.measures._measure import Maps, Measure
+from segmeter.evaluation.measures._measure import Maps, Measure, PlainCounts
 from segmeter.pixel._counts import nan_mean
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ colours that people who do not see all of them can tell apart (Okabe and Ito).""
 
 
 @dataclass(frozen=True, slots=True)
-class ImageCauseCounts:
+class ImageCauseCounts(PlainCounts):
     """Wrong pixels of every class by cause, and its regions by fact.
 
     Attributes
@@ -79,6 +79,15 @@ class ImageCauseCounts:
         columns["target_regions"] = self.facts.target_regions.sum(axis=1)
         columns["pred_regions"] = self.facts.pred_regions.sum(axis=1)
         return columns | {name: getattr(self.facts, name) for name in _FACTS}
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """Shares of the causes, and regions by fact."""
+        causes = ("iou", *(f"{cause}_share" for cause in _CAUSES))
+        facts = ("target_regions", "pred_regions", *_FACTS)
+        return {
+            title: {name: name for name in names}
+            for title, names in (("causes", causes), ("facts", facts))
+        }
 
     def image_scores(self) -> dict[str, float]:
         """Means over the classes of the image, and its numbers of regions by fact."""
@@ -159,8 +168,4 @@ MEASURE = Measure(
     count=count,
     empty=empty,
     sentences=sentences,
-    shown={
-        "causes": ("iou", *(f"{cause}_share" for cause in _CAUSES)),
-        "facts": ("target_regions", "pred_regions", *_FACTS),
-    },
 )

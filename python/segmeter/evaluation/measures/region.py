@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segmeter.evaluation.measures._measure import Maps, Measure
+from segmeter.evaluation.measures._measure import BACKGROUND, Maps, Measure, PlainCounts
 from segmeter.pixel._counts import nan_mean
 from segmeter.region import (
     AggregatedJaccardCounts,
@@ -39,15 +39,12 @@ if TYPE_CHECKING:
 
     from segmeter.evaluation.plan import Plan
 
-BACKGROUND = "background"
-"""Name of a class that has no regions."""
-
 _OBJECT = 1  # the class of instances in a plan of instances, beside the background
 _AT = {0: "50", 5: "75"}  # positions in COCO_THRESHOLDS whose scores have names
 
 
 @dataclass(frozen=True, slots=True)
-class RegionCounts:
+class RegionCounts(PlainCounts):
     """Matched, invented and missed regions of every class.
 
     Attributes
@@ -84,14 +81,14 @@ class RegionCounts:
         scores = {"pq": quality.pq, "sq": quality.sq, "rq": quality.rq}
         return {**scores, "tp": counts.tp, "fp": counts.fp, "fn": counts.fn}
 
+    def shown(self) -> dict[str, dict[str, str]]:
+        """All columns."""
+        return {"regions": {name: name for name in ("pq", "sq", "rq", "tp", "fp", "fn")}}
+
     def image_scores(self) -> dict[str, float]:
         """PQ, SQ and RQ over the classes of the image, and its numbers of regions."""
         scores = {name: float(nan_mean(values)) for name, values in self.means().items()}
         return scores | _numbers(self.counts)
-
-    def tables(self) -> dict[str, Mapping[str, NDArray[Any]]]:
-        """No further ones."""
-        return {}
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays."""
@@ -99,7 +96,7 @@ class RegionCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceRegionCounts:
+class InstanceRegionCounts(PlainCounts):
     """Instances: panoptic counts of one class, counts at thresholds, aggregated Jaccard.
 
     Attributes
@@ -136,6 +133,10 @@ class InstanceRegionCounts:
     def class_scores(self) -> dict[str, NDArray[Any]]:
         """The columns of :class:`RegionCounts`."""
         return RegionCounts(self.counts, None).class_scores()
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """All columns."""
+        return RegionCounts(self.counts, None).shown()
 
     def image_scores(self) -> dict[str, float]:
         """The scores of :meth:`means`, and the numbers of regions."""
@@ -284,5 +285,4 @@ MEASURE = Measure(
     empty=empty,
     sentences=sentences,
     by_instance=True,
-    shown={"regions": ("pq", "sq", "rq", "tp", "fp", "fn")},
 )

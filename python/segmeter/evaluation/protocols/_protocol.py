@@ -124,6 +124,8 @@ class EvaluationProtocol:
         is False.
     pixels : bool
         Whether a confusion matrix is counted, with everything that follows from it.
+    uses_spacing : bool
+        Whether ``measure`` depends on the spacing.
     scores : callable, optional
         Further data set scores from the confusion matrix.
     score_names : tuple of str
@@ -143,5 +145,6 @@ class EvaluationProtocol:
     measure: Callable[[NDArray[Any], NDArray[Any], str, Spacing], Measured] | None = None
     dataset: Callable[[str, str], ProtocolDataset] | None = None
     pixels: bool = True
+    uses_spacing: bool = False
     scores: Callable[[NDArray[np.int64]], dict[str, float]] | None = None
     score_names: tuple[str, ...] = ()

@@ -148,6 +148,7 @@ def _protocol(
         class_names=tuple(groups),
         measure=measure_with(rules, groups),
         pixels=False,
+        uses_spacing=True,
         score_names=("mean_lesion_dice", "mean_lesion_f1"),
     )
 

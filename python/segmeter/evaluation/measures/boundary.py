@@ -1,0 +1,399 @@
+"""Boundaries: how far the surfaces of every class are from the true ones, and how much is near.
+
+For each class of an image: the Hausdorff distance and its 95th percentile, the average symmetric
+surface distance (over all points of both surfaces, and as mean of the two directions), and the
+share of both surfaces within each tolerance (normalised surface Dice). Distances are in the unit of
+the spacing. A class that neither map has is left out; where one of them lacks it, distances are
+infinite, counted, and left out of means.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segmeter._counts import Summable, equal_arrays
+from segmeter.boundary import SURFACE_PRESETS, EmptyScores, SurfaceRules, surface_scores
+from segmeter.evaluation.measures._measure import BACKGROUND, Maps, Measure, PlainCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from segmeter.boundary import SurfaceScores
+    from segmeter.evaluation.plan import Plan
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+
+DISTANCES = ("hd", "hd95", "assd", "masd")
+"""Scores that are distances: the smaller the better, infinite where a surface is missing."""
+
+_PERCENTILE = 95
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SurfaceCounts(Summable, PlainCounts):
+    """Sums over images of the scores of every class, and over how many; S scores, R rows.
+
+    Rows are all classes, then the label groups. An image counts for a class if either of its maps
+    has a surface of it.
+
+    Attributes
+    ----------
+    scores : tuple of str
+        Names of the scores: distances, then a surface Dice for each tolerance.
+    num_classes : int
+        Rows that are classes.
+    total : (S, R) array of float64
+        Sum of the finite scores.
+    finite, infinite, undefined : (S, R) array of int64
+        Images in which the score is a number, infinite, and not defined (NaN).
+    missed, invented : (R,) array of int64
+        Images in which only the target has a surface, and only the prediction.
+    near : (S - 4, R) array of float64
+        Surface of both maps within each tolerance.
+    area : (R,) array of float64
+        Surface of both maps.
+    image_total : (S,) array of float64
+        Sum over images of the mean of the finite scores of its classes.
+    image_number : (S,) array of int64
+        Images that have such a mean.
+    in_pixels, in_mm, in_unit : int
+        Images whose distances are in pixels, in mm (as their files say), and in the unit of the
+        spacing that was given.
+    """
+
+    scores: tuple[str, ...]
+    num_classes: int
+    total: FloatArray
+    finite: IntArray
+    infinite: IntArray
+    undefined: IntArray
+    missed: IntArray
+    invented: IntArray
+    near: FloatArray
+    area: FloatArray
+    image_total: FloatArray
+    image_number: IntArray
+    in_pixels: int = 0
+    in_mm: int = 0
+    in_unit: int = 0
+
+    def __add__(self, other: SurfaceCounts) -> SurfaceCounts:
+        """Sums over both sets of images."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
+        return replace(self, **sums)
+
+    def __eq__(self, other: object) -> bool:
+        return equal_arrays(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    @property
+    def num_images(self) -> int:
+        """Number of images."""
+        return self.in_pixels + self.in_mm + self.in_unit
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean of each score over the images in which it is finite, (S, R)."""
+        return _quotient(self.total, self.finite)
+
+    def means(self) -> dict[str, FloatArray]:
+        """Scores over classes: of the whole data set, of images that have them, and by image."""
+        rows = slice(self.num_classes)
+        by_class = self.mean[:, rows]
+        means = {f"mean_{name}": near[rows] for name, near in self._dataset().items()}
+        by_image = _quotient(self.image_total, self.image_number)
+        for k, name in enumerate(self.scores):
+            means[f"mean_{name}_per_image"] = by_image[k : k + 1]
+            means[f"mean_{name}_per_class_per_image"] = by_class[k]
+        return means
+
+    def over(self) -> dict[str, dict[str, int]]:
+        """Cases (a class in an image) that each mean is over, and those that it leaves out."""
+        rows = slice(self.num_classes)
+        entries = {}
+        for k, name in enumerate(self.scores):
+            finite, infinite, undefined = (
+                int(part[k, rows].sum()) for part in (self.finite, self.infinite, self.undefined)
+            )
+            cases = {
+                "cases": finite, "infinite_cases": infinite, "undefined_cases": undefined
+            }  # fmt: skip
+            entries[f"mean_{name}_per_image"] = {
+                "over": int(self.image_number[k]),
+                "undefined": self.num_images - int(self.image_number[k]),
+                **cases,
+            }
+            entries[f"mean_{name}_per_class_per_image"] = cases
+        return entries
+
+    def class_scores(self) -> dict[str, NDArray[Any]]:
+        """Columns of the table of classes."""
+        return self._columns(slice(self.num_classes))
+
+    def group_scores(self) -> dict[str, NDArray[Any]]:
+        """Columns of the table of label groups."""
+        return self._columns(slice(self.num_classes, None))
+
+    def _columns(self, rows: slice) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {
+            f"{name}_per_image": values for name, values in zip(self.scores, self.mean, strict=True)
+        }
+        columns |= self._dataset()
+        columns["images"] = self.finite[0] + self.infinite[0] + self.undefined[0]
+        columns |= {flag: getattr(self, flag) for flag in _FLAGS}
+        for name, kept in (("infinite", self.infinite), ("undefined", self.undefined)):
+            columns |= {f"{score}_{name}": kept[k] for k, score in enumerate(DISTANCES)}
+        return {name: values[rows] for name, values in columns.items()}
+
+    def _dataset(self) -> dict[str, FloatArray]:
+        """Surface Dice of all images as one, at each tolerance."""
+        dice = _quotient(self.near, self.area)
+        return dict(zip(self.scores[len(DISTANCES) :], dice, strict=True))
+
+    def case_scores(self) -> dict[str, NDArray[Any]]:
+        """Every score of every class and group, if these are the counts of one image."""
+        values = np.where(self.finite > 0, self.total, np.nan)
+        values[self.infinite > 0] = np.inf
+        columns: dict[str, NDArray[Any]] = dict(zip(self.scores, values, strict=True))
+        return columns | {flag: getattr(self, flag) for flag in _FLAGS}
+
+    def image_scores(self) -> dict[str, float]:
+        """Means over the classes of the image, and how many classes one map lacks."""
+        by_image = _quotient(self.image_total, self.image_number)
+        order = [*range(len(DISTANCES), len(self.scores)), *range(len(DISTANCES))]
+        columns = {self.scores[k]: float(by_image[k]) for k in order}
+        rows = slice(self.num_classes)
+        columns["surfaces_missed"] = int(self.missed[rows].sum())
+        return columns | {"surfaces_invented": int(self.invented[rows].sum())}
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """The printed table: means over images."""
+        units = {"pixels": self.in_pixels, "mm": self.in_mm, "": self.in_unit}
+        used = [unit for unit, images in units.items() if images]
+        unit = f" ({used[0]})" if len(used) == 1 and used[0] else ""
+        names = {f"{name}_per_image": name for name in self.scores}
+        return {f"surfaces{unit}": names | {flag: flag for flag in ("images", *_FLAGS)}}
+
+    def remarks(self) -> Iterator[str]:
+        """What a person must know to read the means, one line each."""
+        rows = slice(self.num_classes)
+        missed, invented = (int(part[rows].sum()) for part in (self.missed, self.invented))
+        k = self.scores.index("hd95")
+        finite, other = (
+            int(part[k, rows].sum()) for part in (self.finite, self.infinite + self.undefined)
+        )
+        if missed or invented:
+            yield (
+                f"{missed:,} missed and {invented:,} invented surfaces (a class that only one map "
+                f"of an image has): {other:,} of {finite + other:,} HD95 are not finite and left "
+                "out of means"
+            )
+        if self.in_pixels and self.in_mm:
+            yield (
+                f"distances of {self.in_pixels:,} images are in pixels, as no file says their "
+                f"spacing, and of {self.in_mm:,} in mm: means mix both; spacing= gives one for all"
+            )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """State as named arrays."""
+        return {part.name: np.array(getattr(self, part.name)) for part in fields(self)}
+
+
+_FLAGS = ("missed", "invented")
+_SUMMED = tuple(part.name for part in fields(SurfaceCounts))[2:]
+
+
+def surface_classes(names: Sequence[str], *, binary: bool = False) -> tuple[int, ...]:
+    """Classes whose surfaces are measured: all but the background.
+
+    The background is a class of this name, class 0 of a mask, and class 0 where classes have no
+    names.
+
+    Examples
+    --------
+    >>> surface_classes(["background", "liver"]), surface_classes(["0", "1"])
+    ((1,), (1,))
+    >>> surface_classes(["road", "car"])
+    (0, 1)
+    """
+    nameless = tuple(names) == tuple(map(str, range(len(names))))
+    skipped = {0} if binary or nameless else set()
+    return tuple(k for k, name in enumerate(names) if k not in skipped and name != BACKGROUND)
+
+
+def score_names(plan: Plan) -> tuple[str, ...]:
+    """Names of the scores: the tolerance is part of them where it is one for all classes.
+
+    Examples
+    --------
+    >>> from segmeter.evaluation import make_plan
+    >>> score_names(make_plan(num_classes=2, measures=["boundary"], tolerance=(0.5, 2)))[4:]
+    ('nsd_at_0.5', 'nsd_at_2')
+    """
+    if plan.tolerance_of_class is not None:
+        return (*DISTANCES, "nsd")
+    return (*DISTANCES, *(f"nsd_at_{tolerance:g}" for tolerance in plan.tolerance))
+
+
+@cache
+def _rules(preset: str | None) -> SurfaceRules:
+    """Conventions of a preset, of which no image is refused.
+
+    What neither map has is undefined here, and left out; where a tool raises since one surface is
+    missing, the distance is infinite.
+    """
+    rules = SurfaceRules() if preset is None else SURFACE_PRESETS[preset]
+    missing = EmptyScores.of(math.inf, 0.0)
+    one = {
+        case: missing if _raises(scores) else scores
+        for case, scores in (("pred", rules.empty.pred), ("target", rules.empty.target))
+    }
+    absent = EmptyScores.of(math.nan, math.nan)
+    return replace(rules, empty=replace(rules.empty, both=absent, **one))
+
+
+def _raises(scores: EmptyScores) -> bool:
+    return "raise" in [getattr(scores, part.name) for part in fields(scores)]
+
+
+def count(maps: Maps, plan: Plan) -> SurfaceCounts:
+    """Measure the surfaces of one image."""
+    if maps.target.ndim not in (2, 3):
+        raise ValueError(f"surfaces are those of images and volumes, got {maps.target.ndim} axes")
+    spacing = maps.spacing
+    if spacing is None and plan.spacing == "auto" and maps.target.ndim == 3:
+        raise ValueError(
+            "no file says the spacing of this volume: give it with spacing=, or spacing='pixel' to "
+            "measure in voxels"
+        )
+    if spacing is not None and len(spacing) != maps.target.ndim:
+        raise ValueError(f"spacing has {len(spacing)} numbers, the image {maps.target.ndim} axes")
+    classes = surface_classes(plan.class_names, binary=plan.binary)
+    parts = [_measured(maps, plan, {"classes": classes})]
+    if plan.label_groups:
+        parts.append(_measured(maps, plan, {"groups": dict(plan.label_groups)}))
+    in_pixels = spacing is None or plan.spacing == "pixel"
+    unit = "pixels" if in_pixels else "mm" if plan.spacing == "auto" else "unit"
+    return _counts_of(parts, plan, unit=unit)
+
+
+def _measured(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceScores | None:
+    """Scores of some classes, or of groups; None if there are none."""
+    (names,) = which.values()
+    if not names:
+        return None
+    tolerance: Any = plan.tolerance
+    if plan.tolerance_of_class is not None:
+        limits = dict(plan.tolerance_of_class)
+        own = names if "groups" in which else [plan.class_names[k] for k in names]
+        tolerance = np.array([[limits[name]] for name in own])
+    return surface_scores(
+        maps.pred,
+        maps.target,
+        **which,
+        num_classes=plan.num_classes,
+        out_of_range="wrong",
+        background=None,
+        ignore_index=maps.ignored,
+        spacing=maps.spacing,
+        percentile=_PERCENTILE,
+        tolerance=tolerance,
+        preset=_rules(plan.preset),
+        threads=maps.threads,
+    )
+
+
+def _counts_of(parts: Sequence[SurfaceScores | None], plan: Plan, *, unit: str) -> SurfaceCounts:
+    """Counts of an image from the scores of its classes and groups."""
+    classes = surface_classes(plan.class_names, binary=plan.binary)
+    rows = [*classes, *range(plan.num_classes, plan.num_classes + len(plan.label_groups))]
+    scores = score_names(plan)
+    width = plan.num_classes + len(plan.label_groups)
+    values = np.full((len(scores), width), np.nan)
+    near, area = np.zeros((len(scores) - len(DISTANCES), width)), np.zeros(width)
+    has = np.zeros((2, width), np.bool_)
+    found = [part for part in parts if part is not None]
+    if found:
+        columns = [
+            np.concatenate([getattr(part, name) for part in found])
+            for name in ("hausdorff", "hausdorff_percentile", "assd", "masd", "nsd")
+        ]
+        values[:, rows] = np.column_stack(columns).T
+        near[:, rows] = np.concatenate([part.within.sum(axis=-1) for part in found]).T
+        area[rows] = np.concatenate([part.weight.sum(axis=-1) for part in found])
+        has[:, rows] = np.concatenate([part.points > 0 for part in found]).T
+    present = has.any(axis=0)
+    finite = np.isfinite(values) & present
+    of_class = finite[:, : plan.num_classes]
+    total = np.where(finite, values, 0.0)
+    number = of_class.sum(axis=1)
+    return SurfaceCounts(
+        scores=scores,
+        num_classes=plan.num_classes,
+        total=total,
+        finite=finite.astype(np.int64),
+        infinite=(np.isinf(values) & present).astype(np.int64),
+        undefined=(np.isnan(values) & present).astype(np.int64),
+        missed=(has[1] & ~has[0]).astype(np.int64),
+        invented=(has[0] & ~has[1]).astype(np.int64),
+        near=near,
+        area=area,
+        image_total=total[:, : plan.num_classes].sum(axis=1) / np.maximum(number, 1),
+        image_number=(number > 0).astype(np.int64),
+        **{f"in_{name}": int(name == unit) for name in ("pixels", "mm", "unit")},
+    )
+
+
+def empty(plan: Plan) -> SurfaceCounts:
+    """Counts of no image."""
+    return replace(_counts_of([], plan, unit="mm"), in_mm=0)
+
+
+def sentences(plan: Plan) -> Iterator[str]:
+    """How surfaces are found and compared, in words."""
+    rules = _rules(plan.preset)
+    classes = surface_classes(plan.class_names, binary=plan.binary)
+    left_out = [name for k, name in enumerate(plan.class_names) if k not in classes]
+    yield "surfaces: of every class" + (f" but {', '.join(left_out)}" if left_out else "")
+    whose = "segmeter's own conventions" if plan.preset is None else f"as {plan.preset} has them"
+    weights = rules.weights or ("marching" if rules.surface == "corner" else "count")
+    yield (
+        f"distances: {whose} (surface {rules.surface}, weights {weights}, border "
+        f"{rules.border}, percentile {rules.percentile}, mean {rules.mean})"
+    )
+    if plan.spacing == "auto":
+        yield (
+            "spacing: that of the target file, else of the prediction; images whose files say none "
+            "are measured in pixels, volumes not at all"
+        )
+    elif plan.spacing == "pixel":
+        yield "spacing: 1 along each axis, distances are in pixels"
+    else:
+        yield f"spacing: {' x '.join(f'{step:g}' for step in plan.spacing)}, of all images"
+    if plan.tolerance_of_class is None:
+        limits = ", ".join(f"{tolerance:g}" for tolerance in plan.tolerance)
+    else:
+        limits = ", ".join(f"{value:g} ({name})" for name, value in plan.tolerance_of_class)
+    yield f"tolerance of the surface Dice (NSD): {limits}, in the unit of the distances"
+    yield (
+        "means of distances are over the images where they are finite; a class in neither map is "
+        "left out"
+    )
+
+
+def _quotient(total: FloatArray, number: NDArray[Any]) -> FloatArray:
+    result = np.full(np.shape(total), np.nan)
+    np.divide(total, number, out=result, where=np.broadcast_to(number > 0, np.shape(total)))
+    return result
+
+
+MEASURE = Measure(name="boundary", count=count, empty=empty, sentences=sentences)
