@@ -12,50 +12,16 @@
 namespace segmeter::bindings {
 namespace {
 
-using Element = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 using Map = py::array_t<std::uint8_t>;
-// Pixels that are void in pred, invalid in pred, invalid in target.
-using Odd = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 // Counts of each class and kind, the odd pixels, the maps.
-using Causes = std::tuple<py::array_t<std::int64_t>, Odd, std::optional<Map>, std::optional<Map>>;
-
-Odd odd_of(const PixelTally& tally) {
-    return {tally.void_pred, tally.invalid_pred, tally.invalid_target};
-}
-
-// The arrays of a call, checked.
-struct Inputs {
-    ArrayView pred;
-    ArrayView target;
-    std::optional<ArrayView> mask;
-
-    Inputs(const py::array& pred_array, const py::array& target_array,
-           const std::optional<py::array>& mask_array)
-        : pred(view_of(pred_array)),
-          target(view_of(target_array)),
-          mask(mask_view(mask_array, target)) {
-        if (is_float(pred.dtype) || is_float(target.dtype))
-            throw py::type_error("labels must be integers");
-        require_shape(pred, target.shape, "pred");
-        if (target.shape.size() != 2 && target.shape.size() != 3)
-            throw py::value_error("label maps must have two or three axes");
-    }
-    [[nodiscard]] const ArrayView* flags() const { return mask ? &*mask : nullptr; }
-};
-
-std::span<const NearRow> rows_of(const Element& element) {
-    static_assert(sizeof(NearRow) == 3 * sizeof(std::int64_t));
-    if (element.ndim() != 2 || element.shape(1) != 3)
-        throw py::value_error("element must hold rows of three numbers");
-    return {reinterpret_cast<const NearRow*>(element.data()),
-            static_cast<std::size_t>(element.shape(0))};
-}
+using Causes =
+    std::tuple<py::array_t<std::int64_t>, OddPixels, std::optional<Map>, std::optional<Map>>;
 
 Causes bound_error_causes(const Rules& rules, const py::array& pred, const py::array& target,
                           const std::optional<py::array>& mask, const Element& element,
                           bool ignore_invalid, bool return_map,
                           std::optional<std::int64_t> kinds_class) {
-    const Inputs inputs(pred, target, mask);
+    const LabelMapPair inputs(pred, target, mask);
     auto counts = zeros<std::int64_t>({rules.num_classes, kCauseKinds});
     std::optional<Map> sides;
     std::optional<Map> kinds;
@@ -87,7 +53,7 @@ Causes bound_error_causes(const Rules& rules, const py::array& pred, const py::a
 // classes of pred, classes of target, the odd pixels).
 py::tuple bound_segment_overlap(const Rules& rules, const py::array& pred, const py::array& target,
                                 const std::optional<py::array>& mask, bool ignore_invalid) {
-    const Inputs inputs(pred, target, mask);
+    const LabelMapPair inputs(pred, target, mask);
     SegmentOverlap found;
     {
         const py::gil_scoped_release release;

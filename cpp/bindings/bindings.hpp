@@ -12,5 +12,7 @@ void bind_rle(pybind11::module_& m);
 void bind_region(pybind11::module_& m);
 void bind_overlap(pybind11::module_& m);
 void bind_morphology(pybind11::module_& m);
+void bind_edt(pybind11::module_& m);
+void bind_band(pybind11::module_& m);
 
 }  // namespace segmeter::bindings

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "segmeter/cause.hpp"
 #include "segmeter/pixel.hpp"
 
 #include "arrays.hpp"
@@ -58,6 +60,44 @@ inline std::optional<ArrayView> mask_view(const std::optional<py::array>& mask,
     if (view.dtype != DType::kBool) throw py::type_error("mask must be bool");
     require_shape(view, target.shape, "mask");
     return view;
+}
+
+// The two maps of a call that measures between pixels, checked.
+struct LabelMapPair {
+    ArrayView pred;
+    ArrayView target;
+    std::optional<ArrayView> mask;
+
+    LabelMapPair(const py::array& pred_array, const py::array& target_array,
+                 const std::optional<py::array>& mask_array)
+        : pred(view_of(pred_array)),
+          target(view_of(target_array)),
+          mask(mask_view(mask_array, target)) {
+        if (is_float(pred.dtype) || is_float(target.dtype))
+            throw py::type_error("labels must be integers");
+        require_shape(pred, target.shape, "pred");
+        if (target.shape.size() != 2 && target.shape.size() != 3)
+            throw py::value_error("label maps must have two or three axes");
+    }
+    [[nodiscard]] const ArrayView* flags() const { return mask ? &*mask : nullptr; }
+};
+
+// Pixels that are void in pred, invalid in pred, invalid in target.
+using OddPixels = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+
+inline OddPixels odd_of(const PixelTally& tally) {
+    return {tally.void_pred, tally.invalid_pred, tally.invalid_target};
+}
+
+// Rows of near offsets.
+using Element = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
+
+inline std::span<const NearRow> rows_of(const Element& element) {
+    static_assert(sizeof(NearRow) == 3 * sizeof(std::int64_t));
+    if (element.ndim() != 2 || element.shape(1) != 3)
+        throw py::value_error("element must hold rows of three numbers");
+    return {reinterpret_cast<const NearRow*>(element.data()),
+            static_cast<std::size_t>(element.shape(0))};
 }
 
 }  // namespace segmeter::bindings

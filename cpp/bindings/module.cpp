@@ -55,4 +55,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     segmeter::bindings::bind_region(m);
     segmeter::bindings::bind_overlap(m);
     segmeter::bindings::bind_morphology(m);
+    segmeter::bindings::bind_edt(m);
+    segmeter::bindings::bind_band(m);
 }

@@ -220,6 +220,42 @@ def error_causes(
 ) -> tuple[
     NDArray[np.int64], tuple[int, int, int], NDArray[np.uint8] | None, NDArray[np.uint8] | None
 ]: ...
+def band_overlap(
+    rules: LabelRules,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    reach: tuple[int, int, int],
+    border: bool,
+    ignore_invalid: bool,
+) -> tuple[NDArray[np.int64], tuple[int, int, int]]: ...
+def trimap_confusion(
+    rules: LabelRules,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    reaches: Sequence[tuple[int, int, int]],
+    border: bool,
+    ignore_invalid: bool,
+) -> tuple[NDArray[np.int64], tuple[int, int, int]]: ...
+def outline_matches(
+    rules: LabelRules,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    corner: bool,
+    border: bool,
+    ignored_is_outside: bool,
+    element: NDArray[np.int64],
+    ignore_invalid: bool,
+) -> tuple[NDArray[np.int64], tuple[int, int, int]]: ...
+def label_band(
+    labels: NDArray[Any],
+    unknown: NDArray[np.bool_] | None,
+    reach: tuple[int, int, int],
+    border: bool,
+    threads: int,
+) -> NDArray[np.bool_]: ...
 def dilate_runs(
     shape: tuple[int, int, int],
     row_begin: NDArray[np.int64],
@@ -247,3 +283,14 @@ def segment_overlap(
 ) -> tuple[
     _Side, _Side, _Pairs, int, NDArray[np.int64], NDArray[np.int64], tuple[int, int, int]
 ]: ...
+def distance_transform(
+    labels: NDArray[Any],
+    spacing: Sequence[float],
+    is_mask: bool,
+    zero_is_background: bool,
+    border_is_background: bool,
+    squared: bool,
+    negate_labels: bool,
+    with_nearest: bool,
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int32] | None]: ...

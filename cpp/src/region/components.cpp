@@ -118,51 +118,26 @@ class ComponentSlab {
         : shape_(shape),
           reach_(reach),
           has_values_(has_values),
-          join_row_(!has_values          ? region_kernels().join_binary
-                    : sizeof(Value) == 8 ? region_kernels().join_wide
-                                         : region_kernels().join_narrow) {}
+          join_flat_(choose(region_kernels().join_flat)),
+          join_volume_(choose(region_kernels().join_volume)) {}
 
     RunSlab<Value> runs;
 
-    // In 2-D, with the edges of the row before: the row's runs have been appended to `runs`.
-    void join_row(std::int64_t row, const RowEdges& before) {
+    // The row's runs have been appended to `runs`; `edges`: of this row and those before that it
+    // sees, or null.
+    void join_row(std::int64_t row, EdgeRing* edges) {
         const RunRange mine = add_row(row);
         if (mine.begin == mine.end) return;
-        const bool is_first = row == runs.first_row;
-        if (is_first || runs.first_run(row - 1) == mine.begin) {
+        const std::int64_t z = shape_.slices > 1 ? row / shape_.rows : 0;
+        RowsBefore before;
+        find_rows_before(z, row - z * shape_.rows, before);
+        if (before.count == 0) {
             be_own_parents(mine);
-            return;
+        } else if (edges != nullptr && edges->has(row) && before.all_in(*edges)) {
+            join_by_ranks(mine, before, *edges);
+        } else {
+            join_by_search(mine, before);
         }
-        join_row_({runs.begin.data(), runs.end.data(), runs.value.data(),
-                   static_cast<std::int32_t>(mine.begin), static_cast<std::int32_t>(mine.end),
-                   static_cast<std::int32_t>(runs.first_run(row - 1)), before.starts.data(),
-                   before.ends.data(), before.starts_before.data(), before.ends_before.data(),
-                   reach_.same_slice},
-                  parent_.data());
-    }
-    // The same for any map, by walking along both rows. Where a run of the slice before lies along
-    // the whole run, it already sees all that the run could see in the rows beside it; likewise a
-    // run of the row before and the slice before that row.
-    void join_row(std::int64_t row) {
-        const RunRange mine = add_row(row);
-        if (mine.begin == mine.end) return;
-        be_own_parents(mine);
-        const std::int64_t z = row / shape_.rows;
-        const std::int64_t y = row - z * shape_.rows;
-        covered_.resize(static_cast<std::size_t>(mine.end - mine.begin));
-        std::fill(covered_.begin(), covered_.end(), std::uint8_t{0});
-        const auto join_with = [&](std::int64_t before, int reach, unsigned skipped,
-                                   unsigned covers) {
-            if (before >= runs.first_row) join(mine, range(before), reach, skipped, covers);
-        };
-        if (y > 0) join_with(row - 1, reach_.same_slice, 0, kByRowBefore);
-        if (z == 0) return;
-        join_with(row - shape_.rows, reach_.slice_before, 0, kBySliceBefore);
-        if (reach_.diagonal < 0) return;
-        if (y > 0)
-            join_with(row - shape_.rows - 1, reach_.diagonal, kByRowBefore | kBySliceBefore, 0);
-        if (y + 1 < shape_.rows)
-            join_with(row - shape_.rows + 1, reach_.diagonal, kBySliceBefore, 0);
     }
 
     // Numbers the components; the runs are moved out.
@@ -178,8 +153,98 @@ class ComponentSlab {
     }
 
    private:
+    // A row that pixels of another one see.
+    struct Before {
+        std::int64_t row;
+        int reach;
+        unsigned skipped;  // flags of runs that need not look at this row
+        unsigned covers;   // flag of the runs that lie along one of this row's
+    };
+    struct RowsBefore {
+        std::array<Before, 4> rows;
+        std::size_t count = 0;
+
+        [[nodiscard]] bool all_in(const EdgeRing& edges) const {
+            return std::all_of(rows.begin(), rows.begin() + count,
+                               [&](const Before& before) { return edges.has(before.row); });
+        }
+    };
     static constexpr unsigned kByRowBefore = 1;
     static constexpr unsigned kBySliceBefore = 2;
+
+    [[nodiscard]] simd::JoinRow choose(const simd::JoinRows& kernels) const {
+        if (!has_values_) return kernels.binary;
+        return sizeof(Value) == 8 ? kernels.wide : kernels.narrow;
+    }
+
+    // Of row y in slice z, as far as they lie in this slab and have runs. Where a run of one of
+    // them lies along the whole run, it has already seen all that the run could see in the rows
+    // that are beside both.
+    void find_rows_before(std::int64_t z, std::int64_t y, RowsBefore& before) const {
+        const auto add = [&](std::int64_t row, int reach, unsigned skipped, unsigned covers) {
+            if (row >= runs.first_row && runs.first_run(row) < runs.first_run(row + 1))
+                before.rows[before.count++] = {row, reach, skipped, covers};
+        };
+        const std::int64_t row = z * shape_.rows + y;
+        if (z > 0) add(row - shape_.rows, reach_.slice_before, 0, kBySliceBefore);
+        const unsigned sees_row_before = reach_.diagonal > 0 ? kBySliceBefore : 0;
+        if (y > 0) add(row - 1, reach_.same_slice, sees_row_before, kByRowBefore);
+        if (z == 0 || reach_.diagonal < 0) return;
+        if (y > 0) add(row - shape_.rows - 1, reach_.diagonal, kByRowBefore | kBySliceBefore, 0);
+        if (y + 1 < shape_.rows) add(row - shape_.rows + 1, reach_.diagonal, kBySliceBefore, 0);
+    }
+
+    void join_by_ranks(RunRange mine, const RowsBefore& before, EdgeRing& edges) {
+        simd::RowJoin join;
+        join.begin = runs.begin.data();
+        join.end = runs.end.data();
+        join.value = runs.value.data();
+        join.first = static_cast<std::int32_t>(mine.begin);
+        join.last = static_cast<std::int32_t>(mine.end);
+        join.num_before = static_cast<std::int32_t>(before.count);
+        for (std::size_t i = 0; i < before.count; ++i) {
+            const auto& [row, reach, skipped, covers] = before.rows[i];
+            const RowEdges its = edges.row(row);
+            join.before[i] = {static_cast<std::int32_t>(runs.first_run(row)),
+                              reach,
+                              skipped,
+                              covers,
+                              its.starts,
+                              its.ends,
+                              its.starts_before,
+                              its.ends_before};
+        }
+        (shape_.slices > 1 ? join_volume_ : join_flat_)(join, parent_.data());
+    }
+
+    // By walking along all rows together.
+    void join_by_search(RunRange mine, const RowsBefore& before) {
+        MinimumUnionFind sets(parent_.data());
+        const std::uint32_t* begin = runs.begin.data();
+        const std::uint32_t* end = runs.end.data();
+        std::array<RunRange, 4> others;
+        for (std::size_t k = 0; k < before.count; ++k) others[k] = range(before.rows[k].row);
+        for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+            unsigned flags = 0;
+            auto root = static_cast<std::int32_t>(i);
+            for (std::size_t k = 0; k < before.count; ++k) {
+                const Before& its = before.rows[k];
+                if ((flags & its.skipped) != 0) continue;
+                const auto d = static_cast<std::uint32_t>(its.reach);
+                RunRange& other = others[k];
+                while (other.begin < other.end && end[other.begin] + d <= begin[i]) ++other.begin;
+                for (std::int64_t j = other.begin; j < other.end && begin[j] < end[i] + d; ++j) {
+                    if (has_values_ && value(i) != value(j)) continue;
+                    if (begin[j] <= begin[i] && end[i] <= end[j]) flags |= its.covers;
+                    if (root == i)
+                        root = parent_[static_cast<std::size_t>(j)];
+                    else if (parent_[static_cast<std::size_t>(j)] != root)
+                        root = sets.unite(root, static_cast<std::int32_t>(j));
+                }
+            }
+            parent_[static_cast<std::size_t>(i)] = root;
+        }
+    }
 
     template <bool kFlat, class ValueOf>
     void number(RegionSlab& slab, ValueOf&& value_of) {
@@ -213,28 +278,6 @@ class ComponentSlab {
         std::iota(parent_.data() + mine.begin, parent_.data() + mine.end,
                   static_cast<std::int32_t>(mine.begin));
     }
-    // Leaves out runs with a flag of `skipped`, and sets the flag `covers` of those that a run lies
-    // along.
-    void join(RunRange mine, RunRange before, int reach, unsigned skipped, unsigned covers) {
-        if (before.begin == before.end) return;
-        MinimumUnionFind sets(parent_.data());
-        const std::uint32_t* begin = runs.begin.data();
-        const std::uint32_t* end = runs.end.data();
-        const auto d = static_cast<std::uint32_t>(reach);
-        std::int64_t j = before.begin;
-        for (std::int64_t i = mine.begin; i < mine.end; ++i) {
-            std::uint8_t& flags = covered_[static_cast<std::size_t>(i - mine.begin)];
-            if ((flags & skipped) != 0) continue;
-            while (j < before.end && end[j] + d <= begin[i]) ++j;
-            for (std::int64_t k = j; k < before.end && begin[k] < end[i] + d; ++k) {
-                if (has_values_ && value(i) != value(k)) continue;
-                if (begin[k] <= begin[i] && end[i] <= end[k])
-                    flags = static_cast<std::uint8_t>(flags | covers);
-                if (parent_[static_cast<std::size_t>(i)] != parent_[static_cast<std::size_t>(k)])
-                    sets.unite(static_cast<std::int32_t>(i), static_cast<std::int32_t>(k));
-            }
-        }
-    }
     [[nodiscard]] Value value(std::int64_t run) const {
         return runs.value[static_cast<std::size_t>(run)];
     }
@@ -242,9 +285,9 @@ class ComponentSlab {
     const VolumeShape& shape_;
     Reach reach_;
     bool has_values_;
-    simd::JoinRow join_row_;
+    simd::JoinRow join_flat_;
+    simd::JoinRow join_volume_;
     Buffer<std::int32_t> parent_;
-    Buffer<std::uint8_t> covered_;  // flags of the runs of the row being joined
 };
 
 // --- slabs to one table ---
@@ -377,16 +420,11 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
         const std::int64_t first = plan.first_row(block);
         const std::int64_t last = plan.first_row(block + 1);
         slab.runs.start(first, last - first);
-        RowEdges edges(shape.length);
-        RowEdges before(shape.length);
+        // As far back as a row sees.
+        EdgeRing edges = shape.slices > 1 ? EdgeRing(shape.length, shape.rows + 2, Keep::kDense)
+                                          : EdgeRing(shape.length, 2, Keep::kAll);
         for (std::int64_t row = first; row < last; ++row) {
-            finder.append_row(row, slab.runs, edges);
-            if (shape.slices > 1) {
-                slab.join_row(row);
-            } else {
-                slab.join_row(row, before);
-                std::swap(edges, before);
-            }
+            if (finder.append_row(row, slab.runs, edges) > 0) slab.join_row(row, &edges);
         }
         slabs[static_cast<std::size_t>(block)] =
             slab.finish([&](Value bits) { return label_of_bits(bits, labels.dtype); });
@@ -485,7 +523,7 @@ Regions instances_as(const ArrayView& labels, const RunOptions& options, const L
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         RunFinder<Label> finder(labels, options, rules);
         RunSlab<RunValue<Label>> runs;
-        RowEdges edges(shape.length);
+        EdgeRing edges(shape.length, 1, Keep::kNone);
         const std::int64_t last = plan.first_row(block + 1);
         runs.start(plan.first_row(block), last - plan.first_row(block));
         for (std::int64_t row = runs.first_row; row < last; ++row)
@@ -523,7 +561,7 @@ Regions label_components(Runs runs, bool is_unsigned, Connectivity connectivity,
         const std::int64_t last = plan.first_row(block + 1);
         ComponentSlab<std::uint64_t> slab(shape, reach, !runs.value.empty());
         slab.runs = slab_of(runs, first, last);
-        for (std::int64_t row = first; row < last; ++row) slab.join_row(row);
+        for (std::int64_t row = first; row < last; ++row) slab.join_row(row, nullptr);
         slabs[static_cast<std::size_t>(block)] =
             slab.finish([](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
     });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <stdexcept>
 #include <type_traits>
@@ -51,16 +52,67 @@ struct RunSlab {
 
 // Where the runs of one row start and end, as bit maps with the number of bits before each word.
 struct RowEdges {
-    explicit RowEdges(std::int64_t length)
-        : starts(static_cast<std::size_t>(simd::edge_words(length))),
-          ends(starts.size()),
-          starts_before(starts.size()),
-          ends_before(starts.size()) {}
+    std::uint64_t* starts;
+    std::uint64_t* ends;
+    std::uint32_t* starts_before;
+    std::uint32_t* ends_before;
+};
 
-    Buffer<std::uint64_t> starts;
-    Buffer<std::uint64_t> ends;
-    Buffer<std::uint32_t> starts_before;
-    Buffer<std::uint32_t> ends_before;
+// Which rows keep their edges for those that follow. Where runs are few, a walk along two rows is
+// foreseen by the processor and shorter than a look at ranks.
+enum class Keep { kNone, kDense, kAll };
+
+// Edges of those of the last few rows that are kept. All others share one place, which stays in
+// the nearest cache.
+class EdgeRing {
+   public:
+    EdgeRing(std::int64_t length, std::int64_t rows, Keep keep)
+        : keep_at_(keep == Keep::kAll     ? 1
+                   : keep == Keep::kDense ? length / 64 + 1
+                                          : length + 1),
+          words_(simd::edge_words(length)),
+          last_place_(rows),
+          place_of_row_(std::bit_ceil(static_cast<std::size_t>(rows))),
+          bits_(static_cast<std::size_t>(2 * words_ * (rows + 1))),
+          before_(bits_.size()),
+          next_(at(0)) {}
+
+    // Where the next row is written.
+    [[nodiscard]] const RowEdges& next() const { return next_; }
+    // Whether a row of so many runs is kept; ask before set().
+    [[nodiscard]] bool keeps(std::int64_t runs) const { return runs >= keep_at_; }
+    // What has just been written is of this row.
+    void set(std::int64_t row, std::int64_t runs) {
+        place_of_row_[position(row)] = keeps(runs) ? place_ : kNowhere;
+        if (!keeps(runs)) return;
+        place_ = place_ == last_place_ ? 0 : place_ + 1;
+        next_ = at(place_);
+    }
+    [[nodiscard]] bool has(std::int64_t row) const {
+        return place_of_row_[position(row)] != kNowhere;
+    }
+    [[nodiscard]] RowEdges row(std::int64_t row) { return at(place_of_row_[position(row)]); }
+
+   private:
+    static constexpr std::int64_t kNowhere = -1;
+
+    [[nodiscard]] std::size_t position(std::int64_t row) const {
+        return static_cast<std::size_t>(row) & (place_of_row_.size() - 1);
+    }
+    [[nodiscard]] RowEdges at(std::int64_t place) {
+        const std::int64_t first = place * 2 * words_;
+        return {bits_.data() + first, bits_.data() + first + words_, before_.data() + first,
+                before_.data() + first + words_};
+    }
+
+    std::int64_t keep_at_;
+    std::int64_t words_;
+    std::int64_t last_place_;
+    std::int64_t place_ = 0;
+    Buffer<std::int64_t> place_of_row_;
+    Buffer<std::uint64_t> bits_;
+    Buffer<std::uint32_t> before_;
+    RowEdges next_;
 };
 
 const simd::RegionKernels& region_kernels();
@@ -75,6 +127,7 @@ class RunFinder {
           length_(labels.shape.back()),
           find_edges_(region_kernels().find_edges[kWidthIndex]),
           list_bits_(region_kernels().list_bits),
+          list_few_bits_(region_kernels().list_few_bits),
           rule_{rules.background.value_or(0),
                 rules.background.has_value(),
                 rules.binary,
@@ -82,13 +135,17 @@ class RunFinder {
                 rules.ignored.data(),
                 static_cast<std::int64_t>(rules.ignored.size())} {}
 
-    // Returns the number of runs; `edges` is set if there are any.
-    std::int64_t append_row(std::int64_t row, RunSlab<Value>& slab, RowEdges& edges) {
+    // Returns the number of runs; where there are any, `ring` has been told.
+    std::int64_t append_row(std::int64_t row, RunSlab<Value>& slab, EdgeRing& ring) {
+        const RowEdges& edges = ring.next();
         const std::byte* data = reader_.labels(row);
         rule_.has_previous = reader_.has_previous(data);
-        const std::int64_t count = find_edges_(data, reader_.mask(row), length_, rule_,
-                                               edges.starts.data(), edges.ends.data());
-        if (count > 0) append(reinterpret_cast<const Label*>(data), count, slab, edges);
+        const std::int64_t count =
+            find_edges_(data, reader_.mask(row), length_, rule_, edges.starts, edges.ends);
+        if (count > 0) {
+            append(reinterpret_cast<const Label*>(data), count, slab, edges, ring.keeps(count));
+            ring.set(row, count);
+        }
         slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
         return count;
     }
@@ -98,14 +155,20 @@ class RunFinder {
     // Entries behind the last one that a kernel may write.
     static constexpr std::size_t kSlack = 64;
 
-    void append(const Label* labels, std::int64_t count, RunSlab<Value>& slab, RowEdges& edges) {
+    void append(const Label* labels, std::int64_t count, RunSlab<Value>& slab,
+                const RowEdges& edges, bool with_ranks) {
         const std::size_t old = slab.begin.size();
         const auto more = static_cast<std::size_t>(count);
         slab.begin.reserve_more(more + kSlack);
         slab.end.reserve_more(more + kSlack);
-        const std::int64_t words = simd::edge_words(length_);
-        list_bits_(edges.starts.data(), words, slab.begin.data() + old, edges.starts_before.data());
-        list_bits_(edges.ends.data(), words, slab.end.data() + old, edges.ends_before.data());
+        if (with_ranks) {
+            const std::int64_t words = simd::edge_words(length_);
+            list_bits_(edges.starts, words, slab.begin.data() + old, edges.starts_before);
+            list_bits_(edges.ends, words, slab.end.data() + old, edges.ends_before);
+        } else {
+            list_few_bits_(edges.starts, count, slab.begin.data() + old);
+            list_few_bits_(edges.ends, count, slab.end.data() + old);
+        }
         slab.begin.resize(old + more);
         slab.end.resize(old + more);
         if (rule_.binary) return;
@@ -119,6 +182,7 @@ class RunFinder {
     std::int64_t length_;
     simd::FindEdges find_edges_;
     simd::ListBits list_bits_;
+    simd::ListFewBits list_few_bits_;
     simd::RowRule rule_;
 };
 

@@ -62,7 +62,7 @@ Runs find_runs_as(const ArrayView& labels, const RunOptions& options, const Labe
     std::vector<RunSlab<RunValue<Label>>> slabs(static_cast<std::size_t>(plan.count()));
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         RunFinder<Label> finder(labels, options, rules);
-        RowEdges edges(shape.length);
+        EdgeRing edges(shape.length, 1, Keep::kNone);
         auto& slab = slabs[static_cast<std::size_t>(block)];
         const std::int64_t last = plan.first_row(block + 1);
         slab.start(plan.first_row(block), last - plan.first_row(block));

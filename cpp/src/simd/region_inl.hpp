@@ -7,7 +7,8 @@
 // A row becomes two bit maps, where runs start and where they end, 64 pixels at a time; a third
 // pass writes the positions of the bits. The runs of the row before that a run [b, e) touches need
 // no search: they are those with numbers from (ends at or before b) to (starts before e), and both
-// numbers are ranks in the bit maps of that row: one table look-up and one count of bits each.
+// numbers are ranks in the bit maps of that row: one table look-up and one count of bits each. In
+// volumes several rows were before; where runs are few, a walk along them is shorter.
 // After Lacassagne and Zavidovique, "Light speed labeling", J. Real-Time Image Processing 6 (2011).
 // Bytes per pixel: the label bytes, once.
 
@@ -343,6 +344,16 @@ void list_bits(const std::uint64_t* bits, std::int64_t words, std::uint32_t* pos
     }
 }
 
+void list_few_bits(const std::uint64_t* bits, std::int64_t count, std::uint32_t* positions) {
+    std::uint32_t base = 0;
+    while (count > 0) {
+        std::uint64_t word = *bits++;
+        for (; word != 0; word &= word - 1, --count)
+            *positions++ = base + static_cast<std::uint32_t>(__builtin_ctzll(word));
+        base += 64;
+    }
+}
+
 // --- ranks to unions ---
 
 // Number of bits set before position x.
@@ -351,17 +362,25 @@ inline std::int32_t rank(const std::uint64_t* bits, const std::uint32_t* before,
     return static_cast<std::int32_t>(before[x >> 6]) + __builtin_popcountll(bits[x >> 6] & below);
 }
 
+// Runs of a row before that a run touches: those before `begin` end too early, those from `end` on
+// start too late.
+struct Touched {
+    std::int32_t begin;
+    std::int32_t end;
+};
+
+inline Touched touched(const RowBefore& row, std::uint32_t begin, std::uint32_t end) {
+    const auto reach = static_cast<std::uint64_t>(row.reach);
+    return {row.first + rank(row.ends, row.ends_before, begin + 1 - reach),
+            row.first + rank(row.starts, row.starts_before, end + reach)};
+}
+
 template <class Value, bool kBinary>
-void join_row(const RowJoin& row, std::int32_t* parent) {
+void join_flat(const RowJoin& row, std::int32_t* parent) {
     MinimumUnionFind sets(parent);
     const auto* value = static_cast<const Value*>(row.value);
-    const auto reach = static_cast<std::uint64_t>(row.reach);
     for (std::int32_t run = row.first; run < row.last; ++run) {
-        // Those before it end too early, those from `stop` on start too late.
-        std::int32_t other =
-            row.first_before + rank(row.ends, row.ends_before, row.begin[run] + 1 - reach);
-        const std::int32_t stop =
-            row.first_before + rank(row.starts, row.starts_before, row.end[run] + reach);
+        auto [other, stop] = touched(row.before[0], row.begin[run], row.end[run]);
         if constexpr (kBinary) {
             if (other >= stop) {
                 parent[run] = run;
@@ -381,6 +400,32 @@ void join_row(const RowJoin& row, std::int32_t* parent) {
     }
 }
 
+template <class Value, bool kBinary>
+void join_volume(const RowJoin& row, std::int32_t* parent) {
+    MinimumUnionFind sets(parent);
+    const auto* value = static_cast<const Value*>(row.value);
+    for (std::int32_t run = row.first; run < row.last; ++run) {
+        const std::uint32_t begin = row.begin[run];
+        const std::uint32_t end = row.end[run];
+        std::uint32_t flags = 0;
+        std::int32_t root = run;
+        for (std::int32_t k = 0; k < row.num_before; ++k) {
+            const RowBefore& before = row.before[k];
+            if ((flags & before.skipped) != 0) continue;
+            auto [other, stop] = touched(before, begin, end);
+            for (; other < stop; ++other) {
+                if (!kBinary && value[other] != value[run]) continue;
+                if (row.begin[other] <= begin && end <= row.end[other]) flags |= before.covers;
+                if (root == run)
+                    root = parent[other];
+                else if (parent[other] != root)
+                    root = sets.unite(root, other);
+            }
+        }
+        parent[run] = root;
+    }
+}
+
 }  // namespace
 
 extern const RegionKernels kRegionKernels;
@@ -388,9 +433,11 @@ const RegionKernels kRegionKernels = {
     {find_edges<std::uint8_t>, find_edges<std::uint16_t>, find_edges<std::uint32_t>,
      find_edges<std::uint64_t>},
     list_bits,
-    join_row<std::uint32_t, true>,
-    join_row<std::uint32_t, false>,
-    join_row<std::uint64_t, false>,
+    list_few_bits,
+    {join_flat<std::uint32_t, true>, join_flat<std::uint32_t, false>,
+     join_flat<std::uint64_t, false>},
+    {join_volume<std::uint32_t, true>, join_volume<std::uint32_t, false>,
+     join_volume<std::uint64_t, false>},
 };
 
 }  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

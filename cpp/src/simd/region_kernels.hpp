@@ -29,7 +29,24 @@ using FindEdges = std::int64_t (*)(const void* labels, const std::uint8_t* mask,
 using ListBits = void (*)(const std::uint64_t* bits, std::int64_t words, std::uint32_t* positions,
                           std::uint32_t* before);
 
-// A row of runs and the one before it. Runs are numbered within their slab, and begin, end, value
+// The same for the first `count` bits set, where nobody asks for ranks.
+using ListFewBits = void (*)(const std::uint64_t* bits, std::int64_t count,
+                             std::uint32_t* positions);
+
+// A row of runs that another one sees, with its bit maps.
+struct RowBefore {
+    std::int32_t first;
+    std::int32_t reach;  // 1: pixels see each other across corners
+    // Runs with a flag of `skipped` are left out, those that one of these lies along get `covers`.
+    std::uint32_t skipped;
+    std::uint32_t covers;
+    const std::uint64_t* starts;
+    const std::uint64_t* ends;
+    const std::uint32_t* starts_before;
+    const std::uint32_t* ends_before;
+};
+
+// A row of runs and those before it. Runs are numbered within their slab, and begin, end, value
 // and parent are indexed by that number.
 struct RowJoin {
     const std::uint32_t* begin;
@@ -37,23 +54,25 @@ struct RowJoin {
     const void* value;  // 32 or 64 bits; not read for binary maps
     std::int32_t first;
     std::int32_t last;
-    std::int32_t first_before;
-    const std::uint64_t* starts;  // of the row before
-    const std::uint64_t* ends;
-    const std::uint32_t* starts_before;
-    const std::uint32_t* ends_before;
-    std::int32_t reach;  // 1: pixels see each other across corners
+    RowBefore before[4];
+    std::int32_t num_before;  // the first one only in 2-D
 };
 
-// Gives the runs [first, last) their parents, and joins those of the row before that they link.
+// Gives the runs [first, last) their parents, and joins those of the rows before that they link.
 using JoinRow = void (*)(const RowJoin& row, std::int32_t* parent);
+
+struct JoinRows {
+    JoinRow binary;
+    JoinRow narrow;  // values of 32 bits
+    JoinRow wide;    // of 64
+};
 
 struct RegionKernels {
     FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
     ListBits list_bits;
-    JoinRow join_binary;
-    JoinRow join_narrow;  // values of 32 bits
-    JoinRow join_wide;    // of 64
+    ListFewBits list_few_bits;
+    JoinRows join_flat;    // one row before, nothing skipped
+    JoinRows join_volume;  // several
 };
 
 namespace baseline {

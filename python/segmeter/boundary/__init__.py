@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from ._band import (
+    BoundaryFCounts,
+    BoundaryIouCounts,
+    TrimapCounts,
+    boundary_f_counts,
+    boundary_f_score,
+    boundary_iou,
+    boundary_iou_counts,
+    boundary_precision,
+    boundary_recall,
+    trimap_counts,
+    trimap_iou,
+)
 from ._counts import (
     BoundaryCounts,
     CaseMeans,
@@ -12,6 +25,7 @@ from ._counts import (
     dataset_percentile,
     nsd_curve,
 )
+from ._edt import distance_transform
 from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
 from ._scores import (
     SurfaceScores,
@@ -36,6 +50,8 @@ __all__ = [
     "SURFACE_PRESETS",
     "Border",
     "BoundaryCounts",
+    "BoundaryFCounts",
+    "BoundaryIouCounts",
     "CaseMeans",
     "DirectedDistances",
     "EmptyRules",
@@ -46,12 +62,20 @@ __all__ = [
     "SurfaceRules",
     "SurfaceScores",
     "SurfaceWeights",
+    "TrimapCounts",
     "asd",
     "assd",
     "boundary_counts",
+    "boundary_f_counts",
+    "boundary_f_score",
+    "boundary_iou",
+    "boundary_iou_counts",
+    "boundary_precision",
+    "boundary_recall",
     "boundary_scores",
     "dataset_nsd",
     "dataset_percentile",
+    "distance_transform",
     "hausdorff_distance",
     "masd",
     "nsd",
@@ -59,4 +83,6 @@ __all__ = [
     "surface_distances",
     "surface_overlap",
     "surface_scores",
+    "trimap_counts",
+    "trimap_iou",
 ]

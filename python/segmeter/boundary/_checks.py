@@ -68,3 +68,20 @@ def one_of(value: Any, name: str, choices: Sequence[str]) -> None:
     """Refuse what is not one of the names."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
+
+
+def positive_number(value: Any, name: str) -> float:
+    """Refuse what is not a finite number above 0.
+
+    Examples
+    --------
+    >>> positive_number(2, "width")
+    2.0
+    """
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return number

@@ -123,7 +123,9 @@ class BoundaryCounts(Summable):
             return NotImplemented
         for name in _COMMON:
             mine, theirs = getattr(self, name), getattr(other, name)
-            if not np.array_equal(mine, theirs):
+            is_array = isinstance(mine, np.ndarray)
+            if not (np.array_equal(mine, theirs) if is_array else mine == theirs):
+                mine, theirs = (getattr(value, "name", value) for value in (mine, theirs))
                 raise ValueError(
                     f"only counts with the same {name} can be added, got {mine!r} and {theirs!r}"
                 )

@@ -134,7 +134,7 @@ Empty = str | float | Mapping[str, str | float] | EmptyRules
 """What a caller may ask for under ``empty=``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SurfaceRules:
     """Everything that decides what a surface-distance score is.
 
@@ -187,6 +187,13 @@ class SurfaceRules:
                 )
         if not isinstance(self.empty, EmptyRules):
             raise TypeError(f"empty must be EmptyRules, got {self.empty!r}")
+
+    def __eq__(self, other: object) -> bool:
+        # As text, in which NaN equals NaN.
+        return isinstance(other, SurfaceRules) and self.to_text() == other.to_text()
+
+    def __hash__(self) -> int:
+        return hash(self.to_text())
 
     def to_text(self) -> str:
         """The rules as text, to store; see :meth:`from_text`."""

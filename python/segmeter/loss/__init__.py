@@ -7,8 +7,9 @@ pixel and region loss is a formula of.
 
 from __future__ import annotations
 
-from . import _functions, _pixel, _region
+from . import _compound, _functions, _pixel, _region
 from ._base import Loss
+from ._compound import *  # noqa: F403
 from ._functions import *  # noqa: F403
 from ._pixel import *  # noqa: F403
 from ._region import *  # noqa: F403
@@ -23,6 +24,7 @@ from ._table import (
 )
 
 __all__ = [
+    *_compound.__all__,
     *_functions.__all__,
     *_pixel.__all__,
     *_region.__all__,

@@ -174,38 +174,11 @@ class Loss(ABC):
         """Give the formula with its chosen options in a few lines of text."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TableLoss(Loss):
-    """A loss that is a formula on the table of soft counts."""
+class SweepLoss(Loss):
+    """A loss that is a formula on the table of soft counts: one sweep for it, one for its slope."""
 
-    activation: Activation = "softmax"
-    ignore_index: int | Sequence[int] | None = None
-    classes: Sequence[int] | None = None
-    include_background: bool = True
-    class_weight: ClassWeight = None
-    channels_last: bool = False
-    reduction: Reduction = "mean"
-    empty: Empty = "zero"
-    preset: str | None = None
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        check_choice("activation", self.activation, Activation)
-        check_choice("reduction", self.reduction, Reduction)
-        check_choice("empty", self.empty, Empty)
-        for name in ("include_background", "channels_last", "strict"):
-            check_flag(name, getattr(self, name))
-        if self.classes is not None and not self.include_background:
-            raise ValueError("give classes or include_background=False, not both")
-        self._store(
-            classes=class_numbers(self.classes),
-            class_weight=numbers_per_class("class_weight", self.class_weight),
-        )
-
-    def _store(self, **values: Any) -> None:
-        """Keep options in their final form, in spite of being frozen."""
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+    reduction: Reduction
+    channels_last: bool
 
     # What the sweep must collect.
 
@@ -241,22 +214,12 @@ class TableLoss(Loss):
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
         """Derivative of the value by every entry of the table that depends on the logits."""
 
+    @abstractmethod
+    def inputs(self) -> dict[str, Any]:
+        """Options of the sweep."""
+
     def check_channels(self, number: int) -> None:
         """Refuse options that do not fit the number of channels."""
-        if not self.include_background and number < 2:
-            raise ValueError("include_background=False leaves no class of a single channel")
-        outside = [k for k in self.classes or () if not 0 <= k < number]
-        if outside:
-            raise ValueError(
-                f"classes must be from 0 to {number - 1}, the channels of logits; got {outside[0]}"
-            )
-        check_length("class_weight", self.class_weight, number)
-
-    def chosen(self, number: int) -> list[int]:
-        """Numbers of the classes that count, of so many."""
-        if self.classes is not None:
-            return list(self.classes)
-        return list(range(0 if self.include_background else 1, number))
 
     def for_target(self, soft: bool) -> Self:  # noqa: ARG002  # a hook
         """Give the loss for a target of soft labels or of one label per pixel."""
@@ -266,15 +229,6 @@ class TableLoss(Loss):
         """Losses one by one, with ``reduction="none"``."""
         table = _table.soft_counts(**sweep, pixel_terms=self.terms, squares=self.squares)
         return self.value(table)
-
-    def inputs(self) -> dict[str, Any]:
-        """Options of the sweep."""
-        return {
-            "activation": self.activation,
-            "ignore_index": self.ignore_index,
-            "label_smoothing": self.label_smoothing,
-            "channels_last": self.channels_last,
-        }
 
     def __call__(
         self,
@@ -316,6 +270,66 @@ class TableLoss(Loss):
             Bound(formula, pixels), **inputs, return_grad=return_grad, out=out
         )
         return (value, gradient) if return_grad else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLoss(SweepLoss):
+    """One loss with the options that all have."""
+
+    activation: Activation = "softmax"
+    ignore_index: int | Sequence[int] | None = None
+    classes: Sequence[int] | None = None
+    include_background: bool = True
+    class_weight: ClassWeight = None
+    channels_last: bool = False
+    reduction: Reduction = "mean"
+    empty: Empty = "zero"
+    preset: str | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("activation", self.activation, Activation)
+        check_choice("reduction", self.reduction, Reduction)
+        check_choice("empty", self.empty, Empty)
+        for name in ("include_background", "channels_last", "strict"):
+            check_flag(name, getattr(self, name))
+        if self.classes is not None and not self.include_background:
+            raise ValueError("give classes or include_background=False, not both")
+        self._store(
+            classes=class_numbers(self.classes),
+            class_weight=numbers_per_class("class_weight", self.class_weight),
+        )
+
+    def _store(self, **values: Any) -> None:
+        """Keep options in their final form, in spite of being frozen."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def check_channels(self, number: int) -> None:
+        """Refuse options that do not fit the number of channels."""
+        if not self.include_background and number < 2:
+            raise ValueError("include_background=False leaves no class of a single channel")
+        outside = [k for k in self.classes or () if not 0 <= k < number]
+        if outside:
+            raise ValueError(
+                f"classes must be from 0 to {number - 1}, the channels of logits; got {outside[0]}"
+            )
+        check_length("class_weight", self.class_weight, number)
+
+    def chosen(self, number: int) -> list[int]:
+        """Numbers of the classes that count, of so many."""
+        if self.classes is not None:
+            return list(self.classes)
+        return list(range(0 if self.include_background else 1, number))
+
+    def inputs(self) -> dict[str, Any]:
+        """Options of the sweep."""
+        return {
+            "activation": self.activation,
+            "ignore_index": self.ignore_index,
+            "label_smoothing": self.label_smoothing,
+            "channels_last": self.channels_last,
+        }
 
     def explain(self) -> str:
         lines = [f"{type(self).__name__}: loss = {self.reduced_formula()}"]

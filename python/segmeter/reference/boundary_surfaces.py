@@ -64,7 +64,8 @@ def surface_distances(
     else:
         guess, truth = pred, target
         ignored = _ignored(target, ignore_index)
-        asked = _only_label(pred, target, ignore_index, background) if classes is None else classes
+        is_mask = classes is None and groups is None
+        asked = _only_label(pred, target, ignore_index, background) if is_mask else classes or []
     members = {k: [k] for k in asked} if groups is None else groups
     directed = {
         name: directed_distances(

@@ -115,7 +115,7 @@ def soft_counts_backward(
                 + np.where(by_log_p == 0.0, 0.0, by_log_p / p)
                 - np.where(by_log_rest == 0.0, 0.0, by_log_rest / rest)
             )
-    return _like(np.where(counted & (w != 0.0), w * gradient, 0.0), logits.dtype)
+    return like(np.where(counted & (w != 0.0), w * gradient, 0.0), logits.dtype)
 
 
 def as_float64(logits: NDArray[Any]) -> FloatArray:
@@ -227,7 +227,7 @@ def _term_by_log(term: Any, p: FloatArray, rest: FloatArray, log_p: FloatArray) 
         return np.where(np.isnan(p), np.nan, slope)
 
 
-def _like(gradient: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+def like(gradient: FloatArray, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Gradient in the logits' dtype; bfloat16 by rounding to nearest, ties to even."""
     with np.errstate(over="ignore", under="ignore"):
         if dtype.kind != "u":

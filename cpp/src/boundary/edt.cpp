@@ -1,0 +1,338 @@
+#include "segmeter/boundary/edt.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "segmeter/cpu.hpp"
+#include "segmeter/parallel.hpp"
+
+#include "simd/distance_kernels.hpp"
+
+namespace segmeter {
+namespace {
+
+using simd::kLanes;
+using simd::kNoStep;
+
+const simd::DistanceKernels& kernels() {
+    switch (simd_level()) {
+#if defined(__x86_64__)
+        case SimdLevel::kAvx512: return simd::avx512::kDistanceKernels;
+        case SimdLevel::kAvx2: return simd::avx2::kDistanceKernels;
+#elif defined(__aarch64__)
+        case SimdLevel::kNeon: return simd::neon::kDistanceKernels;
+#endif
+        default: return simd::baseline::kDistanceKernels;
+    }
+}
+
+// Columns that one block of the first axis' scan takes: their steps stay in the second cache.
+constexpr std::int64_t kScanColumns = 512;
+// Rows of a 2-D image that are finished together.
+constexpr std::int64_t kSlabRows = 64;
+// What a pixel costs in the quarter nanoseconds of thread_count().
+constexpr std::int64_t kWorkPerPixel = 16;
+
+// Memory whose content nobody has set.
+template <class T>
+class Scratch {
+   public:
+    explicit Scratch(std::int64_t n)
+        : values_(std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(n))) {}
+    [[nodiscard]] T* data() noexcept { return values_.get(); }
+
+   private:
+    std::unique_ptr<T[]> values_;
+};
+
+// (d * spacing)^2 for |d| < n, with d = 0 in the middle.
+std::vector<double> squares(std::int64_t n, double spacing) {
+    std::vector<double> table(static_cast<std::size_t>(2 * n + 1));
+    for (std::int64_t d = 0; d <= n; ++d) {
+        const double length = static_cast<double>(d) * spacing;
+        table[static_cast<std::size_t>(n + d)] = length * length;
+        table[static_cast<std::size_t>(n - d)] = length * length;
+    }
+    return table;
+}
+
+// Lines of one axis, eight side by side, with all that is needed to search them.
+class LineSearch {
+   public:
+    LineSearch(std::int64_t n, double spacing, bool is_monotone, bool with_nearest)
+        : squares_(squares(n, spacing)),
+          values_(n * kLanes),
+          best_(n * kLanes),
+          nearest_(with_nearest ? n * kLanes : 0),
+          low_(n + 1),
+          high_(n + 1),
+          tile_{n,
+                values_.data(),
+                best_.data(),
+                with_nearest ? nearest_.data() : nullptr,
+                squares_.data() + n,
+                low_.data(),
+                high_.data(),
+                is_monotone} {}
+    [[nodiscard]] const simd::Tile& tile() const noexcept { return tile_; }
+
+   private:
+    std::vector<double> squares_;
+    Scratch<double> values_;
+    Scratch<double> best_;
+    Scratch<std::int32_t> nearest_;
+    Scratch<std::int32_t> low_;
+    Scratch<std::int32_t> high_;
+    simd::Tile tile_;
+};
+
+// The image as planes along the first axis; a 2-D one has planes of one row.
+class Transform {
+   public:
+    Transform(const DistanceTransform& job, double* distance, std::int32_t* nearest)
+        : job_(job),
+          kernels_(kernels()),
+          planes_(job.shape[0]),
+          rows_(job.ndim == 3 ? job.shape[1] : 1),
+          width_(job.shape[static_cast<std::size_t>(job.ndim - 1)]),
+          row_spacing_(job.spacing[1]),
+          spacing_(job.spacing[static_cast<std::size_t>(job.ndim - 1)]),
+          slab_planes_(job.ndim == 3 ? 1 : kSlabRows),
+          distance_(distance),
+          nearest_(nearest),
+          needs_steps_(!job.is_mask || job.border_is_background) {
+        int width_index = 0;
+        while ((1 << width_index) < job.label_size) ++width_index;
+        scan_ = job.is_mask              ? kernels_.scan_mask
+                : job.zero_is_background ? kernels_.scan_background[width_index]
+                                         : kernels_.scan_labels[width_index];
+        double extent = 0;
+        double finest = std::numeric_limits<double>::infinity();
+        for (std::size_t axis = 0; axis < static_cast<std::size_t>(job.ndim); ++axis) {
+            const double length = static_cast<double>(job.shape[axis]) * job.spacing[axis];
+            extent += length * length;
+            finest = std::min(finest, job.spacing[axis] * job.spacing[axis]);
+        }
+        is_monotone_ = extent < 0x1p48 * finest;
+    }
+
+    void run(int threads) {
+        const std::int64_t pixels = planes_ * rows_ * width_;
+        if (pixels == 0) return;
+        const int team = thread_count(threads, pixels * kWorkPerPixel);
+        const std::int64_t plane = rows_ * width_;
+        run_blocks((plane + kScanColumns - 1) / kScanColumns, team, [&](std::int64_t block) {
+            const std::int64_t first = block * kScanColumns;
+            scan_planes(first, std::min(kScanColumns, plane - first));
+        });
+        // A few groups of slabs for every thread: a group shares its scratch.
+        const std::int64_t slabs = (planes_ + slab_planes_ - 1) / slab_planes_;
+        const std::int64_t groups = std::min<std::int64_t>(slabs, team == 1 ? 1 : 8 * team);
+        run_blocks(groups, team, [&](std::int64_t group) {
+            finish_slabs(slabs * group / groups, slabs * (group + 1) / groups);
+        });
+    }
+
+   private:
+    [[nodiscard]] const std::byte* labels(std::int64_t pixel) const {
+        return static_cast<const std::byte*>(job_.labels) + pixel * job_.label_size;
+    }
+
+    // Until its slab is finished, a plane's steps along the first axis lie in the memory of the
+    // result, at the beginning of the slab.
+    [[nodiscard]] std::int32_t* steps(std::int64_t plane) const {
+        const std::int64_t slab = plane / slab_planes_;
+        const std::int64_t size = rows_ * width_;
+        auto* begin = reinterpret_cast<std::int32_t*>(distance_ + slab * slab_planes_ * size);
+        return begin + (plane - slab * slab_planes_) * size;
+    }
+
+    // The steps along an axis of n entries: `row(i)` are the labels, `out(i)` the steps of entry
+    // i, both of `count` pixels; `ahead` is scratch.
+    template <class Row, class Out>
+    void scan(std::int64_t n, std::int64_t count, const Row& row, const Out& out,
+              std::int32_t* ahead) const {
+        const auto start = [&](std::int64_t i) {
+            if (job_.border_is_background)
+                scan_.beyond(row(i), count, ahead);
+            else
+                std::fill_n(ahead, count, kNoStep);
+        };
+        start(0);
+        for (std::int64_t j = 0; j < count; ++j) ahead[j] = -ahead[j];
+        for (std::int64_t i = 0; i < n; ++i)
+            scan_.forward(row(i), row(std::max<std::int64_t>(i - 1, 0)), i > 0 ? out(i - 1) : ahead,
+                          count, out(i));
+        start(n - 1);
+        for (std::int64_t i = n - 1; i >= 0; --i)
+            scan_.backward(row(i), row(std::min(i + 1, n - 1)), count, ahead, out(i));
+    }
+
+    void scan_planes(std::int64_t first, std::int64_t count) const {
+        Scratch<std::int32_t> ahead(count);
+        const std::int64_t size = rows_ * width_;
+        scan(
+            planes_, count, [&](std::int64_t plane) { return labels(plane * size + first); },
+            [&](std::int64_t plane) { return steps(plane) + first; }, ahead.data());
+    }
+
+    void finish_slabs(std::int64_t begin, std::int64_t end) const;
+    struct Worker;
+    void finish(Worker& worker, std::int64_t first_plane, std::int64_t planes) const;
+    void search_columns(Worker& worker, std::int64_t plane) const;
+    void search_rows(Worker& worker, std::int64_t first_line, std::int64_t lines) const;
+    void merge_row_steps(Worker& worker, std::int64_t first_line, std::int64_t lines,
+                         double* out) const;
+    void name_nearest(Worker& worker, std::int64_t first_plane, std::int64_t planes) const;
+
+    const DistanceTransform& job_;
+    const simd::DistanceKernels& kernels_;
+    simd::ScanKernels scan_{};
+    std::int64_t planes_;
+    std::int64_t rows_;
+    std::int64_t width_;
+    double row_spacing_;
+    double spacing_;
+    std::int64_t slab_planes_;
+    double* distance_;
+    std::int32_t* nearest_;
+    bool needs_steps_;
+    bool is_monotone_ = true;
+};
+
+// What one thread needs for a slab.
+struct Transform::Worker {
+    explicit Worker(const Transform& t)
+        : columns(t.rows_, t.row_spacing_, t.is_monotone_, t.nearest_ != nullptr),
+          rows(t.width_, t.spacing_, t.is_monotone_, t.nearest_ != nullptr),
+          pixels(std::min(t.slab_planes_, t.planes_) * t.rows_ * t.width_),
+          squared(pixels),
+          steps(t.needs_steps_ ? pixels : 0),
+          ahead(t.width_),
+          nearest_plane(t.nearest_ != nullptr ? pixels : 0),
+          nearest_row(t.nearest_ != nullptr ? pixels : 0),
+          nearest_column(t.nearest_ != nullptr ? pixels : 0) {}
+
+    LineSearch columns;  // along the middle axis
+    LineSearch rows;     // along the last one
+    std::int64_t pixels;
+    Scratch<double> squared;  // within all axes but the last
+    Scratch<std::int32_t> steps;
+    Scratch<std::int32_t> ahead;
+    Scratch<std::int32_t> nearest_plane;  // as steps
+    Scratch<std::int32_t> nearest_row;
+    Scratch<std::int32_t> nearest_column;
+};
+
+void Transform::finish_slabs(std::int64_t begin, std::int64_t end) const {
+    Worker worker(*this);
+    for (std::int64_t slab = begin; slab < end; ++slab) {
+        const std::int64_t first = slab * slab_planes_;
+        finish(worker, first, std::min(slab_planes_, planes_ - first));
+    }
+}
+
+void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t planes) const {
+    const std::int64_t pixels = planes * rows_ * width_;
+    if (nearest_ != nullptr) std::copy_n(steps(first_plane), pixels, worker.nearest_plane.data());
+    if (job_.ndim == 3)
+        search_columns(worker, first_plane);
+    else
+        kernels_.square_steps(steps(first_plane), pixels, job_.spacing[0], worker.squared.data());
+    search_rows(worker, first_plane * rows_, planes * rows_);
+    if (nearest_ != nullptr) name_nearest(worker, first_plane, planes);
+    double* distance = distance_ + first_plane * rows_ * width_;
+    if (!job_.squared) kernels_.root(distance, pixels);
+    if (job_.negate_labels) scan_.negate(labels(first_plane * rows_ * width_), pixels, distance);
+}
+
+void Transform::search_columns(Worker& worker, std::int64_t plane) const {
+    const simd::Tile& tile = worker.columns.tile();
+    std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_row.data() : nullptr;
+    for (std::int64_t x = 0; x < width_; x += kLanes) {
+        const std::int64_t lanes = std::min(kLanes, width_ - x);
+        const std::uint32_t finite =
+            kernels_.load_columns(tile, steps(plane) + x, width_, lanes, job_.spacing[0]);
+        if (finite != 0) kernels_.solve(tile);
+        kernels_.store_columns(tile, finite, lanes, width_, worker.squared.data() + x,
+                               nearest != nullptr ? nearest + x : nullptr);
+    }
+    if (!needs_steps_) return;
+    scan(
+        rows_, width_, [&](std::int64_t row) { return labels((plane * rows_ + row) * width_); },
+        [&](std::int64_t row) { return worker.steps.data() + row * width_; }, worker.ahead.data());
+    for (std::int64_t row = 0; row < rows_; ++row)
+        kernels_.merge_steps(worker.steps.data() + row * width_, width_, row_spacing_,
+                             static_cast<std::int32_t>(row), 0,
+                             worker.squared.data() + row * width_,
+                             nearest != nullptr ? nearest + row * width_ : nullptr);
+}
+
+// Eight rows of the slab at a time, from the squares within the axes before to the result.
+void Transform::search_rows(Worker& worker, std::int64_t first_line, std::int64_t lines) const {
+    const simd::Tile& tile = worker.rows.tile();
+    std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_column.data() : nullptr;
+    for (std::int64_t line = 0; line < lines; line += kLanes) {
+        const std::int64_t lanes = std::min(kLanes, lines - line);
+        const std::uint32_t finite =
+            kernels_.load_rows(tile, worker.squared.data() + line * width_, width_, lanes);
+        if (finite != 0) kernels_.solve(tile);
+        kernels_.store_rows(tile, finite, lanes, width_, distance_ + (first_line + line) * width_,
+                            nearest != nullptr ? nearest + line * width_ : nullptr);
+    }
+    if (!needs_steps_) return;
+    std::int32_t* steps = worker.steps.data();
+    for (std::int64_t line = 0; line < lines; ++line) {
+        const std::int64_t pixel = (first_line + line) * width_;
+        scan_.along(labels(pixel), width_, job_.border_is_background, steps);
+        kernels_.merge_steps(steps, width_, spacing_, 0, 1, distance_ + pixel,
+                             nearest != nullptr ? nearest + line * width_ : nullptr);
+    }
+}
+
+// The axes were searched one by one; the way back goes from the last to the first, until it comes
+// to a pixel that is itself the nearest one (a complement).
+void Transform::name_nearest(Worker& worker, std::int64_t first_plane, std::int64_t planes) const {
+    const std::int64_t all = planes_ * rows_ * width_;
+    const std::int64_t before = first_plane * rows_ * width_;
+    std::int32_t* const plane_out = nearest_ + before;
+    std::int32_t* const row_out = plane_out + all;
+    std::int32_t* const column_out = plane_out + (job_.ndim - 1) * all;
+    const bool is_volume = job_.ndim == 3;
+    for (std::int64_t line = 0; line < planes * rows_; ++line) {
+        for (std::int64_t x = 0; x < width_; ++x) {
+            const std::int64_t pixel = line * width_ + x;
+            if (distance_[before + pixel] == std::numeric_limits<double>::infinity()) {
+                for (int axis = 0; axis < job_.ndim; ++axis) plane_out[axis * all + pixel] = -1;
+                continue;
+            }
+            auto plane = static_cast<std::int32_t>(first_plane + (is_volume ? 0 : line));
+            auto row = static_cast<std::int32_t>(line);
+            std::int32_t column = worker.nearest_column.data()[pixel];
+            bool is_found = column < 0;
+            if (is_found) column = ~column;
+            if (is_volume && !is_found) {
+                row = worker.nearest_row.data()[line * width_ + column];
+                is_found = row < 0;
+                if (is_found) row = ~row;
+            }
+            if (!is_found) plane += worker.nearest_plane.data()[row * width_ + column];
+            plane_out[pixel] = plane;
+            if (is_volume) row_out[pixel] = row;
+            column_out[pixel] = column;
+        }
+    }
+}
+
+}  // namespace
+
+void distance_transform(const DistanceTransform& job, double* distance, std::int32_t* nearest,
+                        int threads) {
+    Transform(job, distance, nearest).run(threads);
+}
+
+}  // namespace segmeter
