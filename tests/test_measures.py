@@ -466,7 +466,7 @@ def test_facts_are_printed(folders: tuple[Path, Path], capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"measures": ["regions"]}, "measures must be of pixel, region, boundary, cause, got 'regions'"),
+        ({"measures": ["regions"]}, "must be of pixel, region, boundary, cause, got 'regions'"),
         ({"measures": []}, "measures is empty"),
         ({"connectivity": 4}, "connectivity is for regions; name 'region'"),
         ({"things": ["a"]}, "things is for regions; name 'region'"),
