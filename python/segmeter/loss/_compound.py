@@ -110,7 +110,7 @@ class Compound(Loss):
         shared: dict[Any, list[tuple[float, TableLoss]]] = {}
         alone: list[tuple[float, Loss]] = []
         for weight, loss in self.members:
-            if isinstance(loss, TableLoss):
+            if isinstance(loss, TableLoss) and not getattr(loss, "soft_label", False):
                 shared.setdefault(_inputs_key(loss), []).append((weight, loss))
             else:
                 alone.append((weight, loss))

@@ -304,8 +304,8 @@ def dice(logits: Any, target: Any, **options: Any) -> Any:
     complement : bool, default True
         False gives -dice instead of 1 - dice.
     soft_label : bool, default False
-        Whether the intersection is (sum(p) + sum(y) - sum|p - y|) / 2, whose best p is a soft
-        target itself. The same number for labels of 0 and 1.
+        Whether sum(min(p, y)) stands for sum(p y), so that the best p is a soft target itself.
+        The same number for labels of 0 and 1; soft targets take a path in plain NumPy.
     {smooth}
     {region}
     {classes}
@@ -352,8 +352,11 @@ def dice_metric(logits: Any, target: Any, **options: Any) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> round(dice_metric(np.zeros((1, 2, 2)), [[0, 1]]), 4)
-    0.5
+    >>> soft = np.array([[[0.7, 0.2], [0.3, 0.8]]])
+    >>> round(dice_metric(np.log(soft), soft), 4)
+    0.0
+    >>> round(dice(np.log(soft), soft), 4)
+    0.3737
     """
 
 
@@ -443,8 +446,9 @@ def jaccard_metric(logits: Any, target: Any, **options: Any) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> round(jaccard_metric(np.zeros((1, 2, 2)), [[0, 1]]), 4)
-    0.6667
+    >>> soft = np.array([[[0.7, 0.2], [0.3, 0.8]]])
+    >>> round(jaccard_metric(np.log(soft), soft), 4)
+    0.0
     """
 
 

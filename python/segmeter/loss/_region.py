@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -270,15 +271,16 @@ class MatthewsCorrcoef(RegionLoss):
     def score(self, sums: Sums, xp: Any) -> Array:
         both, pred, target, whole = self._counts(sums)
         square = self._square(sums)
-        root = xp.sqrt(xp.where(square > 0, square, 1.0))
+        undefined = square <= 0
+        root = xp.sqrt(xp.where(undefined, 1.0, square))
         mcc = (both * whole - pred * target + self.smooth_nr) / root
-        return xp.where(self._perfect(sums, xp), 1.0, xp.where(square > 0, mcc, 0.0))
+        return xp.where(self._perfect(sums, xp), 1.0, xp.where(undefined, 0.0, mcc))
 
     def score_slopes(self, sums: Sums) -> Sums:
         _, pred, target, whole = self._counts(sums)
         square = self._square(sums)
-        defined = (square > 0) & ~self._perfect(sums, np)
-        inverse = np.where(defined, 1.0 / np.sqrt(np.where(square > 0, square, 1.0)), 0.0)
+        flat = (square <= 0) | self._perfect(sums, np)
+        inverse = np.where(flat, 0.0, 1.0 / np.sqrt(np.where(flat, 1.0, square)))
         growth = target * (whole - target) * (whole - 2.0 * pred)
         by_pred = -target * inverse - 0.5 * self.score(sums, np) * growth * inverse * inverse
         return {"intersection": whole * inverse, "pred": by_pred}
@@ -342,9 +344,14 @@ class SensitivitySpecificity(RegionLoss):
             gradient.terms_negative[0] += invented
 
     def _inverses(self, sums: Sums, xp: Any) -> tuple[Array, Array]:
-        inside, outside = sums["target"] + self.smooth, sums["weight"] - sums["target"]
+        inside, outside = sums["target"], sums["weight"] - sums["target"]
         weight = self.sensitivity_weight
-        return share(weight, inside, xp), share(1.0 - weight, outside + self.smooth, xp)
+        # Both sums are of rounded numbers: what is left of them is no pixel.
+        outside = xp.where(outside <= 1e-12 * sums["weight"], math.inf, outside)
+        return (
+            share(weight, inside + self.smooth, xp),
+            share(1.0 - weight, outside + self.smooth, xp),
+        )
 
     def score(self, sums: Sums, xp: Any) -> Array:
         by_missed, by_invented = self._inverses(sums, xp)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from .._arrays import as_array
+from ..reference.loss_table import as_float64, like, probabilities
+from . import _table
 from ._base import (
     Array,
     TableLoss,
@@ -27,6 +30,8 @@ from ._base import (
 from ._table import SoftCountsGradient
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ._table import SoftCounts
 
 Region = Literal["per_sample", "batch"]
@@ -239,6 +244,8 @@ class RatioLoss(RegionLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_flag("soft_label", self.soft_label)
+        if self.soft_label and self.squares:
+            raise ValueError("soft_label is for sums that are not squared: those suit soft labels")
         for name in ("smooth_nr", "smooth_dr", "eps"):
             check_number(name, getattr(self, name))
 
@@ -267,16 +274,90 @@ class RatioLoss(RegionLoss):
 
     def overlap(self) -> str:
         """What is in both, in words."""
-        return "(sum(p) + sum(y) - sum|p - y|) / 2" if self.soft_label else "sum(p y)"
+        return "sum(min(p, y))" if self.soft_label else "sum(p y)"
+
+    def for_target(self, soft: bool) -> Self:
+        if soft and self.soft_label:
+            raise NotImplementedError(
+                "soft_label=True with soft targets is no formula of the table of soft counts: "
+                "call the loss on NumPy arrays"
+            )
+        return self
+
+    def __call__(
+        self,
+        logits: Any,
+        target: Any,
+        *,
+        mask: Any = None,
+        pixel_weight: Any = None,
+        return_grad: bool = False,
+        out: NDArray[Any] | None = None,
+        threads: int = 0,
+    ) -> Any:
+        data: dict[str, Any] = {"mask": mask, "pixel_weight": pixel_weight, "threads": threads}
+        if not self.soft_label or as_array(target, "target").dtype.kind != "f":
+            return super().__call__(logits, target, return_grad=return_grad, out=out, **data)
+        # With labels of 0 and 1 the overlap is the intersection, with others a sum of its own.
+        labels = replace(self, soft_label=False, preset=None, strict=False)
+        x = as_array(logits, "logits")
+        self.check_channels(x.shape[-1 if self.channels_last else 1] if x.ndim > 1 else 1)
+        inputs = {**self.inputs(), **data, "logits": x, "target": target}
+        shared = Overlap(inputs, _table.soft_counts(**inputs))
+        value = labels.value(shared.table)
+        value = value if self.reduction == "none" else float(value)
+        if not return_grad and out is None:
+            return value
+        if self.reduction == "none":
+            raise ValueError("return_grad needs one number: use reduction='mean' or 'sum'")
+        return value, shared.backward(labels.gradient(shared.table), out)
 
     def ratio(self, numerator: str, denominator: str) -> str:
         """The quotient with its constants, in words."""
         numerator = _plus(numerator, self.smooth_nr)
         denominator = _plus(denominator, self.smooth_dr)
+        numerator = f"({numerator})" if " + " in numerator else numerator
         if self.eps > 0:
-            return f"({numerator}) / max({denominator}, {self.eps:g})"
-        return f"({numerator}) / ({denominator})"
+            return f"{numerator} / max({denominator}, {self.eps:g})"
+        return f"{numerator} / ({denominator})"
 
 
 def _plus(formula: str, number: float) -> str:
     return formula if number == 0 else f"{formula} + {number:g}"
+
+
+class Overlap:
+    """Sums of min(p, y), the overlap of soft labels, beside the other sums; in plain NumPy."""
+
+    def __init__(self, inputs: dict[str, Any], table: SoftCounts) -> None:
+        self.last = inputs["channels_last"]
+        self.activation = inputs["activation"]
+        self.logits = inputs["logits"]
+        x, y = as_float64(self.logits), as_array(inputs["target"], "target").astype(np.float64)
+        x, y = (np.moveaxis(array, -1, 1) if self.last else array for array in (x, y))
+        kept = np.ones((x.shape[0], 1, *x.shape[2:]))
+        if inputs["pixel_weight"] is not None:
+            kept = kept * as_array(inputs["pixel_weight"], "pixel_weight")[:, None]
+        if inputs["mask"] is not None:
+            kept = np.where(as_array(inputs["mask"], "mask")[:, None], 0.0, kept)
+        self.weight = kept
+        self.p, self.rest, _, _ = probabilities(np.where(kept > 0, x, 0.0), self.activation)
+        self.y = np.where(kept > 0, y, 0.0)
+        overlap = (kept * np.minimum(self.p, self.y)).reshape(*x.shape[:2], -1).sum(-1)
+        self.table = replace(table, intersection=overlap)
+
+    def backward(self, d: SoftCountsGradient, out: NDArray[Any] | None) -> NDArray[Any]:
+        """Gradient by the logits; where p = y the slope of the overlap is half."""
+        axes = (*self.table.pred.shape, *[1] * (self.p.ndim - 2))
+        smaller = (1.0 - np.sign(self.p - self.y)) / 2.0
+        by_p = d.pred.reshape(axes) + d.intersection.reshape(axes) * smaller
+        if self.activation == "softmax":
+            by_p = self.p * (by_p - (self.p * by_p).sum(1, keepdims=True))
+        elif self.activation == "sigmoid":
+            by_p = self.p * self.rest * by_p
+        gradient = self.weight * by_p
+        gradient = np.moveaxis(gradient, 1, -1) if self.last else gradient
+        if out is None:
+            return like(gradient, self.logits.dtype)
+        out[...] = like(gradient, self.logits.dtype)
+        return out
