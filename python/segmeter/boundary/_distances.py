@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 _EPSILON = float(np.finfo(np.float64).eps)
+_BUCKETS = 4096
+_TINY = 1e-300
 
 
 class Directions:
@@ -153,27 +155,56 @@ def weighted_percentiles(
     """For each percentile the smallest value up to which that share of all weight lies.
 
     Weights are summed in the order of (value, weight), one after the other: where the sum reaches
-    the share exactly, rounding decides. The order among equal values costs more than all else and
-    matters nowhere but there, so that it is made only if such a place is met.
+    the share exactly, rounding decides. Sorting costs more than all else and matters nowhere but
+    there: elsewhere only the bucket of values that the share falls into is sorted.
     """
-    order = np.argsort(values)
-    summed = np.cumsum(weights[order])
-    total = weights.sum()
-    ordered = values[order]
-    slack = (len(values) + 8) * _EPSILON * float(total)
-    last = len(values) - 1
+    buckets = (values * (min(_BUCKETS, len(values)) / max(float(values.max()), _TINY))).astype(
+        np.intp
+    )
+    summed = np.cumsum(np.bincount(buckets, weights=weights))
+    total = float(summed[-1])
+    slack = (len(values) + 8) * _EPSILON * total
+    first, last = int(buckets.min()), len(summed) - 1
     result = np.empty(len(percentiles))
     for k, percentile in enumerate(percentiles):
-        share = percentile / 100
-        at = min(int(np.searchsorted(summed, share * total)), last)
-        value = ordered[at]
-        first, end = np.searchsorted(ordered, value), np.searchsorted(ordered, value, side="right")
-        clear_below = first == 0 or summed[first - 1] < share * total - slack
-        clear_above = end > last or summed[end - 1] > share * total + slack
-        if not (clear_below and clear_above):
-            return _weighted_percentiles_in_order(values, weights, percentiles)
-        result[k] = value
+        wanted = percentile / 100 * total
+        bucket = min(max(int(np.searchsorted(summed, wanted)), first), last)
+        inside = buckets == bucket
+        result[k] = _reached(
+            values[inside],
+            weights[inside],
+            before=float(summed[bucket - 1]) if bucket > first else -math.inf,
+            wanted=wanted,
+            slack=slack,
+            is_last=bucket == last,
+        )
+    if np.isnan(result).any():
+        return _weighted_percentiles_in_order(values, weights, percentiles)
     return result
+
+
+def _reached(
+    values: FloatArray,
+    weights: FloatArray,
+    *,
+    before: float,
+    wanted: float,
+    slack: float,
+    is_last: bool,
+) -> float:
+    """The value with which the sum of the weights reaches what is wanted; NaN if it is too close.
+
+    The sum is ``before``, or minus infinity if these are the smallest values of all.
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    summed = np.cumsum(weights[order]) + (before if before > 0 else 0.0)
+    value = ordered[min(int(np.searchsorted(summed, wanted)), len(values) - 1)]
+    begin, end = np.searchsorted(ordered, value), np.searchsorted(ordered, value, side="right")
+    below = summed[begin - 1] if begin > 0 else before
+    is_largest = is_last and end == len(values)
+    is_clear = below < wanted - slack and (is_largest or summed[end - 1] > wanted + slack)
+    return float(value) if is_clear else math.nan
 
 
 def _weighted_percentiles_in_order(
