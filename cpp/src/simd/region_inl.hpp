@@ -13,6 +13,7 @@
 // Bytes per pixel: the label bytes, once.
 
 #include <cstdint>
+#include <limits>
 
 #include "region/union_find_inl.hpp"
 #include "simd/edges_inl.hpp"
@@ -387,7 +388,8 @@ void join_flat(const RowJoin& row, std::int32_t* parent) {
                 continue;
             }
             std::int32_t root = parent[other];
-            while (++other < stop) root = sets.unite(root, other);
+            if (stop - other > 2 || parent[stop - 1] != root)
+                while (++other < stop) root = sets.unite(root, other);
             parent[run] = root;
         } else {
             std::int32_t root = run;
@@ -401,28 +403,68 @@ void join_flat(const RowJoin& row, std::int32_t* parent) {
 }
 
 template <class Value, bool kBinary>
-void join_volume(const RowJoin& row, std::int32_t* parent) {
+std::int32_t united(const RowJoin& row, std::int32_t run, std::int32_t* parent) {
     MinimumUnionFind sets(parent);
     const auto* value = static_cast<const Value*>(row.value);
+    const std::uint32_t begin = row.begin[run];
+    const std::uint32_t end = row.end[run];
+    std::uint32_t flags = 0;
+    std::int32_t root = run;
+    for (std::int32_t k = 0; k < row.num_before; ++k) {
+        const RowBefore& before = row.before[k];
+        if ((flags & before.skipped) != 0) continue;
+        auto [other, stop] = touched(before, begin, end);
+        for (; other < stop; ++other) {
+            if (!kBinary && value[other] != value[run]) continue;
+            if (row.begin[other] <= begin && end <= row.end[other]) flags |= before.covers;
+            if (root == run)
+                root = parent[other];
+            else if (parent[other] != root)
+                root = sets.unite(root, other);
+        }
+    }
+    return root;
+}
+
+// Smallest and largest parent of the runs that one touches, and the most it touches in one row: no
+// more than two of each row are looked at.
+struct Parents {
+    std::int32_t low = std::numeric_limits<std::int32_t>::max();
+    std::int32_t high = -1;
+    std::int32_t most_touched = 0;
+
+    void add(std::int32_t parent, bool counts) {
+        low = counts && parent < low ? parent : low;
+        high = counts && parent > high ? parent : high;
+    }
+};
+
+inline Parents parents_of_touched(const RowJoin& row, std::int32_t run,
+                                  const std::int32_t* parent) {
+    Parents found;
+    for (std::int32_t k = 0; k < row.num_before; ++k) {
+        const auto [begin, end] = touched(row.before[k], row.begin[run], row.end[run]);
+        const bool any = begin < end;
+        found.add(parent[any ? begin : run], any);
+        found.add(parent[any ? end - 1 : run], any);
+        found.most_touched = end - begin > found.most_touched ? end - begin : found.most_touched;
+    }
+    return found;
+}
+
+template <class Value, bool kBinary>
+void join_volume(const RowJoin& row, std::int32_t* parent) {
     for (std::int32_t run = row.first; run < row.last; ++run) {
-        const std::uint32_t begin = row.begin[run];
-        const std::uint32_t end = row.end[run];
-        std::uint32_t flags = 0;
-        std::int32_t root = run;
-        for (std::int32_t k = 0; k < row.num_before; ++k) {
-            const RowBefore& before = row.before[k];
-            if ((flags & before.skipped) != 0) continue;
-            auto [other, stop] = touched(before, begin, end);
-            for (; other < stop; ++other) {
-                if (!kBinary && value[other] != value[run]) continue;
-                if (row.begin[other] <= begin && end <= row.end[other]) flags |= before.covers;
-                if (root == run)
-                    root = parent[other];
-                else if (parent[other] != root)
-                    root = sets.unite(root, other);
+        // Most runs of noise touch several others, of one region already: that is seen without
+        // branches, which noise would make unforeseeable. Labels are no noise.
+        if constexpr (kBinary) {
+            const Parents found = parents_of_touched(row, run, parent);
+            if (found.most_touched <= 2 && found.low == found.high) {
+                parent[run] = found.low;
+                continue;
             }
         }
-        parent[run] = root;
+        parent[run] = united<Value, kBinary>(row, run, parent);
     }
 }
 
