@@ -60,7 +60,7 @@ std::vector<double> squares(std::int64_t n, double spacing) {
     return table;
 }
 
-// Lines of one axis, eight side by side, with all that is needed to search them.
+// Lines of one axis, some of them side by side, with all that is needed to search them.
 class LineSearch {
    public:
     LineSearch(std::int64_t n, double spacing, bool is_monotone, bool with_nearest)
@@ -70,14 +70,16 @@ class LineSearch {
           nearest_(with_nearest ? n * kLanes : 0),
           low_(n + 1),
           high_(n + 1),
+          place_(n),
           tile_{n,
-                values_.data(),
                 best_.data(),
                 with_nearest ? nearest_.data() : nullptr,
                 squares_.data() + n,
+                is_monotone,
+                values_.data(),
+                place_.data(),
                 low_.data(),
-                high_.data(),
-                is_monotone} {}
+                high_.data()} {}
     [[nodiscard]] const simd::Tile& tile() const noexcept { return tile_; }
 
    private:
@@ -87,6 +89,7 @@ class LineSearch {
     Scratch<std::int32_t> nearest_;
     Scratch<std::int32_t> low_;
     Scratch<std::int32_t> high_;
+    Scratch<std::int32_t> place_;
     simd::Tile tile_;
 };
 
@@ -255,10 +258,10 @@ void Transform::search_columns(Worker& worker, std::int64_t plane) const {
     std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_row.data() : nullptr;
     for (std::int64_t x = 0; x < width_; x += kLanes) {
         const std::int64_t lanes = std::min(kLanes, width_ - x);
-        const std::uint32_t finite =
+        const simd::Filled filled =
             kernels_.load_columns(tile, steps(plane) + x, width_, lanes, job_.spacing[0]);
-        if (finite != 0) kernels_.solve(tile);
-        kernels_.store_columns(tile, finite, lanes, width_, worker.squared.data() + x,
+        if (filled.finite != 0) kernels_.solve(tile, filled.entries);
+        kernels_.store_columns(tile, filled.finite, lanes, width_, worker.squared.data() + x,
                                nearest != nullptr ? nearest + x : nullptr);
     }
     if (!needs_steps_) return;
@@ -272,16 +275,17 @@ void Transform::search_columns(Worker& worker, std::int64_t plane) const {
                              nearest != nullptr ? nearest + row * width_ : nullptr);
 }
 
-// Eight rows of the slab at a time, from the squares within the axes before to the result.
+// A few rows of the slab at a time, from the squares within the axes before to the result.
 void Transform::search_rows(Worker& worker, std::int64_t first_line, std::int64_t lines) const {
     const simd::Tile& tile = worker.rows.tile();
     std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_column.data() : nullptr;
     for (std::int64_t line = 0; line < lines; line += kLanes) {
         const std::int64_t lanes = std::min(kLanes, lines - line);
-        const std::uint32_t finite =
+        const simd::Filled filled =
             kernels_.load_rows(tile, worker.squared.data() + line * width_, width_, lanes);
-        if (finite != 0) kernels_.solve(tile);
-        kernels_.store_rows(tile, finite, lanes, width_, distance_ + (first_line + line) * width_,
+        if (filled.finite != 0) kernels_.solve(tile, filled.entries);
+        kernels_.store_rows(tile, filled.finite, lanes, width_,
+                            distance_ + (first_line + line) * width_,
                             nearest != nullptr ? nearest + line * width_ : nullptr);
     }
     if (!needs_steps_) return;

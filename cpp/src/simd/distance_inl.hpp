@@ -124,62 +124,129 @@ void merge_steps(const std::int32_t* steps, std::int64_t n, double spacing, std:
 
 // --- tiles: in and out ---
 
-// Lanes with a finite value; the others become copies of the first of these.
-std::uint32_t finite_lanes(const Tile& tile, const Doubles& smallest, std::int64_t lanes) {
-    std::uint32_t finite = 0;
-    for (std::int64_t lane = 0; lane < lanes; ++lane)
-        if (smallest[lane] < kInfinity) finite |= 1U << lane;
-    if (finite == 0 || finite == (1U << kLanes) - 1) return finite;
-    const int first = __builtin_ctz(finite);
-    Longs source{};
-    for (int lane = 0; lane < static_cast<int>(kLanes); ++lane)
-        source[lane] = (finite >> lane & 1U) != 0 ? lane : first;
-    for (std::int64_t i = 0; i < tile.n; ++i) {
-        const Doubles value = at(tile.value + i * kLanes);
-        at(tile.value + i * kLanes) = __builtin_shuffle(value, source);
-    }
-    return finite;
+// The lanes of an entry, as two vectors: one comparison does not wait for the other.
+struct Pair {
+    Doubles low;
+    Doubles high;
+};
+
+inline void load(const double* x, Pair& pair) {
+    pair.low = at(x);
+    pair.high = at(x + 8);
+}
+inline void store(const Pair& pair, double* x) {
+    at(x) = pair.low;
+    at(x + 8) = pair.high;
 }
 
-std::uint32_t load_columns(const Tile& tile, const std::int32_t* steps, std::int64_t stride,
-                           std::int64_t lanes, double spacing) {
-    const Doubles infinite = Doubles{} + kInfinity;
-    Doubles smallest = infinite;
-    for (std::int64_t i = 0; i < tile.n; ++i) {
-        Ints step{};
-        if (lanes == kLanes)
-            step = at(steps + i * stride);
-        else
-            for (std::int64_t lane = 0; lane < lanes; ++lane) step[lane] = steps[i * stride + lane];
-        const Doubles length = __builtin_convertvector(step, Doubles) * spacing;
-        const Doubles size = __builtin_convertvector(step < 0 ? -step : step, Doubles);
-        const Doubles value = size >= double{kNoStep} ? infinite : length * length;
-        smallest = value < smallest ? value : smallest;
-        at(tile.value + i * kLanes) = value;
-    }
-    return finite_lanes(tile, smallest, lanes);
+// Whether any element is not 0.
+inline bool is_any(const Longs& truth) {
+#if defined(__AVX512DQ__)
+    return _mm512_movepi64_mask(reinterpret_cast<const __m512i&>(truth)) != 0;
+#else
+    long long any = 0;
+    for (int lane = 0; lane < 8; ++lane) any |= truth[lane];
+    return any != 0;
+#endif
 }
 
-std::uint32_t load_rows(const Tile& tile, const double* squared, std::int64_t stride,
-                        std::int64_t lanes) {
-    Doubles smallest = Doubles{} + kInfinity;
-    for (std::int64_t i = 0; i < tile.n; ++i) {
-        Doubles value = Doubles{} + kInfinity;
-        for (std::int64_t lane = 0; lane < lanes; ++lane) value[lane] = squared[lane * stride + i];
-        smallest = value < smallest ? value : smallest;
-        at(tile.value + i * kLanes) = value;
+// Collects the entries of a tile that have a finite value.
+class Filler {
+   public:
+    explicit Filler(const Tile& tile) : tile_(tile) {}
+
+    void add(const Pair& value, std::int64_t i) {
+        store(value, tile_.value + entries_ * kLanes);
+        tile_.place[entries_] = static_cast<std::int32_t>(i);
+        smallest_.low = value.low < smallest_.low ? value.low : smallest_.low;
+        smallest_.high = value.high < smallest_.high ? value.high : smallest_.high;
+        entries_ += is_any((value.low < kInfinity) | (value.high < kInfinity)) ? 1 : 0;
     }
-    return finite_lanes(tile, smallest, lanes);
+
+    Filled finish(std::int64_t lanes) const {
+        Filled filled{entries_, 0};
+        for (int lane = 0; lane < 8; ++lane) {
+            if (smallest_.low[lane] < kInfinity) filled.finite |= 1U << lane;
+            if (smallest_.high[lane] < kInfinity) filled.finite |= 1U << (lane + 8);
+        }
+        filled.finite &= (1U << lanes) - 1;
+        if (filled.finite != 0 && filled.finite != (1U << kLanes) - 1) copy_lanes(filled.finite);
+        return filled;
+    }
+
+   private:
+    void copy_lanes(std::uint32_t finite) const {
+        const int first = __builtin_ctz(finite);
+        for (std::int64_t k = 0; k < entries_; ++k) {
+            double* value = tile_.value + k * kLanes;
+            for (int lane = 0; lane < static_cast<int>(kLanes); ++lane)
+                value[lane] = (finite >> lane & 1U) != 0 ? value[lane] : value[first];
+        }
+    }
+
+    const Tile& tile_;
+    Pair smallest_{Doubles{} + kInfinity, Doubles{} + kInfinity};
+    std::int64_t entries_ = 0;
+};
+
+inline void square_of(const std::int32_t* steps, double spacing, Doubles& squared) {
+    const Ints step = at(steps);
+    const Doubles length = __builtin_convertvector(step, Doubles) * spacing;
+    const Doubles size = __builtin_convertvector(step < 0 ? -step : step, Doubles);
+    squared = size >= double{kNoStep} ? Doubles{} + kInfinity : length * length;
+}
+
+Filled load_columns(const Tile& tile, const std::int32_t* steps, std::int64_t stride,
+                    std::int64_t lanes, double spacing) {
+    std::int32_t some[kLanes];
+    for (std::int32_t& step : some) step = kNoStep;
+    Filler filler(tile);
+    for (std::int64_t i = 0; i < tile.n; ++i) {
+        const std::int32_t* row = steps + i * stride;
+        if (lanes < kLanes) {
+            for (std::int64_t lane = 0; lane < lanes; ++lane) some[lane] = row[lane];
+            row = some;
+        }
+        Pair value;
+        square_of(row, spacing, value.low);
+        square_of(row + 8, spacing, value.high);
+        filler.add(value, i);
+    }
+    return filler.finish(lanes);
+}
+
+Filled load_rows(const Tile& tile, const double* squared, std::int64_t stride, std::int64_t lanes) {
+    const double* row[kLanes];
+    for (std::int64_t lane = 0; lane < kLanes; ++lane)
+        row[lane] = squared + (lane < lanes ? lane : 0) * stride;
+    Filler filler(tile);
+    for (std::int64_t i = 0; i < tile.n; ++i) {
+        Pair value;
+        value.low = Doubles{row[0][i], row[1][i], row[2][i], row[3][i],
+                            row[4][i], row[5][i], row[6][i], row[7][i]};
+        value.high = Doubles{row[8][i],  row[9][i],  row[10][i], row[11][i],
+                             row[12][i], row[13][i], row[14][i], row[15][i]};
+        filler.add(value, i);
+    }
+    return filler.finish(lanes);
 }
 
 void store_columns(const Tile& tile, std::uint32_t finite, std::int64_t lanes, std::int64_t stride,
                    double* squared, std::int32_t* nearest) {
-    for (std::int64_t i = 0; i < tile.n; ++i)
-        for (std::int64_t lane = 0; lane < lanes; ++lane) {
-            const bool is_finite = (finite >> lane & 1U) != 0;
-            squared[i * stride + lane] = is_finite ? tile.best[i * kLanes + lane] : kInfinity;
-            if (nearest != nullptr) nearest[i * stride + lane] = tile.nearest[i * kLanes + lane];
+    for (std::int64_t i = 0; i < tile.n; ++i) {
+        const double* best = tile.best + i * kLanes;
+        if (finite == (1U << kLanes) - 1) {
+            Pair pair;
+            load(best, pair);
+            store(pair, squared + i * stride);
+        } else {
+            for (std::int64_t lane = 0; lane < lanes; ++lane)
+                squared[i * stride + lane] = (finite >> lane & 1U) != 0 ? best[lane] : kInfinity;
         }
+        if (nearest != nullptr)
+            for (std::int64_t lane = 0; lane < lanes; ++lane)
+                nearest[i * stride + lane] = tile.nearest[i * kLanes + lane];
+    }
 }
 
 void store_rows(const Tile& tile, std::uint32_t finite, std::int64_t lanes, std::int64_t stride,
@@ -195,10 +262,16 @@ void store_rows(const Tile& tile, std::uint32_t finite, std::int64_t lanes, std:
 
 // --- tiles: the search ---
 
-// Smallest and largest of eight.
-inline void extremes(const Longs& x, std::int32_t& smallest, std::int32_t& largest) {
-    Longs low = x;
-    Longs high = x;
+// Entries by number: which one is the best of each lane.
+struct Numbers {
+    Longs low;
+    Longs high;
+};
+
+// Smallest and largest of sixteen.
+inline void extremes(const Numbers& x, std::int32_t& smallest, std::int32_t& largest) {
+    Longs low = x.low < x.high ? x.low : x.high;
+    Longs high = x.low < x.high ? x.high : x.low;
     const auto fold = [&](const Longs& order) {
         const Longs other_low = __builtin_shuffle(low, order);
         const Longs other_high = __builtin_shuffle(high, order);
@@ -212,42 +285,53 @@ inline void extremes(const Longs& x, std::int32_t& smallest, std::int32_t& large
     largest = static_cast<std::int32_t>(high[0]);
 }
 
-// The best entry j in [first, last] for entry i of every lane; of equal ones the first.
+// The best of the entries [first, last] for pixel i of every lane; of equal ones the first.
 inline void search(const Tile& tile, std::int64_t i, std::int64_t first, std::int64_t last,
-                   Doubles& best, Longs& nearest) {
+                   Pair& best, Numbers& nearest) {
     const double* square = tile.square + i;
-    best = at(tile.value + first * kLanes) + square[-first];
-    nearest = Longs{} + first;
-    for (std::int64_t j = first + 1; j <= last; ++j) {
-        const Doubles sum = at(tile.value + j * kLanes) + square[-j];
-        const Longs is_better = sum < best;
-        best = is_better ? sum : best;
-        nearest = is_better ? Longs{} + j : nearest;
+    const auto sum_up = [&](std::int64_t k, Pair& sum) {
+        const double along = square[-tile.place[k]];
+        load(tile.value + k * kLanes, sum);
+        sum.low += along;
+        sum.high += along;
+    };
+    sum_up(first, best);
+    nearest.low = nearest.high = Longs{} + first;
+    for (std::int64_t k = first + 1; k <= last; ++k) {
+        Pair sum;
+        sum_up(k, sum);
+        const Longs is_better_low = sum.low < best.low;
+        const Longs is_better_high = sum.high < best.high;
+        best.low = is_better_low ? sum.low : best.low;
+        best.high = is_better_high ? sum.high : best.high;
+        nearest.low = is_better_low ? Longs{} + k : nearest.low;
+        nearest.high = is_better_high ? Longs{} + k : nearest.high;
     }
 }
 
-void solve(const Tile& tile) {
+void solve(const Tile& tile, std::int64_t entries) {
     const std::int64_t n = tile.n;
     std::int64_t half = 1;
     while (2 * half <= n) half *= 2;
     tile.low[0] = 0;
     for (; half >= 1; half /= 2) {
-        // Entries are numbered from 1 here, so that 0 stands before the line.
-        for (std::int64_t place = half; place <= n; place += 2 * half) {
-            std::int64_t first = tile.low[place - half];
-            std::int64_t last = place + half <= n ? tile.high[place + half] : n - 1;
-            if (!tile.is_monotone) {
-                first = 0;
-                last = n - 1;
-            }
-            const std::int64_t i = place - 1;
-            Doubles best;
-            Longs nearest;
+        // Pixels are numbered from 1 here, so that 0 stands before the line.
+        for (std::int64_t number = half; number <= n; number += 2 * half) {
+            const bool has_next = number + half <= n;
+            const std::int64_t first = tile.is_monotone ? tile.low[number - half] : 0;
+            const std::int64_t last =
+                tile.is_monotone && has_next ? tile.high[number + half] : entries - 1;
+            const std::int64_t i = number - 1;
+            Pair best;
+            Numbers nearest;
             search(tile, i, first, last, best, nearest);
-            at(tile.best + i * kLanes) = best;
-            extremes(nearest, tile.low[place], tile.high[place]);
-            if (tile.nearest != nullptr)
-                at(tile.nearest + i * kLanes) = __builtin_convertvector(nearest, Ints);
+            store(best, tile.best + i * kLanes);
+            if (half > 1) extremes(nearest, tile.low[number], tile.high[number]);
+            if (tile.nearest == nullptr) continue;
+            for (std::int64_t lane = 0; lane < 8; ++lane) {
+                tile.nearest[i * kLanes + lane] = tile.place[nearest.low[lane]];
+                tile.nearest[i * kLanes + lane + 8] = tile.place[nearest.high[lane]];
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 namespace segmeter::simd {
 
 // Lines that are worked on side by side.
-constexpr std::int64_t kLanes = 8;
+constexpr std::int64_t kLanes = 16;
 
 // A signed step to the nearest other label along an axis; of this size or more: there is none.
 constexpr std::int32_t kNoStep = std::int32_t{1} << 30;
@@ -48,23 +48,31 @@ using SquareSteps = void (*)(const std::int32_t* steps, std::int64_t n, double s
 // Lines side by side: entry i of lane l at [i * kLanes + l].
 struct Tile {
     std::int64_t n;         // length of a line
-    double* value;          // in: squared distance within the axes before
-    double* best;           // out: the same within these axes and this one
+    double* best;           // out: squared distance within the axes before and this one
     std::int32_t* nearest;  // out: entry that gave it; null if not wanted
     const double* square;   // square[d] for |d| < n: (d * spacing)^2
-    std::int32_t* low;      // scratch: n + 1 each
+    bool is_monotone;       // rounded sums keep the order of nearest entries
+    // Entries with a finite value, one after another: the squared distances within the axes
+    // before, and where they were. Space for n of them.
+    double* value;
+    std::int32_t* place;
+    std::int32_t* low;  // scratch: n + 1 each
     std::int32_t* high;
-    bool is_monotone;  // rounded sums keep the order of nearest entries
+};
+
+// What there is to search.
+struct Filled {
+    std::int64_t entries;
+    std::uint32_t finite;  // lanes with a finite value, as bits
 };
 
 // Fill a tile's values from `lanes` columns of signed steps, or from rows of squared distances.
-// Returns the lanes that hold a finite value as bits. The others get a copy of one of these, so
-// that the search is not widened by them.
-using LoadColumns = std::uint32_t (*)(const Tile& tile, const std::int32_t* steps,
-                                      std::int64_t stride, std::int64_t lanes, double spacing);
-using LoadRows = std::uint32_t (*)(const Tile& tile, const double* squared, std::int64_t stride,
-                                   std::int64_t lanes);
-using Solve = void (*)(const Tile& tile);
+// Lanes without a finite value get a copy of one with, so that the search is not widened by them.
+using LoadColumns = Filled (*)(const Tile& tile, const std::int32_t* steps, std::int64_t stride,
+                               std::int64_t lanes, double spacing);
+using LoadRows = Filled (*)(const Tile& tile, const double* squared, std::int64_t stride,
+                            std::int64_t lanes);
+using Solve = void (*)(const Tile& tile, std::int64_t entries);
 // And back; lanes that are not in `finite` become infinite.
 using Store = void (*)(const Tile& tile, std::uint32_t finite, std::int64_t lanes,
                        std::int64_t stride, double* squared, std::int32_t* nearest);

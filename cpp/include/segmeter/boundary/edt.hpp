@@ -4,7 +4,7 @@
 // another label, in float64, every operation rounded once, in this order; 2-D: the last two terms.
 // Its root unless `squared`. +inf where there is no other label.
 // Method: one axis after another, the first one by counting, the others as the minimum of
-// f[j] + ((i-j)*s)^2 over j for all i of a line, eight lines at a time. The nearest j of a pixel
+// f[j] + ((i-j)*s)^2 over j for all i of a line, sixteen lines at a time. The nearest j of a pixel
 // never lies before that of the pixel before it, so the middle pixel of a line parts the search
 // for the two halves: O(n log n), no branch that depends on a single line. Rounded sums keep
 // this order as long as squared distances stay below 2^48 steps^2; beyond that every j is tried.
