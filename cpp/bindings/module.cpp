@@ -51,6 +51,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
     segmeter::bindings::bind_pixel(m);
     segmeter::bindings::bind_cause(m);
+    segmeter::bindings::bind_loss(m);
     segmeter::bindings::bind_rle(m);
     segmeter::bindings::bind_region(m);
     segmeter::bindings::bind_overlap(m);

@@ -25,6 +25,7 @@ std::vector<Feature> features() {
         {"bmi", __builtin_cpu_supports("bmi") != 0},
         {"bmi2", __builtin_cpu_supports("bmi2") != 0},
         {"fma", __builtin_cpu_supports("fma") != 0},
+        {"f16c", __builtin_cpu_supports("f16c") != 0},
         {"avx512f", __builtin_cpu_supports("avx512f") != 0},
         {"avx512bw", __builtin_cpu_supports("avx512bw") != 0},
         {"avx512vl", __builtin_cpu_supports("avx512vl") != 0},
@@ -49,7 +50,7 @@ std::vector<SimdLevel> detect() {
             });
         });
     };
-    if (!has({"popcnt", "avx2", "bmi", "bmi2", "fma"})) return levels;
+    if (!has({"popcnt", "avx2", "bmi", "bmi2", "fma", "f16c"})) return levels;
     levels.push_back(SimdLevel::kAvx2);
     if (has({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vbmi2"}))
         levels.push_back(SimdLevel::kAvx512);

@@ -5,6 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Mapping = tuple[NDArray[np.int64], NDArray[np.int64]] | None
+# kind, sample, channel, pixel
+_Fault = tuple[int, int, int, int]
+_SoftCounts = tuple[tuple[Any, ...], _Fault]
 _Counted = tuple[NDArray[np.int64], int, tuple[int, int, int] | None]
 
 def noop() -> None: ...
@@ -18,6 +21,29 @@ def color_codes(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]: ...
 
 @type_check_only
 class _PybindType(type): ...  # the metaclass of the module's classes
+
+class LossSweep(metaclass=_PybindType):
+    def __init__(
+        self,
+        logits: NDArray[Any],
+        bfloat16: bool,
+        target: NDArray[Any],
+        dense: bool,
+        ignored: Sequence[int],
+        mask: NDArray[np.bool_] | None,
+        pixel_weight: NDArray[Any] | None,
+        activation: int,
+        label_smoothing: float,
+        terms: Sequence[tuple[int, float, float]],
+        squares: bool,
+        threads: int,
+    ) -> None: ...
+    def counts(self, regions: bool) -> _SoftCounts: ...
+    def target_counts(self) -> _SoftCounts: ...
+    def terms_and_gradient(
+        self, slopes: Sequence[NDArray[np.float64]], out: NDArray[Any]
+    ) -> _SoftCounts: ...
+    def backward(self, slopes: Sequence[NDArray[np.float64]], out: NDArray[Any]) -> _Fault: ...
 
 class LabelRules(metaclass=_PybindType):
     def __init__(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 
+from .. import _core
 from .._arrays import as_array, integer
 from .._counts import Summable, require_counts
-from ..reference import loss_table as _engine
+from ._buffers import gradient_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -437,9 +438,14 @@ def evaluate(
         logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
         channels_last, formula.terms, formula.squares, threads,
     )  # fmt: skip
-    counts = sweep.counts()
+    wanted = return_grad or out is not None
+    if wanted and formula.linear:
+        d = _scaled(formula.gradient(sweep.target_counts()), grad_scale)
+        counts, gradient = sweep.terms_and_gradient(d, out)
+        return float(formula.value(counts)), gradient
+    counts = sweep.counts(regions=not formula.linear)
     value = float(formula.value(counts))
-    if not return_grad and out is None:
+    if not wanted:
         return value, None
     return value, sweep.backward(_scaled(formula.gradient(counts), grad_scale), out)
 
@@ -450,24 +456,61 @@ def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
     return SoftCountsGradient(*(factor * getattr(d, field.name) for field in fields(d)))
 
 
+_KINDS = {kind: number for number, kind in enumerate(get_args(TermKind))}
+_ACTIVATIONS = {name: number for number, name in enumerate(get_args(Activation))}
+_LABEL, _SHARE, _WEIGHT = 1, 2, 3  # what the native sweep finds wrong
+
+
 @dataclass(frozen=True, slots=True)
 class _Sweep:
-    """Checked inputs of a sweep: channels on axis 1, one form for everything."""
+    """Checked inputs of a sweep, channels on axis 1."""
 
     logits: NDArray[Any]
     target: NDArray[Any]
-    left_out: NDArray[np.bool_] | None
-    options: dict[str, Any]
+    pixel_weight: NDArray[Any] | None
     terms: tuple[PixelTerm, ...]
     channels_last: bool
-    threads: int
+    native: _core.LossSweep
 
-    def counts(self) -> SoftCounts:
-        return SoftCounts(
-            **_engine.soft_counts(self.logits, self.target, terms=self.terms, **self.options)
-        )
+    def counts(self, regions: bool = True) -> SoftCounts:
+        """Give the table; without ``regions``, nothing of it but terms and the target's sums."""
+        sums, fault = self.native.counts(regions)
+        self._refuse(fault)
+        return SoftCounts(*sums)
+
+    def target_counts(self) -> SoftCounts:
+        """Give what the table says of the target: the other sums are zeros."""
+        sums, fault = self.native.target_counts()
+        self._refuse(fault)
+        return SoftCounts(*sums)
 
     def backward(self, d: SoftCountsGradient, out: NDArray[Any] | None) -> NDArray[Any]:
+        """Give the gradient; a sweep of its own."""
+        self._check_slopes(d)
+        out, inside = self._place(out)
+        self._refuse(self.native.backward(_tables(d), inside))
+        return out
+
+    def terms_and_gradient(
+        self, d: SoftCountsGradient, out: NDArray[Any] | None
+    ) -> tuple[SoftCounts, NDArray[Any]]:
+        """Terms and gradient in one sweep, where the derivative by the terms is all there is."""
+        self._check_slopes(d)
+        out, inside = self._place(out)
+        sums, fault = self.native.terms_and_gradient(_tables(d), inside)
+        self._refuse(fault)
+        return SoftCounts(*sums), out
+
+    def _place(self, out: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Where the gradient goes, and the same with channels on axis 1."""
+        outside = np.moveaxis(self.logits, 1, -1) if self.channels_last else self.logits
+        if out is None:
+            out = gradient_buffer(outside)
+        else:
+            _check_out(out, outside)
+        return out, np.moveaxis(out, -1, 1) if self.channels_last else out
+
+    def _check_slopes(self, d: SoftCountsGradient) -> None:
         samples, channels = self.logits.shape[:2]
         for field in fields(d):
             expected: tuple[int, ...] = (samples, channels)
@@ -477,19 +520,35 @@ class _Sweep:
                 raise ValueError(
                     f"d.{field.name} must have shape {expected}, got {getattr(d, field.name).shape}"
                 )
-        outside = np.moveaxis(self.logits, 1, -1) if self.channels_last else self.logits
-        if out is None:
-            out = np.empty(outside.shape, outside.dtype)
-        _check_out(out, outside)
-        gradient = _engine.soft_counts_backward(
-            self.logits,
-            self.target,
-            {field.name: getattr(d, field.name) for field in fields(d)},
-            terms=self.terms,
-            **self.options,
+
+    def _refuse(self, fault: tuple[int, int, int, int]) -> None:
+        """Say what is wrong with the first pixel that the rules do not allow."""
+        kind, sample, channel, pixel = fault
+        if kind == 0:
+            return
+        place = tuple(int(i) for i in np.unravel_index(pixel, self.logits.shape[2:]))
+        where = f"sample {sample}, pixel {place}"
+        if kind == _LABEL:
+            most = max(self.logits.shape[1], 2) - 1
+            raise ValueError(
+                f"target holds label {self.target[(sample, *place)]} at {where}, but there are "
+                f"classes 0..{most} only: pass ignore_index= or mask= for pixels that must not "
+                "count"
+            )
+        if kind == _SHARE:
+            raise ValueError(
+                f"dense targets must be in 0..1, got {self.target[(sample, channel, *place)]} at "
+                f"{where}, channel {channel}"
+            )
+        assert self.pixel_weight is not None
+        raise ValueError(
+            "pixel_weight must be finite and not negative, got "
+            f"{self.pixel_weight[(sample, *place)]} at {where}"
         )
-        out[...] = np.moveaxis(gradient, 1, -1) if self.channels_last else gradient
-        return out
+
+
+def _tables(d: SoftCountsGradient) -> list[FloatArray]:
+    return [d.intersection, d.pred, d.pred_squared, d.terms, d.terms_negative]
 
 
 def _check_out(out: Any, logits: NDArray[Any]) -> None:
@@ -501,6 +560,8 @@ def _check_out(out: Any, logits: NDArray[Any]) -> None:
         raise ValueError(f"out must have the logits' shape {logits.shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
+    if 0 in (stride for stride, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        raise ValueError("out must have a place for every element, got a broadcast array")
     if np.may_share_memory(out, logits):
         raise ValueError("out must not share memory with the logits: they are read after it")
 
@@ -526,25 +587,29 @@ def _prepare(
         raise ValueError(f"label_smoothing must be in 0..1, got {label_smoothing}")
     if integer(threads, "threads") < 0:
         raise ValueError(f"threads must not be negative, got {threads}")
+    terms = tuple(pixel_terms)
+    if not all(isinstance(term, PixelTerm) for term in terms):
+        raise TypeError("pixel_terms must be PixelTerm objects")
+    if len(terms) > 8:
+        raise ValueError(f"one sweep takes at most 8 pixel terms, got {len(terms)}")
     x = _logits(logits, activation, channels_last)
     y = _target(target, x, channels_last)
-    left_out = _left_out(y, x, ignore_index, mask)
-    _check_labels(y, x, left_out)
-    return _Sweep(
-        logits=x,
-        target=y,
-        left_out=left_out,
-        options={
-            "activation": activation,
-            "left_out": left_out,
-            "pixel_weight": _weights(pixel_weight, x),
-            "label_smoothing": float(label_smoothing),
-            "squares": squares,
-        },
-        terms=tuple(pixel_terms),
-        channels_last=channels_last,
-        threads=threads,
+    weights = _weights(pixel_weight, x)
+    native = _core.LossSweep(
+        x,
+        x.dtype.kind == "u",
+        y,
+        y.ndim == x.ndim,
+        _ignored(ignore_index, y, x),
+        _mask(mask, x),
+        weights,
+        _ACTIVATIONS[activation],
+        float(label_smoothing),
+        [(_KINDS[term.kind], float(term.parameter), float(term.threshold)) for term in terms],
+        bool(squares),
+        integer(threads, "threads"),
     )
+    return _Sweep(x, y, weights, terms, channels_last, native)
 
 
 def _logits(value: ArrayLike, activation: Activation, channels_last: bool) -> NDArray[Any]:
@@ -591,46 +656,31 @@ def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[A
     return y[:, 0] if x.shape[1] == 1 and y.dtype.kind in "bui" else y
 
 
-def _left_out(
-    y: NDArray[Any],
-    x: NDArray[Any],
-    ignore_index: int | Sequence[int] | None,
-    mask: ArrayLike | None,
-) -> NDArray[np.bool_] | None:
-    left_out: NDArray[np.bool_] | None = None
-    if mask is not None:
-        left_out = as_array(mask, "mask")
-        if left_out.dtype != np.bool_:
-            raise TypeError(f"mask must be bool, true where left out, got {left_out.dtype}")
-        if left_out.shape != (x.shape[0], *x.shape[2:]):
-            raise ValueError(
-                f"mask must have shape {(x.shape[0], *x.shape[2:])}, got {left_out.shape}"
-            )
-    if ignore_index is not None:
-        values = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
-        values = [integer(value, "ignore_index") for value in values]
-        if y.ndim == x.ndim:
-            raise ValueError("ignore_index needs a target of labels: pass mask= beside dense ones")
-        ignored = np.isin(y, values)
-        left_out = ignored if left_out is None else left_out | ignored
-    return left_out
+def _mask(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[np.bool_] | None:
+    if value is None:
+        return None
+    mask = as_array(value, "mask")
+    if mask.dtype != np.bool_:
+        raise TypeError(f"mask must be bool, true where left out, got {mask.dtype}")
+    if mask.shape != (x.shape[0], *x.shape[2:]):
+        raise ValueError(f"mask must have shape {(x.shape[0], *x.shape[2:])}, got {mask.shape}")
+    return mask
 
 
-def _check_labels(y: NDArray[Any], x: NDArray[Any], left_out: NDArray[np.bool_] | None) -> None:
-    dense = y.ndim == x.ndim
-    where: Any = True
-    if left_out is not None:
-        where = ~(left_out[:, None] if dense else left_out)
-    most = 1 if dense else max(x.shape[1], 2) - 1
-    wrong = ~((y >= 0) & (y <= most)) & where
-    if wrong.any():
-        found = y[wrong][0]
-        if dense:
-            raise ValueError(f"dense targets must be in 0..1, got {found}")
-        raise ValueError(
-            f"target holds label {found} but there are classes 0..{most} only: pass "
-            "ignore_index= or mask= for pixels that must not count"
-        )
+def _ignored(
+    ignore_index: int | Sequence[int] | None, y: NDArray[Any], x: NDArray[Any]
+) -> list[int]:
+    """Labels that are left out: those that the target's type can hold, as 64 bits."""
+    if ignore_index is None:
+        return []
+    values = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
+    labels = [integer(value, "ignore_index") for value in values]
+    if y.ndim == x.ndim:
+        raise ValueError("ignore_index needs a target of labels: pass mask= beside dense ones")
+    low, high = (0, 1) if y.dtype.kind == "b" else (np.iinfo(y.dtype).min, np.iinfo(y.dtype).max)
+    return [
+        label if label < 2**63 else label - 2**64 for label in labels if low <= label <= high
+    ]
 
 
 def _weights(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[Any] | None:
@@ -643,6 +693,4 @@ def _weights(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[Any] | None:
         raise ValueError(
             f"pixel_weight must have shape {(x.shape[0], *x.shape[2:])}, got {weights.shape}"
         )
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError("pixel_weight must be finite and not negative")
     return weights

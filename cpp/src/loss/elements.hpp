@@ -1,0 +1,38 @@
+// Elements of any type and stride to float32 or float64, and back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "segmeter/view.hpp"
+
+#include "simd/loss_kernels.hpp"
+
+namespace segmeter::loss {
+
+// n elements, `stride` bytes apart, as numbers; half types only where `halves` is given.
+template <class Real>
+struct Elements {
+    void (*read)(const std::byte* from, std::int64_t stride, std::int64_t n,
+                 const simd::HalfKernels& halves, Real* to);
+    void (*write)(const Real* from, std::int64_t n, const simd::HalfKernels& halves, std::byte* to,
+                  std::int64_t stride);
+};
+
+template <class Real>
+[[nodiscard]] Elements<Real> elements_of(DType dtype, bool byte_swapped, bool bfloat16);
+
+// Labels of any integer type. Those outside [0, classes) become kOddLabel; returns whether there
+// was one.
+inline constexpr std::int32_t kOddLabel = -2;
+using ReadLabels = bool (*)(const std::byte* from, std::int64_t stride, std::int64_t n,
+                            std::int32_t classes, std::int32_t* to);
+[[nodiscard]] ReadLabels label_reader(DType dtype, bool byte_swapped);
+
+// One label; of uint64 the bit pattern.
+[[nodiscard]] std::int64_t label_at(const std::byte* from, DType dtype, bool byte_swapped);
+
+[[nodiscard]] const simd::LossKernels<float>& loss_kernels();
+[[nodiscard]] const simd::HalfKernels& half_kernels();
+
+}  // namespace segmeter::loss

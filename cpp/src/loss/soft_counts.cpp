@@ -1,0 +1,404 @@
+// The sweeps over all tiles. Blocks of tiles are the unit of threads: each fills its own table of
+// float64 sums, and tables are added in the order of the blocks.
+#include "segmeter/loss.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#include "segmeter/parallel.hpp"
+
+#include "loss/tiles.hpp"
+
+namespace segmeter {
+namespace {
+
+using loss::TileBuffers;
+using loss::TileMemory;
+using loss::TileReader;
+using loss::TileTally;
+using simd::kLossLanes;
+using simd::kLossTile;
+
+// Pixels of a block: enough to be worth a thread's while, and so many that there are not more
+// tables than kMostBlocks.
+constexpr std::int64_t kBlockPixels = 8192;
+constexpr std::int64_t kMostBlocks = 256;
+// Tiles whose float32 sums are added up before they become float64.
+constexpr int kTilesPerFlush = 16;
+// A gradient of more bytes goes past the caches.
+constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
+// Doubles that a row of float32 lanes becomes.
+constexpr std::int64_t kFlushed = 8;
+
+// Results too small to be normal become zero: they cost a hundred times the others.
+class FlushDenormals {
+   public:
+#if defined(__x86_64__)
+    FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8000U); }
+    ~FlushDenormals() { _mm_setcsr(before_); }
+    FlushDenormals(const FlushDenormals&) = delete;
+    FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+   private:
+    unsigned before_;
+#endif
+};
+
+// Rows of a table, in this order.
+enum Row : std::int64_t { kIntersection, kPred, kPredSquared, kTarget, kTargetSquared, kTerms };
+
+// Which sums a sweep makes.
+enum class Wanted : std::uint8_t { kNothing, kTarget, kTerms, kAll };
+
+std::int64_t rows_of(const LossInput& input) {
+    return kTerms + 2 * static_cast<std::int64_t>(input.terms.size());
+}
+
+template <class Real>
+simd::LossRule<Real> rule_of(const LossInput& input) {
+    if (input.terms.size() > static_cast<std::size_t>(simd::kMostLossTerms))
+        throw std::invalid_argument("too many pixel terms in one sweep");
+    simd::LossRule<Real> rule{};
+    rule.channels = static_cast<int>(input.logits.shape[1]);
+    rule.num_terms = static_cast<int>(input.terms.size());
+    for (std::size_t t = 0; t < input.terms.size(); ++t) {
+        const PixelTerm& term = input.terms[t];
+        const double halves = 2.0 * term.parameter;
+        const bool whole = halves >= 0.0 && halves <= 16.0 && halves == std::floor(halves);
+        rule.terms[t] = {static_cast<simd::LossTerm>(term.kind), static_cast<Real>(term.parameter),
+                         static_cast<Real>(term.threshold), whole ? static_cast<int>(halves) : -1};
+    }
+    const bool softmax = input.activation == Activation::kSoftmax;
+    const double among = softmax ? static_cast<double>(rule.channels) : 2.0;
+    rule.smooth_keep = static_cast<Real>(1.0 - input.label_smoothing);
+    rule.smooth_add = static_cast<Real>(input.label_smoothing / among);
+    rule.smoothed = input.label_smoothing != 0.0;
+    rule.sigmoid = input.activation == Activation::kSigmoid;
+    return rule;
+}
+
+// Derivatives of one sample's sums in the kernels' type.
+template <class Real>
+class SampleSlopes {
+   public:
+    SampleSlopes(const LossInput& input, const SoftCountsGradientView& all, bool regions,
+                 std::int64_t sample) {
+        const auto channels = static_cast<std::size_t>(input.logits.shape[1]);
+        const auto samples = static_cast<std::size_t>(input.logits.shape[0]);
+        const std::size_t terms = input.terms.size();
+        values_.resize(channels * (3 + 2 * terms));
+        const auto place = [&](std::size_t row) { return values_.data() + row * channels; };
+        const auto take = [&](const double* from, std::size_t table, std::size_t row) {
+            const double* first = from + (table * samples + static_cast<std::size_t>(sample)) *
+                                             channels;
+            std::transform(first, first + channels, place(row),
+                           [](double x) { return static_cast<Real>(x); });
+        };
+        for (std::size_t t = 0; t < terms; ++t) {
+            take(all.terms, t, 3 + t);
+            take(all.terms_negative, t, 3 + terms + t);
+        }
+        view_.terms = place(3);
+        view_.terms_negative = place(3 + terms);
+        view_.uniform_terms = true;
+        for (std::size_t t = 0; t < terms; ++t)
+            for (std::size_t c = 1; c < channels; ++c)
+                view_.uniform_terms &= place(3 + t)[c] == place(3 + t)[0];
+        if (!regions) return;
+        take(all.intersection, 0, 0);
+        take(all.pred, 0, 1);
+        view_.intersection = place(0);
+        view_.pred = place(1);
+        if (!input.squares) return;
+        take(all.pred_squared, 0, 2);
+        view_.pred_squared = place(2);
+    }
+    [[nodiscard]] const simd::LossSlopes<Real>& view() const { return view_; }
+
+   private:
+    std::vector<Real> values_;
+    simd::LossSlopes<Real> view_{};
+};
+
+// One sweep: sums into blocks' tables, gradient into the caller's memory, or both.
+template <class Real>
+class Sweep {
+   public:
+    Sweep(const LossInput& input, Wanted wanted, const SoftCountsGradientView* slopes,
+          std::byte* gradient, std::span<const std::int64_t> strides)
+        : input_(input),
+          wanted_(wanted),
+          gradient_(gradient),
+          rule_(rule_of<Real>(input)),
+          reader_(input, gradient == nullptr ? std::span<const std::int64_t>{} : strides,
+                  dense_tiles(input)),
+          kernel_(kernel(input)),
+          rows_(rows_of(input)) {
+        const std::int64_t samples = reader_.samples();
+        const std::int64_t pixels = reader_.pixels();
+        const std::int64_t share = (samples * pixels + kMostBlocks - 1) / kMostBlocks;
+        block_pixels_ =
+            std::max(kBlockPixels, (share + kLossTile - 1) / kLossTile * kLossTile);
+        blocks_per_sample_ = (pixels + block_pixels_ - 1) / block_pixels_;
+        if (gradient != nullptr) {
+            const bool regions = wanted == Wanted::kNothing && has_regions(input, *slopes);
+            slopes_.reserve(static_cast<std::size_t>(samples));
+            for (std::int64_t n = 0; n < samples; ++n)
+                slopes_.emplace_back(input, *slopes, regions, n);
+            const std::int64_t bytes =
+                samples * reader_.channels() * pixels * static_cast<std::int64_t>(sizeof(Real));
+            stream_ = bytes > kStreamBytes && reader_.streamable(gradient);
+        }
+        const auto blocks = static_cast<std::size_t>(samples * blocks_per_sample_);
+        tallies_.resize(blocks);
+        if (wanted_ != Wanted::kNothing)
+            tables_.resize(blocks * static_cast<std::size_t>(rows_ * reader_.channels()));
+    }
+
+    void run() {
+        const std::int64_t blocks = reader_.samples() * blocks_per_sample_;
+        const std::int64_t work = wanted_ == Wanted::kTarget
+                                      ? reader_.samples() * reader_.pixels()
+                                      : 4 * input_.logits.size();
+        run_blocks(blocks, thread_count(input_.threads, work),
+                   [this](std::int64_t block) { sweep_block(block); });
+    }
+
+    [[nodiscard]] LossFault fault() const {
+        for (const TileTally& tally : tallies_)
+            if (tally.fault.kind != LossFault::Kind::kNone) return tally.fault;
+        return {};
+    }
+
+    // Adds the tables of the blocks up.
+    void collect(const SoftCountsView& counts) const {
+        const std::int64_t channels = reader_.channels();
+        for (std::int64_t n = 0; n < reader_.samples(); ++n) {
+            std::vector<double> sum(static_cast<std::size_t>(rows_ * channels));
+            counts.valid[n] = 0;
+            counts.weight[n] = 0.0;
+            for (std::int64_t b = n * blocks_per_sample_; b < (n + 1) * blocks_per_sample_; ++b) {
+                const TileTally& tally = tallies_[static_cast<std::size_t>(b)];
+                counts.valid[n] += tally.valid;
+                counts.weight[n] += tally.weight;
+                const double* table =
+                    tables_.data() + static_cast<std::size_t>(b * rows_ * channels);
+                for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += table[i];
+            }
+            const auto give = [&](std::int64_t row, double* to) {
+                std::copy_n(sum.begin() + row * channels, channels, to);
+            };
+            give(kIntersection, counts.intersection + n * channels);
+            give(kPred, counts.pred + n * channels);
+            give(kPredSquared, counts.pred_squared + n * channels);
+            give(kTarget, counts.target + n * channels);
+            give(input_.dense ? kTargetSquared : kTarget,
+                 counts.target_squared + n * channels);
+            const auto terms = static_cast<std::int64_t>(input_.terms.size());
+            for (std::int64_t t = 0; t < terms; ++t) {
+                const std::int64_t to = (t * reader_.samples() + n) * channels;
+                give(kTerms + t, counts.terms + to);
+                give(kTerms + terms + t, counts.terms_negative + to);
+            }
+        }
+    }
+
+   private:
+    static bool dense_tiles(const LossInput& input) {
+        return input.dense ||
+               (input.activation == Activation::kSoftmax && input.label_smoothing != 0.0);
+    }
+
+    static simd::SweepLossTile<Real> kernel(const LossInput& input) {
+        const simd::LossKernels<Real>& kernels = kernels_of();
+        if (input.activation != Activation::kSoftmax) return kernels.channelwise;
+        return dense_tiles(input) ? kernels.softmax_dense : kernels.softmax_labels;
+    }
+
+    static const simd::LossKernels<Real>& kernels_of() {
+        if constexpr (std::is_same_v<Real, double>)
+            return simd::float64::kLossKernels;
+        else
+            return loss::loss_kernels();
+    }
+
+    static bool has_regions(const LossInput& input, const SoftCountsGradientView& slopes) {
+        const std::int64_t n = input.logits.shape[0] * input.logits.shape[1];
+        const auto any = [n](const double* table) {
+            return std::any_of(table, table + n, [](double x) { return x != 0.0; });
+        };
+        return any(slopes.intersection) || any(slopes.pred) ||
+               (input.squares && any(slopes.pred_squared));
+    }
+
+    // Rows of lanes, in the order of Row.
+    simd::LossSums<Real> sums_of(Real* lanes) const {
+        const auto row = [&](std::int64_t r) {
+            return lanes + r * reader_.channels() * kLossLanes;
+        };
+        const bool all = wanted_ == Wanted::kAll;
+        const auto terms = static_cast<std::int64_t>(input_.terms.size());
+        return {.intersection = all ? row(kIntersection) : nullptr,
+                .pred = all ? row(kPred) : nullptr,
+                .pred_squared = all && input_.squares ? row(kPredSquared) : nullptr,
+                .target = row(kTarget),
+                .target_squared = input_.dense ? row(kTargetSquared) : nullptr,
+                .terms = row(kTerms),
+                .terms_negative = row(kTerms + terms)};
+    }
+
+    void sweep_block(std::int64_t block) {
+        [[maybe_unused]] const FlushDenormals flush_denormals;
+        const std::int64_t channels = reader_.channels();
+        const std::int64_t sample = block / blocks_per_sample_;
+        const std::int64_t begin = block % blocks_per_sample_ * block_pixels_;
+        const std::int64_t end = std::min(begin + block_pixels_, reader_.pixels());
+        const bool dense = reader_.dense_tiles();
+        const std::int64_t sums_size =
+            wanted_ == Wanted::kNothing ? 0 : rows_ * channels * kLossLanes;
+        TileMemory<Real> memory(TileBuffers<Real>::size(channels, dense) +
+                                3 * channels * kLossTile + sums_size);
+        TileBuffers<Real> buffers(memory, channels, dense);
+        Real* scratch = memory.take(2 * channels * kLossTile);
+        Real* indirect = memory.take(channels * kLossTile);
+        Real* lanes = memory.take(sums_size);
+        std::fill_n(lanes, sums_size, Real{0});
+        std::vector<double> flushed(static_cast<std::size_t>(sums_size / kLossLanes * kFlushed));
+        TileTally& tally = tallies_[static_cast<std::size_t>(block)];
+        const simd::LossSums<Real> sums = sums_of(lanes);
+        int tiles = 0;
+        for (std::int64_t first = begin; first < end; first += kLossTile) {
+            const std::int64_t n = std::min<std::int64_t>(kLossTile, end - first);
+            const bool logits = wanted_ != Wanted::kTarget;
+            const simd::LossTile<Real> tile =
+                reader_.read(sample, first, n, logits, buffers, tally);
+            if (!logits)
+                count_targets(tile, sums);
+            else
+                sweep_tile(tile, sums, sample, first, n, scratch, indirect);
+            if (sums_size != 0 && ++tiles % kTilesPerFlush == 0)
+                kernels_of().flush(lanes, sums_size / kLossLanes, flushed.data());
+        }
+#if defined(__x86_64__)
+        if (stream_) _mm_sfence();
+#endif
+        if (sums_size == 0) return;
+        kernels_of().flush(lanes, sums_size / kLossLanes, flushed.data());
+        double* table = tables_.data() + static_cast<std::size_t>(block * rows_ * channels);
+        for (std::int64_t i = 0; i < rows_ * channels; ++i) {
+            const double* eight = flushed.data() + kFlushed * i;
+            table[i] = ((eight[0] + eight[1]) + (eight[2] + eight[3])) +
+                       ((eight[4] + eight[5]) + (eight[6] + eight[7]));
+        }
+    }
+
+    void sweep_tile(const simd::LossTile<Real>& tile, const simd::LossSums<Real>& sums,
+                    std::int64_t sample, std::int64_t first, std::int64_t n, Real* scratch,
+                    Real* indirect) const {
+        const simd::LossSums<Real>* add_to = wanted_ == Wanted::kNothing ? nullptr : &sums;
+        if (gradient_ == nullptr) {
+            kernel_(tile, rule_, add_to, nullptr, nullptr, scratch);
+            return;
+        }
+        const simd::LossSlopes<Real>* slopes = &slopes_[static_cast<std::size_t>(sample)].view();
+        if (Real* direct = reader_.direct(gradient_, sample, first, n); direct != nullptr) {
+            const simd::LossGradient<Real> to{direct, reader_.direct_stride(), stream_};
+            kernel_(tile, rule_, add_to, slopes, &to, scratch);
+            return;
+        }
+        const simd::LossGradient<Real> to{indirect, kLossTile, false};
+        kernel_(tile, rule_, add_to, slopes, &to, scratch);
+        reader_.write(indirect, gradient_, sample, first, n);
+    }
+
+    // Sums of w y and w y^2 alone.
+    void count_targets(const simd::LossTile<Real>& tile, const simd::LossSums<Real>& sums) const {
+        if (tile.label != nullptr) {
+            const std::int32_t label = tile.label[0];
+            const bool one_label = std::all_of(tile.label, tile.label + kLossTile,
+                                               [label](std::int32_t x) { return x == label; });
+            if (one_label && tile.plain) {
+                if (label >= 0) sums.target[label * kLossLanes] += Real{kLossTile};
+                return;
+            }
+            for (int i = 0; i < kLossTile; ++i)
+                if (tile.label[i] >= 0)
+                    sums.target[tile.label[i] * kLossLanes + i % kLossLanes] += tile.weight[i];
+            return;
+        }
+        for (std::int64_t c = 0; c < reader_.channels(); ++c)
+            for (int i = 0; i < kLossTile; ++i) {
+                const Real y = tile.y[c * kLossTile + i];
+                const std::int64_t to = c * kLossLanes + i % kLossLanes;
+                sums.target[to] += tile.weight[i] * y;
+                if (sums.target_squared != nullptr)
+                    sums.target_squared[to] += tile.weight[i] * y * y;
+            }
+    }
+
+    const LossInput& input_;
+    Wanted wanted_;
+    std::byte* gradient_;
+    simd::LossRule<Real> rule_;
+    TileReader<Real> reader_;
+    simd::SweepLossTile<Real> kernel_;
+    std::int64_t rows_;
+    std::int64_t block_pixels_ = kBlockPixels;
+    std::int64_t blocks_per_sample_ = 0;
+    bool stream_ = false;
+    std::vector<SampleSlopes<Real>> slopes_;
+    std::vector<TileTally> tallies_;
+    std::vector<double> tables_;
+};
+
+// Whether the sweep is computed in float64.
+bool in_float64(const LossInput& input) {
+    return input.logits.dtype == DType::kFloat64 || input.activation == Activation::kNone;
+}
+
+template <class Real>
+LossFault sweep_as(const LossInput& input, Wanted wanted, const SoftCountsView* counts,
+                   const SoftCountsGradientView* slopes, std::byte* gradient,
+                   std::span<const std::int64_t> strides) {
+    Sweep<Real> sweep(input, wanted, slopes, gradient, strides);
+    sweep.run();
+    if (counts != nullptr) sweep.collect(*counts);
+    return sweep.fault();
+}
+
+LossFault sweep(const LossInput& input, Wanted wanted, const SoftCountsView* counts,
+                const SoftCountsGradientView* slopes, std::byte* gradient,
+                std::span<const std::int64_t> strides) {
+    return (in_float64(input) ? sweep_as<double> : sweep_as<float>)(input, wanted, counts, slopes,
+                                                                    gradient, strides);
+}
+
+}  // namespace
+
+LossFault soft_counts(const LossInput& input, const SoftCountsView& counts) {
+    return sweep(input, Wanted::kAll, &counts, nullptr, nullptr, {});
+}
+
+LossFault soft_counts_backward(const LossInput& input, const SoftCountsGradientView& slopes,
+                          std::byte* gradient, std::span<const std::int64_t> strides) {
+    return sweep(input, Wanted::kNothing, nullptr, &slopes, gradient, strides);
+}
+
+LossFault target_counts(const LossInput& input, const SoftCountsView& counts) {
+    return sweep(input, Wanted::kTarget, &counts, nullptr, nullptr, {});
+}
+
+LossFault pixel_terms(const LossInput& input, const SoftCountsView& counts,
+                      const SoftCountsGradientView* slopes, std::byte* gradient,
+                      std::span<const std::int64_t> strides) {
+    return sweep(input, Wanted::kTerms, &counts, slopes, gradient, strides);
+}
+
+}  // namespace segmeter

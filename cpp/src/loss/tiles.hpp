@@ -1,0 +1,115 @@
+// Tiles of pixels out of arrays of any type and stride, as the kernels take them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "segmeter/loss.hpp"
+
+#include "loss/elements.hpp"
+#include "loss/pixels.hpp"
+#include "simd/loss_kernels.hpp"
+
+namespace segmeter::loss {
+
+// Memory of one block's tiles, aligned to 64 bytes.
+template <class Real>
+class TileMemory {
+   public:
+    explicit TileMemory(std::int64_t elements);
+    // The next n elements, a multiple of 16.
+    Real* take(std::int64_t n) {
+        Real* mine = next_;
+        next_ += n;
+        return mine;
+    }
+
+   private:
+    struct Free {
+        void operator()(Real* p) const;
+    };
+    std::unique_ptr<Real, Free> memory_;
+    Real* next_;
+};
+
+// What the tiles of a block are read into.
+template <class Real>
+struct TileBuffers {
+    TileBuffers(TileMemory<Real>& memory, std::int64_t channels, bool dense);
+    static std::int64_t size(std::int64_t channels, bool dense);
+
+    Real* x;
+    Real* y;  // null for labels
+    Real* weight;
+    alignas(64) std::int32_t label[simd::kLossTile];
+};
+
+// Counted pixels of the tiles read so far.
+struct TileTally {
+    std::int64_t valid = 0;
+    double weight = 0.0;
+    LossFault fault;
+};
+
+template <class Real>
+class TileReader {
+   public:
+    // `gradient_strides`: of the gradient where one is written, else empty.
+    TileReader(const LossInput& input, std::span<const std::int64_t> gradient_strides,
+               bool dense_tiles);
+
+    [[nodiscard]] std::int64_t samples() const { return input_.logits.shape[0]; }
+    [[nodiscard]] std::int64_t channels() const { return input_.logits.shape[1]; }
+    [[nodiscard]] std::int64_t pixels() const { return pixels_.count(); }
+    [[nodiscard]] bool dense_tiles() const { return dense_tiles_; }
+
+    // Pixels [first, first + n) of a sample, n <= kLossTile. Without `with_logits`, x stays unset.
+    simd::LossTile<Real> read(std::int64_t sample, std::int64_t first, std::int64_t n,
+                              bool with_logits, TileBuffers<Real>& buffers, TileTally& tally) const;
+
+    // Where a tile's gradient may be written without a copy, else null.
+    [[nodiscard]] Real* direct(std::byte* gradient, std::int64_t sample, std::int64_t first,
+                               std::int64_t n) const;
+    [[nodiscard]] std::int64_t direct_stride() const;
+    // Whether every tile can be written past the caches.
+    [[nodiscard]] bool streamable(const std::byte* gradient) const;
+
+    // Writes a tile of gradient (channel c at values + c * kLossTile).
+    void write(const Real* values, std::byte* gradient, std::int64_t sample, std::int64_t first,
+               std::int64_t n) const;
+
+   private:
+    enum Array : std::size_t { kLogits, kTarget, kMask, kWeight, kGradient, kArrays };
+
+    [[nodiscard]] const std::byte* at(const ArrayView& view, Array array, std::int64_t sample,
+                                      std::int64_t pixel) const {
+        return view.data + sample * view.strides[0] + pixels_.offset(array, pixel);
+    }
+    void read_logits(std::int64_t sample, std::int64_t first, std::int64_t n, Real* x) const;
+    // Both return whether all n pixels count.
+    bool read_labels(std::int64_t sample, std::int64_t first, std::int64_t n,
+                     TileBuffers<Real>& buffers, TileTally& tally) const;
+    bool read_mask(std::int64_t sample, std::int64_t first, std::int64_t n, Real* weight) const;
+    void read_dense(std::int64_t sample, std::int64_t first, std::int64_t n,
+                    TileBuffers<Real>& buffers, TileTally& tally) const;
+    void read_weights(std::int64_t sample, std::int64_t first, std::int64_t n, Real* weight,
+                      TileTally& tally) const;
+    void spread_labels(TileBuffers<Real>& buffers) const;
+
+    LossInput input_;
+    bool dense_tiles_;
+    Pixels pixels_;
+    std::span<const std::int64_t> gradient_strides_;
+    Elements<Real> logits_;
+    Elements<Real> shares_;
+    Elements<Real> weights_{};
+    ReadLabels labels_ = nullptr;
+    std::int32_t classes_ = 0;  // that labels may name
+    std::vector<bool> ignored_inside_;  // by class, where a class is ignored; else empty
+    bool contiguous_logits_;
+};
+
+}  // namespace segmeter::loss

@@ -1,0 +1,136 @@
+// Inner loops of the losses, one copy per instruction set. Plain data only: these types cross the
+// border between translation units that are compiled for different machines.
+#pragma once
+
+#include <cstdint>
+
+namespace segmeter::simd {
+
+// Pixels of a tile, and the lanes that every sum is spread over: lane i takes pixels i, i + 16, ...
+// at every level, so that all levels with fused multiply-add give the same bits.
+inline constexpr int kLossTile = 64;
+inline constexpr int kLossLanes = 16;
+inline constexpr int kMostLossTerms = 8;
+
+// In the order of segmeter::TermKind.
+enum class LossTerm : int {
+    kCrossEntropy,
+    kFocal,
+    kReducedFocal,
+    kPoly,
+    kGeneralised,
+    kPowerCrossEntropy,
+};
+
+template <class Real>
+struct TermRule {
+    LossTerm kind;
+    Real parameter;
+    Real threshold;
+    // Twice the power that is taken of 1 - p, where that is a small integer; else -1.
+    int half_powers;
+};
+
+// What stays the same in a sweep.
+template <class Real>
+struct LossRule {
+    int channels;
+    int num_terms;
+    TermRule<Real> terms[kMostLossTerms];
+    // Labels as the terms see them: smooth_keep * y + smooth_add.
+    Real smooth_keep;
+    Real smooth_add;
+    bool smoothed;
+    bool sigmoid;  // for the channelwise sweep: else the inputs are probabilities
+};
+
+// kLossTile pixels; those that do not count have weight 0, and channels that may be read.
+template <class Real>
+struct LossTile {
+    const Real* x;  // channel c at x + c * stride
+    std::int64_t stride;
+    const std::int32_t* label;  // class of each pixel, -1 for none; null with dense targets
+    const Real* y;              // dense targets: channel c at y + c * kLossTile
+    const Real* weight;
+    bool plain;  // all weights are 1
+};
+
+// Sums as lanes: [C][kLossLanes], terms [T][C][kLossLanes]. Null where not wanted: `pred` and
+// `intersection` together. `target_squared` is for dense targets only.
+template <class Real>
+struct LossSums {
+    Real* intersection;
+    Real* pred;
+    Real* pred_squared;
+    Real* target;
+    Real* target_squared;
+    Real* terms;
+    Real* terms_negative;
+};
+
+// Derivatives by the sums: [C], terms [T][C]. `pred` null: all but those of the terms are zero;
+// `pred_squared` null: zero.
+template <class Real>
+struct LossSlopes {
+    const Real* intersection;
+    const Real* pred;
+    const Real* pred_squared;
+    const Real* terms;
+    const Real* terms_negative;
+    bool uniform_terms;  // the same for all classes
+};
+
+// The gradient of a tile: channel c at data + c * stride. `stream`: past the caches (data must be
+// aligned to 64 bytes).
+template <class Real>
+struct LossGradient {
+    Real* data;
+    std::int64_t stride;
+    bool stream;
+};
+
+// Adds a tile to `sums` and writes its gradient; either may be null.
+// `scratch`: 2 * channels * kLossTile elements, aligned to 64 bytes.
+template <class Real>
+using SweepLossTile = void (*)(const LossTile<Real>& tile, const LossRule<Real>& rule,
+                               const LossSums<Real>* sums, const LossSlopes<Real>* slopes,
+                               const LossGradient<Real>* gradient, Real* scratch);
+
+template <class Real>
+struct LossKernels {
+    SweepLossTile<Real> softmax_labels;  // one label per pixel, not smoothed
+    SweepLossTile<Real> softmax_dense;
+    SweepLossTile<Real> channelwise;
+    // sums[i] (8 lanes each) += lanes[i] (kLossLanes each), and lanes[i] = 0, for i in [0, n).
+    void (*flush)(Real* lanes, std::int64_t n, double* sums);
+};
+
+// Conversions of n contiguous elements. Rounding is to nearest, ties to even.
+struct HalfKernels {
+    void (*from_half)(const std::uint16_t* from, std::int64_t n, float* to);
+    void (*to_half)(const float* from, std::int64_t n, std::uint16_t* to);
+    void (*from_bfloat)(const std::uint16_t* from, std::int64_t n, float* to);
+    void (*to_bfloat)(const float* from, std::int64_t n, std::uint16_t* to);
+};
+
+namespace baseline {
+extern const LossKernels<float> kLossKernels;
+extern const HalfKernels kHalfKernels;
+}  // namespace baseline
+namespace avx2 {
+extern const LossKernels<float> kLossKernels;
+extern const HalfKernels kHalfKernels;
+}  // namespace avx2
+namespace avx512 {
+extern const LossKernels<float> kLossKernels;
+extern const HalfKernels kHalfKernels;
+}  // namespace avx512
+namespace neon {
+extern const LossKernels<float> kLossKernels;
+extern const HalfKernels kHalfKernels;
+}  // namespace neon
+namespace float64 {
+extern const LossKernels<double> kLossKernels;
+}  // namespace float64
+
+}  // namespace segmeter::simd

@@ -1,0 +1,426 @@
+// Sixteen numbers at a time: one, two, four or eight registers, the same arithmetic in all of them.
+// Included once per instruction set; with SEGMETER_LOSS_DOUBLE the numbers are float64.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__AVX2__) && !defined(SEGMETER_LOSS_DOUBLE)
+#include <immintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__) && !defined(SEGMETER_SIMD_PORTABLE)
+#include <arm_neon.h>
+#endif
+
+namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
+namespace {
+
+#if defined(SEGMETER_LOSS_DOUBLE)
+using Real = double;
+#else
+using Real = float;
+#endif
+
+#if defined(__AVX512F__) && !defined(SEGMETER_LOSS_DOUBLE)
+
+struct Vec {
+    __m512 v;
+};
+struct Mask {
+    __mmask16 m;
+};
+struct Labels {
+    __m512i v;
+};
+
+inline Vec load(const float* x) { return {_mm512_loadu_ps(x)}; }
+inline void store(float* x, Vec a) { _mm512_storeu_ps(x, a.v); }
+inline void stream(float* x, Vec a) { _mm512_stream_ps(x, a.v); }
+inline Vec all(float x) { return {_mm512_set1_ps(x)}; }
+inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// The second operand where one is NaN.
+inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Vec root(Vec a) { return {_mm512_sqrt_ps(a.v)}; }
+inline Vec absolute(Vec a) { return {_mm512_abs_ps(a.v)}; }
+inline Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+inline Mask equal(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+inline Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
+inline Vec drop(Mask m, Vec a) { return {_mm512_maskz_mov_ps(_knot_mask16(m.m), a.v)}; }
+inline Labels load_labels(const std::int32_t* x) { return {_mm512_loadu_si512(x)}; }
+inline Mask equal(Labels a, std::int32_t b) {
+    return {_mm512_cmpeq_epi32_mask(a.v, _mm512_set1_epi32(b))};
+}
+inline bool every(Mask m) { return m.m == 0xFFFF; }
+inline bool any(Mask m) { return m.m != 0; }
+inline std::uint32_t bits(Mask m) { return m.m; }
+
+inline Vec nearest(Vec a) {
+    return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// a * 2^n, n whole; both normal.
+inline Vec scale(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+// For a >= 1: a = 2^n (1 + rest).
+inline Vec exponent(Vec a) {
+    const __m512i n = _mm512_srli_epi32(_mm512_castps_si512(a.v), 23);
+    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(n, _mm512_set1_epi32(127)))};
+}
+inline Vec mantissa(Vec a) {
+    const __m512i low =
+        _mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x007FFFFF));
+    return {_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_set1_epi32(0x3F800000)))};
+}
+inline void add_to_doubles(double* sums, Vec a) {
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v));
+    const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1));
+    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_add_pd(low, high)));
+}
+
+#elif defined(__AVX2__) && !defined(SEGMETER_LOSS_DOUBLE)
+
+struct Vec {
+    __m256 a, b;
+};
+struct Mask {
+    __m256 a, b;
+};
+struct Labels {
+    __m256i a, b;
+};
+
+inline Vec load(const float* x) { return {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8)}; }
+inline void store(float* x, Vec a) {
+    _mm256_storeu_ps(x, a.a);
+    _mm256_storeu_ps(x + 8, a.b);
+}
+inline void stream(float* x, Vec a) {
+    _mm256_stream_ps(x, a.a);
+    _mm256_stream_ps(x + 8, a.b);
+}
+inline Vec all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline Vec operator+(Vec x, Vec y) {
+    return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+inline Vec operator-(Vec x, Vec y) {
+    return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+inline Vec operator*(Vec x, Vec y) {
+    return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+inline Vec operator/(Vec x, Vec y) {
+    return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
+inline Vec fma(Vec x, Vec y, Vec z) {
+    return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+// The second operand where one is NaN.
+inline Vec max(Vec x, Vec y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline Vec min(Vec x, Vec y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+inline Vec root(Vec x) { return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+inline Vec absolute(Vec x) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+inline Mask less(Vec x, Vec y) {
+    return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};
+}
+inline Mask equal(Vec x, Vec y) {
+    return {_mm256_cmp_ps(x.a, y.a, _CMP_EQ_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_EQ_OQ)};
+}
+inline Vec select(Mask m, Vec x, Vec y) {
+    return {_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)};
+}
+inline Vec drop(Mask m, Vec x) {
+    return {_mm256_andnot_ps(m.a, x.a), _mm256_andnot_ps(m.b, x.b)};
+}
+inline Labels load_labels(const std::int32_t* x) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8))};
+}
+inline Mask equal(Labels x, std::int32_t y) {
+    const __m256i wanted = _mm256_set1_epi32(y);
+    return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(x.a, wanted)),
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(x.b, wanted))};
+}
+inline std::uint32_t bits(Mask m) {
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(m.a)) |
+           (static_cast<std::uint32_t>(_mm256_movemask_ps(m.b)) << 8);
+}
+inline bool every(Mask m) { return bits(m) == 0xFFFF; }
+inline bool any(Mask m) { return bits(m) != 0; }
+
+inline Vec nearest(Vec x) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    return {_mm256_round_ps(x.a, kNearest), _mm256_round_ps(x.b, kNearest)};
+}
+// x * 2^n, n whole; both normal.
+inline Vec scale(Vec x, Vec n) {
+    const auto part = [](__m256 of, __m256 power) {
+        const __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(power), 23);
+        return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(of), shift));
+    };
+    return {part(x.a, n.a), part(x.b, n.b)};
+}
+// For x >= 1: x = 2^n (1 + rest).
+inline Vec exponent(Vec x) {
+    const auto part = [](__m256 of) {
+        const __m256i n = _mm256_srli_epi32(_mm256_castps_si256(of), 23);
+        return _mm256_cvtepi32_ps(_mm256_sub_epi32(n, _mm256_set1_epi32(127)));
+    };
+    return {part(x.a), part(x.b)};
+}
+inline Vec mantissa(Vec x) {
+    const auto part = [](__m256 of) {
+        const __m256i low =
+            _mm256_and_si256(_mm256_castps_si256(of), _mm256_set1_epi32(0x007FFFFF));
+        return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_set1_epi32(0x3F800000)));
+    };
+    return {part(x.a), part(x.b)};
+}
+inline void add_to_doubles(double* sums, Vec x) {
+    const auto part = [sums](int at, __m128 low, __m128 high) {
+        const __m256d both = _mm256_add_pd(_mm256_cvtps_pd(low), _mm256_cvtps_pd(high));
+        _mm256_storeu_pd(sums + at, _mm256_add_pd(_mm256_loadu_pd(sums + at), both));
+    };
+    part(0, _mm256_castps256_ps128(x.a), _mm256_castps256_ps128(x.b));
+    part(4, _mm256_extractf128_ps(x.a, 1), _mm256_extractf128_ps(x.b, 1));
+}
+
+#else
+
+// Any machine with 16-byte registers, by the compiler's vectors.
+#if defined(SEGMETER_LOSS_DOUBLE)
+using Whole = std::int64_t;
+#else
+using Whole = std::int32_t;
+#endif
+typedef Real Part __attribute__((vector_size(16)));
+typedef Whole WholePart __attribute__((vector_size(16)));
+constexpr int kParts = static_cast<int>(16 * sizeof(Real) / sizeof(Part));
+constexpr int kInPart = 16 / kParts;
+
+struct Vec {
+    Part v[kParts];
+};
+struct Mask {
+    WholePart v[kParts];
+};
+struct Labels {
+    WholePart v[kParts];
+};
+
+template <class Function>
+inline Vec each(Function&& part) {
+    Vec result;
+    for (int i = 0; i < kParts; ++i) result.v[i] = part(i);
+    return result;
+}
+template <class Function>
+inline Mask each_mask(Function&& part) {
+    Mask result;
+    for (int i = 0; i < kParts; ++i) result.v[i] = part(i);
+    return result;
+}
+template <class Function>
+inline Vec each_lane(Vec a, Function&& lane) {
+    for (int i = 0; i < kParts; ++i)
+        for (int k = 0; k < kInPart; ++k) a.v[i][k] = lane(a.v[i][k]);
+    return a;
+}
+
+inline Vec load(const Real* x) {
+    Vec result;
+    __builtin_memcpy(&result, x, sizeof(result));
+    return result;
+}
+inline void store(Real* x, Vec a) { __builtin_memcpy(x, &a, sizeof(a)); }
+inline void stream(Real* x, Vec a) { store(x, a); }
+inline Vec all(Real x) {
+    return each([x](int) { return Part{} + x; });
+}
+inline Vec operator+(const Vec& a, const Vec& b) {
+    return each([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline Vec operator-(const Vec& a, const Vec& b) {
+    return each([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline Vec operator*(const Vec& a, const Vec& b) {
+    return each([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline Vec operator/(const Vec& a, const Vec& b) {
+    return each([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
+#if defined(__ARM_NEON) && !defined(SEGMETER_SIMD_PORTABLE) && !defined(SEGMETER_LOSS_DOUBLE)
+    return each([&](int i) { return static_cast<Part>(vfmaq_f32(c.v[i], a.v[i], b.v[i])); });
+#else
+    return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+#endif
+}
+inline Part blend(WholePart m, Part a, Part b) {
+    return (Part)((m & (WholePart)a) | (~m & (WholePart)b));
+}
+// The second operand where one is NaN.
+inline Vec max(const Vec& a, const Vec& b) {
+    return each([&](int i) { return blend(a.v[i] > b.v[i], a.v[i], b.v[i]); });
+}
+inline Vec min(const Vec& a, const Vec& b) {
+    return each([&](int i) { return blend(a.v[i] < b.v[i], a.v[i], b.v[i]); });
+}
+inline Vec root(const Vec& a) {
+    return each_lane(a, [](Real x) -> Real {
+        return sizeof(Real) == 8 ? static_cast<Real>(__builtin_sqrt(static_cast<double>(x)))
+                                 : static_cast<Real>(__builtin_sqrtf(static_cast<float>(x)));
+    });
+}
+inline Vec absolute(const Vec& a) {
+    return each([&](int i) { return blend(a.v[i] < Part{}, Part{} - a.v[i], a.v[i] + Part{}); });
+}
+inline Mask less(const Vec& a, const Vec& b) {
+    return each_mask([&](int i) { return a.v[i] < b.v[i]; });
+}
+inline Mask equal(const Vec& a, const Vec& b) {
+    return each_mask([&](int i) { return a.v[i] == b.v[i]; });
+}
+inline Vec select(const Mask& m, const Vec& a, const Vec& b) {
+    return each([&](int i) { return blend(m.v[i], a.v[i], b.v[i]); });
+}
+inline Vec drop(const Mask& m, const Vec& a) {
+    return each([&](int i) { return (Part)(~m.v[i] & (WholePart)a.v[i]); });
+}
+inline Labels load_labels(const std::int32_t* x) {
+    Labels result;
+    for (int i = 0; i < 16; ++i) result.v[i / kInPart][i % kInPart] = x[i];
+    return result;
+}
+inline Mask equal(const Labels& a, std::int32_t b) {
+    return each_mask([&](int i) { return a.v[i] == Whole{b}; });
+}
+inline std::uint32_t bits(const Mask& m) {
+    std::uint32_t result = 0;
+    for (int i = 0; i < 16; ++i)
+        result |= static_cast<std::uint32_t>(m.v[i / kInPart][i % kInPart] != 0) << i;
+    return result;
+}
+inline bool every(const Mask& m) { return bits(m) == 0xFFFF; }
+inline bool any(const Mask& m) { return bits(m) != 0; }
+
+inline void add_to_doubles(double* sums, const Vec& a) {
+    for (int i = 0; i < 8; ++i)
+        sums[i] += static_cast<double>(a.v[i / kInPart][i % kInPart]) +
+                   static_cast<double>(a.v[(i + 8) / kInPart][i % kInPart]);
+}
+
+#if !defined(SEGMETER_LOSS_DOUBLE)
+inline Vec nearest(const Vec& a) {
+    // Adding 1.5 * 2^23 leaves no bits behind the point.
+    const Part magic = Part{} + 12582912.0F;
+    return each([&](int i) { return (a.v[i] + magic) - magic; });
+}
+// a * 2^n, n whole; both normal.
+inline Vec scale(const Vec& a, const Vec& n) {
+    return each([&](int i) {
+        const WholePart power = __builtin_convertvector(n.v[i], WholePart);
+        return (Part)((WholePart)a.v[i] + (power << 23));
+    });
+}
+// For a >= 1: a = 2^n (1 + rest).
+inline Vec exponent(const Vec& a) {
+    return each([&](int i) {
+        return __builtin_convertvector(((WholePart)a.v[i] >> 23) - 127, Part);
+    });
+}
+inline Vec mantissa(const Vec& a) {
+    return each([&](int i) { return (Part)(((WholePart)a.v[i] & 0x007FFFFF) | 0x3F800000); });
+}
+#endif
+
+#endif
+
+// --- functions ---
+
+inline Vec zero() { return all(Real{0}); }
+inline Vec one() { return all(Real{1}); }
+inline Mask unequal_zero(Vec a) {
+    return less(zero(), absolute(a));
+}
+
+#if defined(SEGMETER_LOSS_DOUBLE)
+
+inline Vec exp_of(const Vec& a) {
+    return each_lane(a, [](double x) { return __builtin_exp(x); });
+}
+inline Vec log1p_of(const Vec& a) {
+    return each_lane(a, [](double x) { return __builtin_log1p(x); });
+}
+inline Vec log_of(const Vec& a) {
+    return each_lane(a, [](double x) { return __builtin_log(x); });
+}
+inline Vec one_minus_exp(const Vec& a) {
+    return each_lane(a, [](double x) { return -__builtin_expm1(x); });
+}
+
+#else
+
+// exp(a) for a < 88, relative error 1.2 units in the last place; 0 below -87.3, where float32
+// ends to be normal. Cody and Waite's reduction by ln 2 in two parts, then a polynomial of
+// degree 6 for exp on [-ln 2 / 2, ln 2 / 2].
+inline Vec exp_of(Vec a) {
+    const Vec n = nearest(a * all(1.44269504F));
+    const Vec r = fma(n, all(2.12194440e-4F), fma(n, all(-0.693359375F), a));
+    Vec p = fma(all(1.39269268e-3F), r, all(8.36377405e-3F));
+    p = fma(p, r, all(4.16665487e-2F));
+    p = fma(p, r, all(1.66665733e-1F));
+    p = fma(p, r, all(0.5F));
+    p = fma(p, r, one());
+    p = fma(p, r, one());
+    return drop(less(a, all(-87.3F)), scale(p, n));
+}
+
+// log(1 + a) for 0 <= a: 1 + a = 2^n (1 + z), and a polynomial for log(1 + z) / z on [0, 1],
+// interpolated at Chebyshev's points.
+inline Vec log1p_small(Vec z) {
+    Vec p = fma(all(-0.00317605701F), z, all(0.0195425283F));
+    p = fma(p, z, all(-0.0563736148F));
+    p = fma(p, z, all(0.105436236F));
+    p = fma(p, z, all(-0.152696669F));
+    p = fma(p, z, all(0.196632743F));
+    p = fma(p, z, all(-0.249516159F));
+    p = fma(p, z, all(0.333297104F));
+    p = fma(p, z, all(-0.499998927F));
+    p = fma(p, z, one());
+    return p * z;
+}
+inline Vec log1p_of(Vec a) {
+    const Vec u = one() + a;
+    const Mask small = less(a, one());
+    const Vec z = select(small, a, mantissa(u) - one());
+    const Vec n = drop(small, exponent(u));
+    const Vec near = fma(n, all(0.693147181F), log1p_small(z));
+    // Infinity and NaN have no mantissa.
+    return select(less(a, all(3e38F)), near, a);
+}
+
+// log a for 0 < a <= 1 with an absolute error of 1e-7; -infinity at 0.
+inline Vec log_of(Vec a) {
+    const Vec inverse = one() / a;
+    return zero() - log1p_of(select(less(inverse, all(3e38F)), inverse - one(), inverse));
+}
+
+// 1 - exp(a) for a <= 0, relative error 3e-7.
+inline Vec one_minus_exp(Vec a) {
+    Vec p = fma(all(1.0F / 5040.0F), a, all(1.0F / 720.0F));
+    p = fma(p, a, all(1.0F / 120.0F));
+    p = fma(p, a, all(1.0F / 24.0F));
+    p = fma(p, a, all(1.0F / 6.0F));
+    p = fma(p, a, all(0.5F));
+    p = fma(p, a, one());
+    return select(less(all(-0.35F), a), zero() - p * a, one() - exp_of(a));
+}
+
+#endif
+
+}  // namespace
+}  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

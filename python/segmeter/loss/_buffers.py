@@ -1,0 +1,110 @@
+"""Memory for gradients that is used again, since fresh memory costs more than the loss.
+
+A buffer is given out again when nobody holds an array of it any more. Gradients of less than a
+mebibyte are plain arrays: the system keeps such memory anyway.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SMALLEST = 1 << 20
+_LIMIT = 1 << 30
+_UNUSED = 3  # references to a free buffer: the pool's, a local variable's, getrefcount's own
+
+_lock = threading.Lock()
+_pool: list[NDArray[np.uint8]] = []
+_limit = _LIMIT
+
+
+def gradient_buffer(like: NDArray[Any]) -> NDArray[Any]:
+    """Give an uninitialised array of the shape, dtype and order of axes of ``like``."""
+    if like.nbytes < _SMALLEST:
+        return np.empty_like(like, subok=False)
+    order = sorted(range(like.ndim), key=lambda axis: -abs(like.strides[axis]))
+    flat = _memory(like.nbytes).view(like.dtype)
+    return flat.reshape([like.shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def clear_buffers() -> None:
+    """Give the memory of gradients back to the system that no array uses.
+
+    Examples
+    --------
+    >>> clear_buffers()
+    """
+    with _lock:
+        _pool.clear()
+
+
+def set_buffer_limit(size: int) -> None:
+    """Set the bytes that gradients may leave behind for the next ones; 1 GiB at first.
+
+    Parameters
+    ----------
+    size : int
+        Bytes; 0 keeps nothing.
+
+    Raises
+    ------
+    ValueError
+        If ``size`` is negative.
+
+    Examples
+    --------
+    >>> set_buffer_limit(2**30)
+    """
+    global _limit
+    if size < 0:
+        raise ValueError(f"size must not be negative, got {size}")
+    with _lock:
+        _limit = size
+        _make_room(0)
+
+
+def _memory(size: int) -> NDArray[np.uint8]:
+    with _lock:
+        for index in range(len(_pool)):
+            buffer = _pool[index]
+            if buffer.nbytes == size and sys.getrefcount(buffer) == _UNUSED:
+                _pool.append(_pool.pop(index))  # the one used longest ago goes first
+                return buffer[:]
+        buffer = _fresh(size)
+        _make_room(size)
+        if sum(kept.nbytes for kept in _pool) + size <= _limit:
+            _pool.append(buffer)
+        return buffer[:]
+
+
+def _make_room(size: int) -> None:
+    """Forget buffers that nobody uses, oldest first, until ``size`` bytes fit."""
+    excess = sum(kept.nbytes for kept in _pool) + size - _limit
+    index = 0
+    while excess > 0 and index < len(_pool):
+        buffer = _pool[index]
+        if sys.getrefcount(buffer) == _UNUSED:
+            excess -= buffer.nbytes
+            del _pool[index]
+        else:
+            index += 1
+
+
+def _fresh(size: int) -> NDArray[np.uint8]:
+    """Private memory, in huge pages where the system offers them."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return np.empty(size, np.uint8)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        try:
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:
+            pass  # a system without them gives small pages
+    return np.frombuffer(memory, np.uint8)
