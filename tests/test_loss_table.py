@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import as_strided
 from numpy.testing import assert_allclose, assert_array_equal
 
+from segmeter import _core
 from segmeter.loss import (
     PixelTerm,
     SoftCounts,
     SoftCountsGradient,
+    _buffers,
+    clear_buffers,
+    cross_entropy,
+    dice_cross_entropy,
+    focal,
+    set_buffer_limit,
     soft_counts,
     soft_counts_backward,
 )
+from segmeter.reference import loss_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TERMS = (
     PixelTerm("cross_entropy"),
@@ -24,6 +40,19 @@ TERMS = (
     PixelTerm("generalised", 0.7),
     PixelTerm("power_cross_entropy", 0.3),
 )
+
+
+@contextmanager
+def simd_level(level: str) -> Iterator[None]:
+    """Use another instruction set for a while."""
+    before = _core.simd_level()
+    _core.set_simd_level(level)
+    try:
+        yield
+    finally:
+        _core.set_simd_level(before)
+
+
 ENTRIES = [field.name for field in fields(SoftCountsGradient)]
 
 
@@ -88,3 +117,361 @@ def test_tables_add_up_and_are_stored() -> None:
     stored = SoftCounts.from_arrays(summed.to_arrays())
     for name, array in whole.to_arrays().items():
         assert_allclose(getattr(stored, name), array, rtol=1e-12)
+
+
+# ------------------------------------------------------------------------------ against the twin
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> dict[str, Any]:
+    """Logits, a target and options, of any dtype, layout and activation."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    samples, channels = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 3, 4, 7, 19]))
+    spatial = draw(st.lists(st.integers(1, 13), min_size=0, max_size=3))
+    activation = draw(st.sampled_from(["softmax", "sigmoid", "none"]))
+    assume(channels > 1 or activation != "softmax")
+    size = draw(st.sampled_from([0.1, 2.0, 8.0]))
+    shape = (samples, channels, *spatial)
+    x = rng.uniform(0.02, 0.98, shape) if activation == "none" else rng.normal(0, size, shape)
+    logits = x.astype(draw(st.sampled_from(["f2", "f4", "f8", ">f4", ">f2"])))
+    if draw(st.booleans()):  # channels behind each other in memory, or pixels in reverse
+        logits = np.ascontiguousarray(np.moveaxis(logits, 1, -1))
+        logits = np.moveaxis(logits, -1, 1)
+    if spatial and draw(st.booleans()):
+        logits = logits[..., ::-1]
+    labels = rng.integers(0, max(channels, 2), (samples, *spatial))
+    ignored = draw(st.sampled_from([None, 0, -1, 255, (1, 255)]))
+    kind = draw(st.sampled_from(["u1", "i1", ">u2", "i4", "u8", "i8", "one-hot", "soft"]))
+    options: dict[str, Any] = {"activation": activation}
+    if kind == "soft":
+        target = rng.random(shape).astype(draw(st.sampled_from(["f4", "f8"])))
+        target[rng.random(shape) < 0.3] = draw(st.sampled_from([0.0, 1.0]))
+    elif kind == "one-hot" and channels > 1:
+        target = (labels[:, None] == np.arange(channels).reshape(-1, *[1] * len(spatial))).astype(
+            draw(st.sampled_from([bool, "u1", "i8"]))
+        )
+    else:
+        target = labels.astype("i8" if kind == "one-hot" else kind)
+        options["ignore_index"] = ignored
+        if ignored == 255 and target.dtype.itemsize > 1:
+            target[rng.random(target.shape) < 0.2] = 255
+    if draw(st.booleans()):
+        options["mask"] = rng.random(labels.shape) < 0.3
+    if draw(st.booleans()):
+        weights = rng.random(labels.shape).astype(draw(st.sampled_from(["f4", "f8"])))
+        options["pixel_weight"] = np.where(rng.random(labels.shape) < 0.2, 0, weights)
+    options["label_smoothing"] = draw(st.sampled_from([0.0, 0.0, 0.1]))
+    options["pixel_terms"] = tuple(draw(st.lists(st.sampled_from(TERMS), max_size=3)))
+    options["squares"] = draw(st.booleans())
+    return {"logits": logits, "target": target, "options": options, "rng": rng}
+
+
+def twin_options(target: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The same options as the twin has them."""
+    given = dict(options)
+    ignored = given.pop("ignore_index", None)
+    mask = given.pop("mask", None)
+    left_out = np.isin(target, [] if ignored is None else np.atleast_1d(ignored))
+    if mask is not None:
+        left_out = left_out | mask if target.shape == mask.shape else mask
+    given["left_out"] = left_out if ignored is not None or mask is not None else None
+    given["terms"] = given.pop("pixel_terms")
+    return given
+
+
+@settings(max_examples=300)
+@given(problems())
+def test_sums_and_gradient_equal_the_twin(problem: dict[str, Any]) -> None:
+    logits, target, options = problem["logits"], problem["target"], problem["options"]
+    twin = twin_options(target, options)
+    counts = soft_counts(logits, target, **options)
+    expected = loss_table.soft_counts(logits, target, **twin)
+    # Each sum is of positive parts: its error is theirs. A float16 logit is exact.
+    for name, array in counts.to_arrays().items():
+        assert_allclose(array, expected[name], rtol=3e-6, atol=1e-9, err_msg=name)
+    rng = problem["rng"]
+    d = SoftCountsGradient(*(rng.normal(size=getattr(counts, name).shape) for name in ENTRIES))
+    gradient = soft_counts_backward(logits, target, d, **options)
+    by_name = {name: getattr(d, name) for name in ENTRIES}
+    wanted = loss_table.soft_counts_backward(logits.astype(np.float64), target, by_name, **twin)
+    assert gradient.dtype == logits.dtype
+    single = options["activation"] != "none" and logits.dtype.itemsize < 8
+    error = 2e-5 if single else 1e-11
+    assert_allclose(
+        gradient,
+        wanted.astype(logits.dtype),
+        rtol=1.1e-3 if logits.dtype.itemsize == 2 else error,
+        atol=2e-6 if logits.dtype.itemsize == 2 else error,
+    )
+
+
+@settings(max_examples=60)
+@given(problems(), st.sampled_from(["avx2", "avx512"]))
+def test_same_bits_for_threads_and_levels(problem: dict[str, Any], level: str) -> None:
+    logits, target, options = problem["logits"], problem["target"], problem["options"]
+    assume(level in _core.simd_levels())
+
+    def all_bits(threads: int) -> list[bytes]:
+        counts = soft_counts(logits, target, **options, threads=threads)
+        rng = np.random.default_rng(3)
+        d = SoftCountsGradient(*(rng.normal(size=getattr(counts, name).shape) for name in ENTRIES))
+        gradient = soft_counts_backward(logits, target, d, **options, threads=threads)
+        return [array.tobytes() for array in (*counts.to_arrays().values(), gradient)]
+
+    best = all_bits(1)
+    with simd_level(level):
+        assert all_bits(2) == best
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_same_bits_for_any_number_of_threads(activation: str) -> None:
+    rng = np.random.default_rng(2)
+    logits = rng.normal(0, 3, (2, 5, 300, 301)).astype(np.float32)
+    target = rng.integers(0, 5, (2, 300, 301)).astype(np.uint8)
+    results = []
+    for threads in (1, 2, 3, 5, 7):
+        for level in [one for one in _core.simd_levels() if one != "baseline"]:
+            with simd_level(level):
+                options = {"activation": activation, "threads": threads}
+                value, gradient = dice_cross_entropy()(
+                    logits, target, return_grad=True, threads=threads
+                )
+                value2, gradient2 = cross_entropy(logits, target, return_grad=True, **options)
+                results.append((value, value2, gradient.tobytes(), gradient2.tobytes()))
+    assert all(result == results[0] for result in results)
+
+
+# ------------------------------------------------------------------------------------- accuracy
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("size", [1.0, 3.0])
+def test_accuracy_of_pixel_losses(gamma: float, activation: str, size: float) -> None:
+    rng = np.random.default_rng(7)
+    logits = rng.normal(0, size, (2, 19, 96, 96)).astype(np.float32)
+    target = rng.integers(0, 19, (2, 96, 96))
+    options = {"activation": activation, "gamma": gamma}
+    value, gradient = focal(logits, target, return_grad=True, **options)
+    exact, expected = focal(logits.astype(np.float64), target, return_grad=True, **options)
+    assert abs(value - exact) <= 1e-7 * exact
+    assert np.max(np.abs(gradient - expected) / np.abs(expected)) <= 2e-6
+
+
+# ------------------------------------------------------------------------------------ bad input
+
+
+EXTREMES = [-np.inf, -3e38, -1e4, -88.0, 0.0, 1e4, 3e38]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_extreme_logits(dtype: str, activation: str) -> None:
+    pairs = np.array([(a, b) for a in EXTREMES for b in EXTREMES if max(a, b) > -np.inf])
+    logits = np.ascontiguousarray(pairs.T[None]).astype(dtype)
+    target = np.zeros((1, pairs.shape[0]), int)
+    options = {"activation": activation, "pixel_terms": TERMS[:3]}
+    for i in range(pairs.shape[0]):  # alone, so that a finite one shows
+        x, y = logits[..., i : i + 1], target[..., i : i + 1]
+        counts = soft_counts(x, y, **options)
+        twin = loss_table.soft_counts(x, y, **twin_options(y, options))
+        for name in ("intersection", "pred", "terms", "terms_negative"):
+            found, wanted = getattr(counts, name), twin[name]
+            with np.errstate(over="ignore"):
+                wanted = wanted.astype("f4") if dtype == "f4" else wanted
+            assert_allclose(found, wanted, rtol=1e-6, atol=1e-37, err_msg=f"{pairs[i]}")
+        d = SoftCountsGradient(*(np.ones_like(getattr(counts, name)) for name in ENTRIES))
+        gradient = soft_counts_backward(x, y, d, **options)
+        assert np.isfinite(gradient).all(), pairs[i]
+        wanted = loss_table.soft_counts_backward(
+            x, y, {name: getattr(d, name) for name in ENTRIES}, **twin_options(y, options)
+        )
+        assert_allclose(gradient, wanted, rtol=1e-6, atol=1e-6, err_msg=f"{pairs[i]}")
+
+
+@pytest.mark.parametrize("payload", [0x7FC00000, 0x7FC00001, 0xFFFFFFFF])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("level", _core.simd_levels())
+def test_nan_reaches_its_pixel_alone(payload: int, activation: str, level: str) -> None:
+    logits = np.zeros((2, 3, 100), np.float32)
+    logits.view(np.uint32)[1, 2, 70] = payload
+    target = np.zeros((2, 100), np.uint8)
+    with simd_level(level):
+        counts = soft_counts(logits, target, activation=activation, pixel_terms=TERMS[:1])
+        assert np.isfinite(counts.terms[:, 0]).all()
+        assert np.isnan(counts.terms[:, 1] + counts.terms_negative[:, 1]).any()
+        value, gradient = cross_entropy(logits, target, activation=activation, return_grad=True)
+        assert np.isnan(value)
+        assert np.isnan(gradient[1, 2, 70])
+        gradient[1, :, 70] = 0
+        assert np.isfinite(gradient).all()
+        # Where the pixel does not count, it does no harm.
+        target[1, 70] = 9
+        value, gradient = cross_entropy(
+            logits, target, activation=activation, ignore_index=9, return_grad=True
+        )
+        assert np.isfinite(value)
+        assert_array_equal(gradient[1, :, 70], 0)
+
+
+def test_half_precision_of_an_image_stays_finite() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (1, 4, 512, 512)).astype(np.float16)
+    target = rng.integers(0, 4, (1, 512, 512))
+    value, gradient = dice_cross_entropy()(logits, target, return_grad=True)
+    assert np.isfinite(value)
+    assert gradient.dtype == np.float16
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("level", _core.simd_levels())
+def test_every_half_is_read_and_written(level: str) -> None:
+    bits = np.arange(2**16, dtype=np.uint16)
+    # With p = x and a derivative of x^2 / 2 the gradient is x.
+    for halves in (bits.view(np.float16), bits):
+        exact = loss_table.as_float64(halves[None])[0]
+        known = np.isfinite(exact) & (np.abs(exact) >= 2.0**-126)  # where float32 is normal
+        x = np.where(known | (exact == 0), halves, 0).astype(halves.dtype)[None, None]
+        one = np.ones((1, 1))
+        d = SoftCountsGradient(0 * one, 0 * one, one / 2, *[np.zeros((0, 1, 1))] * 2)
+        with simd_level(level):
+            gradient = soft_counts_backward(
+                x, np.zeros((1, 2**16), np.uint8), d, activation="none", squares=True
+            )
+        assert_array_equal(loss_table.as_float64(gradient), loss_table.as_float64(x), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"logits": np.zeros((1, 3, 4), int)}, TypeError, "logits must be floating point"),
+        ({"logits": np.zeros(3)}, ValueError, r"logits must have shape \(N, C"),
+        ({"logits": np.zeros((1, 1, 4))}, ValueError, "sigmoid"),
+        ({"logits": np.zeros((1, 0, 4))}, ValueError, "at least one channel"),
+        ({"target": np.zeros((1, 5), int)}, ValueError, "target must have shape"),
+        ({"target": np.zeros((1, 4))}, TypeError, "holds labels: integers"),
+        ({"target": np.full((1, 4), 3)}, ValueError, r"label 3 at sample 0, pixel \(0,\)"),
+        ({"target": np.full((1, 4), -1)}, ValueError, "label -1"),
+        ({"target": np.full((1, 4), 2**64 - 1, "u8")}, ValueError, "label 18446744073709551615"),
+        ({"target": np.full((1, 3, 4), 1.5)}, ValueError, "in 0..1, got 1.5"),
+        ({"target": np.full((1, 3, 4), np.nan)}, ValueError, "in 0..1, got nan"),
+        ({"target": np.zeros((1, 4), complex)}, TypeError, "target must be integers"),
+        ({"mask": np.zeros((1, 4), int)}, TypeError, "mask must be bool"),
+        ({"mask": np.zeros((1, 5), bool)}, ValueError, "mask must have shape"),
+        ({"pixel_weight": -np.ones((1, 4))}, ValueError, "not negative, got -1.0 at sample 0"),
+        ({"pixel_weight": np.full((1, 4), np.nan)}, ValueError, "finite"),
+        ({"pixel_weight": np.ones((1, 4), int)}, TypeError, "pixel_weight must be floating"),
+        ({"label_smoothing": 2.0}, ValueError, "label_smoothing must be in 0..1"),
+        ({"activation": "relu"}, ValueError, "activation must be one of softmax, sigmoid, none"),
+        ({"threads": -1}, ValueError, "threads must not be negative"),
+        ({"threads": True}, TypeError, "threads must be an integer"),
+        ({"ignore_index": 1.5}, TypeError, "ignore_index must be an integer"),
+        ({"pixel_terms": ("focal",)}, TypeError, "PixelTerm"),
+    ],
+)
+def test_bad_input(change: dict[str, Any], error: type[Exception], words: str) -> None:
+    inputs: dict[str, Any] = {"logits": np.zeros((1, 3, 4)), "target": np.zeros((1, 4), int)}
+    inputs |= change
+    logits, target = inputs.pop("logits"), inputs.pop("target")
+    with pytest.raises(error, match=words):
+        soft_counts(logits, target, **inputs)
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "words"),
+    [
+        ([[[0.0]]], TypeError, "NumPy array"),
+        (np.zeros((1, 3, 4), "f4"), TypeError, "dtype"),
+        (np.zeros((1, 3, 5)), ValueError, "shape"),
+        (np.broadcast_to(np.zeros(4), (1, 3, 4)), ValueError, "read-only"),
+        (as_strided(np.zeros(4), (1, 3, 4), (0, 0, 8)), ValueError, "broadcast"),
+    ],
+)
+def test_bad_out(out: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        cross_entropy(np.zeros((1, 3, 4)), np.zeros((1, 4), int), out=out)
+
+
+def test_out_must_not_be_the_logits() -> None:
+    logits = np.zeros((1, 3, 4))
+    with pytest.raises(ValueError, match="share memory"):
+        cross_entropy(logits, np.zeros((1, 4), int), out=logits)
+
+
+def test_out_of_any_layout_is_filled() -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(2, 3, 9, 11)).astype(np.float32)
+    target = rng.integers(0, 3, (2, 9, 11))
+    _, expected = dice_cross_entropy()(logits, target, return_grad=True)
+    out = np.empty((3, 11, 9, 2), np.float32).T.swapaxes(1, 3).swapaxes(2, 3)
+    assert out.shape == logits.shape
+    _, found = dice_cross_entropy()(logits, target, out=out)
+    assert found is out
+    assert_array_equal(out, expected)
+
+
+def test_bfloat16_bits() -> None:
+    rng = np.random.default_rng(4)
+    bits = (rng.normal(size=(1, 3, 200)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    target = rng.integers(0, 3, (1, 200))
+    exact = loss_table.as_float64(bits).astype(np.float32)
+    value, gradient = cross_entropy(bits, target, return_grad=True)
+    expected, wanted = cross_entropy(exact, target, return_grad=True)
+    assert value == expected
+    assert gradient.dtype == np.uint16
+    assert_array_equal(gradient, loss_table.like(wanted.astype(np.float64), bits.dtype))
+
+
+# ------------------------------------------------------------------------------------- memory
+
+
+def test_memory_of_gradients_is_used_again_but_never_while_it_is_held() -> None:
+    logits = np.zeros((1, 2, 1024, 1024), np.float32)
+    target = np.zeros((1, 1024, 1024), np.uint8)
+    _, first = cross_entropy(logits, target, return_grad=True)
+    row = first[0, 1, 5]
+    place = first.__array_interface__["data"][0]
+    _, second = cross_entropy(logits, target, return_grad=True)
+    assert second.__array_interface__["data"][0] != place
+    kept = row.copy()
+    del first
+    _, third = cross_entropy(logits + 1, target, return_grad=True)  # `row` holds it still
+    assert third.__array_interface__["data"][0] != place
+    assert_array_equal(row, kept)
+    del row
+    _, fourth = cross_entropy(logits, target, return_grad=True)
+    assert fourth.__array_interface__["data"][0] == place
+
+
+def test_memory_that_is_kept_is_bounded() -> None:
+    logits = np.zeros((1, 2, 1024, 1024), np.float32)
+    target = np.zeros((1, 1024, 1024), np.uint8)
+    try:
+        set_buffer_limit(logits.nbytes)
+        held = [cross_entropy(logits, target, return_grad=True)[1] for _ in range(3)]
+        assert len({array.__array_interface__["data"][0] for array in held}) == 3
+        assert len(_buffers._pool) == 1
+        del held
+        clear_buffers()
+        assert not _buffers._pool
+        with pytest.raises(ValueError, match="negative"):
+            set_buffer_limit(-1)
+    finally:
+        set_buffer_limit(2**30)
+
+
+def test_gradient_keeps_the_order_of_axes() -> None:
+    logits = np.zeros((1, 512, 1024, 3), np.float32).transpose(0, 3, 1, 2)
+    _, gradient = cross_entropy(logits, np.zeros((1, 512, 1024), np.uint8), return_grad=True)
+    assert gradient.strides == logits.strides
+
+
+def test_zero_sizes() -> None:
+    for shape in ((0, 3, 4), (2, 3, 0), (2, 3)):
+        logits = np.zeros(shape, np.float32)
+        target = np.zeros((shape[0], *shape[2:]), np.uint8)
+        counts = soft_counts(logits, target, pixel_terms=TERMS)
+        assert counts.terms.shape == (len(TERMS), *shape[:2])
+        assert counts.valid.sum() == target.size
+        d = SoftCountsGradient.zeros(counts)
+        assert soft_counts_backward(logits, target, d, pixel_terms=TERMS).shape == shape

@@ -141,7 +141,9 @@ class LossSweep {
         const py::ssize_t channels = logits_.shape(1);
         const auto terms = static_cast<py::ssize_t>(terms_.size());
         const auto table = [&] { return py::array_t<double>(std::vector{samples, channels}); };
-        const auto tables = [&] { return py::array_t<double>(std::vector{terms, samples, channels}); };
+        const auto tables = [&] {
+            return py::array_t<double>(std::vector{terms, samples, channels});
+        };
         auto intersection = table();
         auto pred = table();
         auto pred_squared = table();
@@ -151,17 +153,15 @@ class LossSweep {
         auto negative = tables();
         py::array_t<std::int64_t> valid(samples);
         py::array_t<double> weight(samples);
-        const SoftCountsView view{intersection.mutable_data(), pred.mutable_data(),
-                                  pred_squared.mutable_data(), target.mutable_data(),
-                                  target_squared.mutable_data(), positive.mutable_data(),
-                                  negative.mutable_data(), valid.mutable_data(),
-                                  weight.mutable_data()};
+        const SoftCountsView view{
+            intersection.mutable_data(), pred.mutable_data(),           pred_squared.mutable_data(),
+            target.mutable_data(),       target_squared.mutable_data(), positive.mutable_data(),
+            negative.mutable_data(),     valid.mutable_data(),          weight.mutable_data()};
         LossFault fault;
         with_input([&](const LossInput& input) { fault = function(input, view); });
-        return py::make_tuple(
-            py::make_tuple(intersection, pred, pred_squared, target, target_squared, positive,
-                           negative, valid, weight),
-            found(fault));
+        return py::make_tuple(py::make_tuple(intersection, pred, pred_squared, target,
+                                             target_squared, positive, negative, valid, weight),
+                              found(fault));
     }
 
     static py::tuple found(const LossFault& fault) {

@@ -20,11 +20,11 @@ enum class Activation : int { kSoftmax, kSigmoid, kNone };
 
 // f(p) of what is true at a pixel.
 enum class TermKind : int {
-    kCrossEntropy,       // -log p
-    kFocal,              // (1 - p)^parameter * -log p
-    kReducedFocal,       // -log p below the threshold, else ((1 - p) / threshold)^parameter * -log p
-    kPoly,               // (1 - p)^parameter
-    kGeneralised,        // (1 - p^parameter) / parameter
+    kCrossEntropy,  // -log p
+    kFocal,         // (1 - p)^parameter * -log p
+    kReducedFocal,  // -log p below the threshold, else ((1 - p) / threshold)^parameter * -log p
+    kPoly,          // (1 - p)^parameter
+    kGeneralised,   // (1 - p^parameter) / parameter
     kPowerCrossEntropy,  // (-log p)^parameter
 };
 

@@ -93,32 +93,6 @@ Elements<Real> half(bool swapped) {
     return {read_half<Real, kBfloat, false>, write_half<Real, kBfloat, false>};
 }
 
-template <class T, bool kSwapped>
-bool read_labels(const std::byte* from, std::int64_t stride, std::int64_t n, std::int32_t classes,
-                 std::int32_t* to) {
-    bool odd = false;
-    const auto read = [&](std::int64_t step) {
-        for (std::int64_t i = 0; i < n; ++i) {
-            // Negative labels are large ones here.
-            const T label = element<T>(from + i * step, kSwapped);
-            const bool inside = static_cast<std::uint64_t>(label) <
-                                static_cast<std::uint64_t>(classes);
-            to[i] = inside ? static_cast<std::int32_t>(label) : kOddLabel;
-            odd |= !inside;
-        }
-    };
-    if (stride == static_cast<std::int64_t>(sizeof(T)))
-        read(sizeof(T));
-    else
-        read(stride);
-    return odd;
-}
-
-template <class T>
-ReadLabels reader(bool swapped) {
-    return swapped ? read_labels<T, true> : read_labels<T, false>;
-}
-
 }  // namespace
 
 template <class Real>
@@ -143,19 +117,29 @@ Elements<Real> elements_of(DType dtype, bool byte_swapped, bool bfloat16) {
 template Elements<float> elements_of(DType, bool, bool);
 template Elements<double> elements_of(DType, bool, bool);
 
-ReadLabels label_reader(DType dtype, bool byte_swapped) {
-    switch (dtype) {
-        case DType::kBool:
-        case DType::kUInt8: return reader<std::uint8_t>(false);
-        case DType::kInt8: return reader<std::int8_t>(false);
-        case DType::kUInt16: return reader<std::uint16_t>(byte_swapped);
-        case DType::kInt16: return reader<std::int16_t>(byte_swapped);
-        case DType::kUInt32: return reader<std::uint32_t>(byte_swapped);
-        case DType::kInt32: return reader<std::int32_t>(byte_swapped);
-        case DType::kUInt64: return reader<std::uint64_t>(byte_swapped);
-        case DType::kInt64: return reader<std::int64_t>(byte_swapped);
-        default: throw std::invalid_argument("labels must be integers");
+// The largest label of a type, or of `classes` classes, plus one: with it a negative label is one
+// that, read without sign, is too large.
+LabelReader::LabelReader(DType dtype, bool byte_swapped, std::int32_t classes)
+    : dtype_(dtype), byte_swapped_(byte_swapped), size_(item_size(dtype)) {
+    if (is_float(dtype)) throw std::invalid_argument("labels must be integers");
+    const int bits = static_cast<int>(8 * size_) - (is_signed(dtype) ? 1 : 0);
+    limit_ = static_cast<std::uint64_t>(classes);
+    if (bits < 32) limit_ = std::min(limit_, std::uint64_t{1} << bits);
+    contiguous_ = label_kernels().read[std::countr_zero(static_cast<std::uint64_t>(size_))];
+}
+
+bool LabelReader::operator()(const std::byte* from, std::int64_t stride, std::int64_t n,
+                             std::int32_t* to) const {
+    if (stride == size_ && (size_ == 1 || !byte_swapped_))
+        return contiguous_(from, n, limit_, kOddLabel, to);
+    bool odd = false;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const std::int64_t label = label_at(from + i * stride, dtype_, byte_swapped_);
+        const bool inside = static_cast<std::uint64_t>(label) < limit_;
+        to[i] = inside ? static_cast<std::int32_t>(label) : kOddLabel;
+        odd |= !inside;
     }
+    return odd;
 }
 
 std::int64_t label_at(const std::byte* from, DType dtype, bool byte_swapped) {
@@ -195,6 +179,18 @@ const simd::HalfKernels& half_kernels() {
         case SimdLevel::kNeon: return simd::neon::kHalfKernels;
 #endif
         default: return simd::baseline::kHalfKernels;
+    }
+}
+
+const simd::LabelKernels& label_kernels() {
+    switch (simd_level()) {
+#if defined(__x86_64__)
+        case SimdLevel::kAvx512: return simd::avx512::kLabelKernels;
+        case SimdLevel::kAvx2: return simd::avx2::kLabelKernels;
+#elif defined(__aarch64__)
+        case SimdLevel::kNeon: return simd::neon::kLabelKernels;
+#endif
+        default: return simd::baseline::kLabelKernels;
     }
 }
 

@@ -22,17 +22,28 @@ struct Elements {
 template <class Real>
 [[nodiscard]] Elements<Real> elements_of(DType dtype, bool byte_swapped, bool bfloat16);
 
-// Labels of any integer type. Those outside [0, classes) become kOddLabel; returns whether there
-// was one.
+// Labels of any integer type as 32 bits. Those outside [0, classes) become kOddLabel; returns
+// whether there was one.
 inline constexpr std::int32_t kOddLabel = -2;
-using ReadLabels = bool (*)(const std::byte* from, std::int64_t stride, std::int64_t n,
-                            std::int32_t classes, std::int32_t* to);
-[[nodiscard]] ReadLabels label_reader(DType dtype, bool byte_swapped);
+class LabelReader {
+   public:
+    LabelReader(DType dtype, bool byte_swapped, std::int32_t classes);
+    bool operator()(const std::byte* from, std::int64_t stride, std::int64_t n,
+                    std::int32_t* to) const;
+
+   private:
+    DType dtype_;
+    bool byte_swapped_;
+    std::int64_t size_;
+    std::uint64_t limit_;
+    simd::ReadLabels contiguous_;
+};
 
 // One label; of uint64 the bit pattern.
 [[nodiscard]] std::int64_t label_at(const std::byte* from, DType dtype, bool byte_swapped);
 
 [[nodiscard]] const simd::LossKernels<float>& loss_kernels();
 [[nodiscard]] const simd::HalfKernels& half_kernels();
+[[nodiscard]] const simd::LabelKernels& label_kernels();
 
 }  // namespace segmeter::loss

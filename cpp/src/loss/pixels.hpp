@@ -26,8 +26,7 @@ class Pixels {
                 extents_.push_back(shape[axis]);
                 for (auto& mine : strides_) mine.push_back(0);
             }
-            for (std::size_t k = 0; k < strides_.size(); ++k)
-                strides_[k].back() = strides[k][axis];
+            for (std::size_t k = 0; k < strides_.size(); ++k) strides_[k].back() = strides[k][axis];
         }
         if (extents_.empty()) {
             extents_.push_back(count_);

@@ -1,12 +1,12 @@
 // The sweeps over all tiles. Blocks of tiles are the unit of threads: each fills its own table of
 // float64 sums, and tables are added in the order of the blocks.
-#include "segmeter/loss.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
+
+#include "segmeter/loss.hpp"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -96,8 +96,8 @@ class SampleSlopes {
         values_.resize(channels * (3 + 2 * terms));
         const auto place = [&](std::size_t row) { return values_.data() + row * channels; };
         const auto take = [&](const double* from, std::size_t table, std::size_t row) {
-            const double* first = from + (table * samples + static_cast<std::size_t>(sample)) *
-                                             channels;
+            const double* first =
+                from + (table * samples + static_cast<std::size_t>(sample)) * channels;
             std::transform(first, first + channels, place(row),
                            [](double x) { return static_cast<Real>(x); });
         };
@@ -144,8 +144,7 @@ class Sweep {
         const std::int64_t samples = reader_.samples();
         const std::int64_t pixels = reader_.pixels();
         const std::int64_t share = (samples * pixels + kMostBlocks - 1) / kMostBlocks;
-        block_pixels_ =
-            std::max(kBlockPixels, (share + kLossTile - 1) / kLossTile * kLossTile);
+        block_pixels_ = std::max(kBlockPixels, (share + kLossTile - 1) / kLossTile * kLossTile);
         blocks_per_sample_ = (pixels + block_pixels_ - 1) / block_pixels_;
         if (gradient != nullptr) {
             const bool regions = wanted == Wanted::kNothing && has_regions(input, *slopes);
@@ -164,9 +163,8 @@ class Sweep {
 
     void run() {
         const std::int64_t blocks = reader_.samples() * blocks_per_sample_;
-        const std::int64_t work = wanted_ == Wanted::kTarget
-                                      ? reader_.samples() * reader_.pixels()
-                                      : 4 * input_.logits.size();
+        const std::int64_t work = wanted_ == Wanted::kTarget ? reader_.samples() * reader_.pixels()
+                                                             : 4 * input_.logits.size();
         run_blocks(blocks, thread_count(input_.threads, work),
                    [this](std::int64_t block) { sweep_block(block); });
     }
@@ -199,8 +197,7 @@ class Sweep {
             give(kPred, counts.pred + n * channels);
             give(kPredSquared, counts.pred_squared + n * channels);
             give(kTarget, counts.target + n * channels);
-            give(input_.dense ? kTargetSquared : kTarget,
-                 counts.target_squared + n * channels);
+            give(input_.dense ? kTargetSquared : kTarget, counts.target_squared + n * channels);
             const auto terms = static_cast<std::int64_t>(input_.terms.size());
             for (std::int64_t t = 0; t < terms; ++t) {
                 const std::int64_t to = (t * reader_.samples() + n) * channels;
@@ -321,16 +318,7 @@ class Sweep {
     // Sums of w y and w y^2 alone.
     void count_targets(const simd::LossTile<Real>& tile, const simd::LossSums<Real>& sums) const {
         if (tile.label != nullptr) {
-            const std::int32_t label = tile.label[0];
-            const bool one_label = std::all_of(tile.label, tile.label + kLossTile,
-                                               [label](std::int32_t x) { return x == label; });
-            if (one_label && tile.plain) {
-                if (label >= 0) sums.target[label * kLossLanes] += Real{kLossTile};
-                return;
-            }
-            for (int i = 0; i < kLossTile; ++i)
-                if (tile.label[i] >= 0)
-                    sums.target[tile.label[i] * kLossLanes + i % kLossLanes] += tile.weight[i];
+            kernels_of().count_labels(tile, sums.target);
             return;
         }
         for (std::int64_t c = 0; c < reader_.channels(); ++c)
@@ -387,7 +375,7 @@ LossFault soft_counts(const LossInput& input, const SoftCountsView& counts) {
 }
 
 LossFault soft_counts_backward(const LossInput& input, const SoftCountsGradientView& slopes,
-                          std::byte* gradient, std::span<const std::int64_t> strides) {
+                               std::byte* gradient, std::span<const std::int64_t> strides) {
     return sweep(input, Wanted::kNothing, nullptr, &slopes, gradient, strides);
 }
 

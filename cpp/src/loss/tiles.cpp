@@ -75,8 +75,8 @@ TileBuffers<Real>::TileBuffers(TileMemory<Real>& memory, std::int64_t channels, 
       weight(memory.take(kLossTile)) {}
 
 template <class Real>
-TileReader<Real>::TileReader(const LossInput& input,
-                             std::span<const std::int64_t> gradient_strides, bool dense_tiles)
+TileReader<Real>::TileReader(const LossInput& input, std::span<const std::int64_t> gradient_strides,
+                             bool dense_tiles)
     : input_(input),
       dense_tiles_(dense_tiles),
       pixels_(pixels_of(input, gradient_strides)),
@@ -88,14 +88,15 @@ TileReader<Real>::TileReader(const LossInput& input,
                          is_aligned(input.logits.data, sizeof(Real)) &&
                          is_multiple(input.logits.strides, sizeof(Real))) {
     if (input.pixel_weight != nullptr)
-        weights_ = elements_of<Real>(input.pixel_weight->dtype, input.pixel_weight->byte_swapped,
-                                     false);
+        weights_ =
+            elements_of<Real>(input.pixel_weight->dtype, input.pixel_weight->byte_swapped, false);
     if (input.dense) return;
-    labels_ = label_reader(input.target.dtype, input.target.byte_swapped);
-    classes_ = one_channel_of_two(input) ? 2 : static_cast<std::int32_t>(channels());
+    const std::int32_t classes =
+        one_channel_of_two(input) ? 2 : static_cast<std::int32_t>(channels());
+    labels_.emplace(input.target.dtype, input.target.byte_swapped, classes);
     for (const std::int64_t label : input.ignored) {
-        if (label < 0 || label >= classes_) continue;
-        ignored_inside_.resize(static_cast<std::size_t>(classes_));
+        if (label < 0 || label >= classes) continue;
+        ignored_inside_.resize(static_cast<std::size_t>(classes));
         ignored_inside_[static_cast<std::size_t>(label)] = true;
     }
 }
@@ -139,8 +140,8 @@ bool TileReader<Real>::read_labels(std::int64_t sample, std::int64_t first, std:
     bool odd = false;
     const std::int64_t stride = pixels_.stride(kTarget);
     pixels_.for_each_part(first, n, [&](std::int64_t pixel, std::int64_t to, std::int64_t count) {
-        odd |= labels_(at(input_.target, kTarget, sample, pixel), stride, count, classes_,
-                       buffers.label + to);
+        odd |= (*labels_)(at(input_.target, kTarget, sample, pixel), stride, count,
+                          buffers.label + to);
     });
     std::fill(buffers.label + n, buffers.label + kLossTile, -1);
     const bool whole = read_mask(sample, first, n, buffers.weight);
@@ -219,9 +220,9 @@ void TileReader<Real>::read_weights(std::int64_t sample, std::int64_t first, std
 }
 
 template <class Real>
-simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t first,
-                                            std::int64_t n, bool with_logits,
-                                            TileBuffers<Real>& buffers, TileTally& tally) const {
+simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t first, std::int64_t n,
+                                            bool with_logits, TileBuffers<Real>& buffers,
+                                            TileTally& tally) const {
     simd::LossTile<Real> tile{buffers.x, kLossTile, nullptr, nullptr, buffers.weight, false};
     bool whole = false;
     if (input_.dense) {
@@ -235,8 +236,7 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
         tile.y = buffers.y;
     else
         tile.label = buffers.label;
-    const auto counted =
-        whole ? n : n - std::count(buffers.weight, buffers.weight + n, Real{0});
+    const auto counted = whole ? n : n - std::count(buffers.weight, buffers.weight + n, Real{0});
     tally.valid += counted;
     if (input_.pixel_weight != nullptr)
         read_weights(sample, first, n, buffers.weight, tally);
@@ -280,8 +280,7 @@ void TileReader<Real>::write(const Real* values, std::byte* gradient, std::int64
                              std::int64_t first, std::int64_t n) const {
     const simd::HalfKernels& halves = half_kernels();
     pixels_.for_each_part(first, n, [&](std::int64_t pixel, std::int64_t from, std::int64_t count) {
-        std::byte* to =
-            gradient + sample * gradient_strides_[0] + pixels_.offset(kGradient, pixel);
+        std::byte* to = gradient + sample * gradient_strides_[0] + pixels_.offset(kGradient, pixel);
         for (std::int64_t c = 0; c < channels(); ++c)
             logits_.write(values + c * kLossTile + from, count, halves,
                           to + c * gradient_strides_[1], pixels_.stride(kGradient));

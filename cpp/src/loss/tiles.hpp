@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -106,8 +107,7 @@ class TileReader {
     Elements<Real> logits_;
     Elements<Real> shares_;
     Elements<Real> weights_{};
-    ReadLabels labels_ = nullptr;
-    std::int32_t classes_ = 0;  // that labels may name
+    std::optional<LabelReader> labels_;
     std::vector<bool> ignored_inside_;  // by class, where a class is ignored; else empty
     bool contiguous_logits_;
 };

@@ -8,6 +8,8 @@
 // A sum runs over lanes first; its order depends on the tile alone. Tiles are float32 sums of four
 // pixels per lane; the driver turns lanes into float64 after a few tiles.
 
+#include <type_traits>
+
 #include "simd/loss_kernels.hpp"
 #include "simd/loss_vec.hpp"
 
@@ -45,8 +47,7 @@ inline Vec power_of(Vec u, Real power, int half_powers) {
 
 inline Term focal(const TermRule<Real>& rule, Vec power, Vec p, Vec rest, Vec ce) {
     // -p log p / (1 - p): 1 at p = 1, 0 at p = 0.
-    const Vec odds =
-        drop(equal(p, zero()), select(equal(rest, zero()), one(), ce * p / rest));
+    const Vec odds = drop(equal(p, zero()), select(equal(rest, zero()), one(), ce * p / rest));
     return {select(equal(rest, zero()), zero(), power * ce),
             power * fma(all(rule.parameter), odds, one())};
 }
@@ -136,7 +137,8 @@ inline void book(const std::int32_t* label, int rows, const Real (*values)[kLoss
 // --- softmax, one label per pixel ---
 
 // Copies the logits of a tile, 0 where a pixel does not count, and finds the largest ones.
-inline void copy_and_find_largest(const Tile& tile, int channels, Real* copy, Vec (&largest)[kVecs]) {
+inline void copy_and_find_largest(const Tile& tile, int channels, Real* copy,
+                                  Vec (&largest)[kVecs]) {
     for (int j = 0; j < kVecs; ++j) largest[j] = all(-__builtin_inff());
     const auto channel = [&](int c, auto&& value) {
         for (int j = 0; j < kVecs; ++j) {
@@ -146,8 +148,7 @@ inline void copy_and_find_largest(const Tile& tile, int channels, Real* copy, Ve
         }
     };
     if (tile.plain) {
-        for (int c = 0; c < channels; ++c)
-            channel(c, [](const Real* x, int) { return load(x); });
+        for (int c = 0; c < channels; ++c) channel(c, [](const Real* x, int) { return load(x); });
         return;
     }
     Mask out[kVecs];
@@ -196,10 +197,9 @@ inline void square_slopes(const Rule& rule, const Labels (&labels)[kVecs], const
                           const Vec (&inverse)[kVecs], const Real* e, Pixel (&pixel)[kVecs]) {
     for (int c = 0; c < rule.channels; ++c)
         for (int j = 0; j < kVecs; ++j) {
-            const Vec other =
-                drop(equal(labels[j], c), load(e + c * kLossTile + kLossLanes * j));
-            const Vec by_p = fma(all(2 * slopes.pred_squared[c]), other * inverse[j],
-                                 all(slopes.pred[c]));
+            const Vec other = drop(equal(labels[j], c), load(e + c * kLossTile + kLossLanes * j));
+            const Vec by_p =
+                fma(all(2 * slopes.pred_squared[c]), other * inverse[j], all(slopes.pred[c]));
             pixel[j].slope = fma(other, by_p, pixel[j].slope);
         }
 }
@@ -257,8 +257,7 @@ void softmax_labels_as(const Tile& tile, const Rule& rule, const Sums* sums, con
         inverse[j] = one() / s;
         weighted[j] = tile.plain ? inverse[j] : inverse[j] * load(tile.weight + kLossLanes * j);
     }
-    if constexpr (kSlopes && kSquares)
-        square_slopes(rule, labels, *slopes, inverse, e, pixel);
+    if constexpr (kSlopes && kSquares) square_slopes(rule, labels, *slopes, inverse, e, pixel);
     Vec factor[kVecs];
     Vec at_label[kVecs];
     for (int j = 0; j < kVecs; ++j) {
@@ -267,8 +266,7 @@ void softmax_labels_as(const Tile& tile, const Rule& rule, const Sums* sums, con
         const Vec p = exp_of(pixel[j].at) * inverse[j];
         const Vec rest = pixel[j].others * inverse[j];
         const Vec s = pixel[j].others + exp_of(pixel[j].at);
-        const Vec beside_largest =
-            select(equal(pixel[j].at, zero()), pixel[j].others, s - one());
+        const Vec beside_largest = select(equal(pixel[j].at, zero()), pixel[j].others, s - one());
         const Vec ce = log1p_of(beside_largest) - pixel[j].at;
         Vec total = zero();  // derivative of all terms by -log p[t]
         for (int t = 0; t < rule.num_terms; ++t) {
@@ -325,10 +323,10 @@ void softmax_labels_as(const Tile& tile, const Rule& rule, const Sums* sums, con
 
 void softmax_labels(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
                     const Gradient* gradient, Real* scratch) {
-    const auto sweep = slopes == nullptr                    ? softmax_labels_as<false, false, false>
-                       : slopes->pred == nullptr            ? softmax_labels_as<true, false, false>
-                       : slopes->pred_squared == nullptr    ? softmax_labels_as<true, true, false>
-                                                            : softmax_labels_as<true, true, true>;
+    const auto sweep = slopes == nullptr                 ? softmax_labels_as<false, false, false>
+                       : slopes->pred == nullptr         ? softmax_labels_as<true, false, false>
+                       : slopes->pred_squared == nullptr ? softmax_labels_as<true, true, false>
+                                                         : softmax_labels_as<true, true, true>;
     sweep(tile, rule, sums, slopes, gradient, scratch);
 }
 
@@ -404,8 +402,7 @@ inline void add_dense_sums(const Tile& tile, const Rule& rule, const Sums& sums,
         }
         if (sums.pred_squared != nullptr) add_lanes(sums.pred_squared + to, lane_sum(part[2]));
         if (sums.target != nullptr) add_lanes(sums.target + to, lane_sum(part[3]));
-        if (sums.target_squared != nullptr)
-            add_lanes(sums.target_squared + to, lane_sum(part[4]));
+        if (sums.target_squared != nullptr) add_lanes(sums.target_squared + to, lane_sum(part[4]));
         for (int t = 0; t < rule.num_terms; ++t)
             add_lanes(sums.terms + t * table + to, lane_sum(terms[t]));
     }
@@ -556,8 +553,8 @@ inline void add_channel_sums(const Rule& rule, const Sums& sums, int c,
             } else {
                 const Mask is = truth[j].yes;
                 const Vec f = evaluate(rule.terms[t], select(is, own.p, own.rest),
-                                       select(is, own.rest, own.p),
-                                       select(is, own.ce, own.ce_rest)).f;
+                                       select(is, own.rest, own.p), select(is, own.ce, own.ce_rest))
+                                  .f;
                 const Vec cost = drop(equal(w[j], zero()), w[j] * f);
                 yes[j] = select(is, cost, zero());
                 no[j] = drop(is, cost);
@@ -592,15 +589,15 @@ inline Vec channel_gradient(const Rule& rule, const Slopes& slopes, int c, const
             up = up - drop(equal(yes, zero()), yes * f);
             down = down - drop(equal(no, zero()), no * g);
         } else {
-            const Vec h = evaluate(rule.terms[t], select(truth.yes, own.p, own.rest),
-                                   select(truth.yes, own.rest, own.p),
-                                   select(truth.yes, own.ce, own.ce_rest)).h;
+            const Vec h =
+                evaluate(rule.terms[t], select(truth.yes, own.p, own.rest),
+                         select(truth.yes, own.rest, own.p), select(truth.yes, own.ce, own.ce_rest))
+                    .h;
             up = up - select(truth.yes, a * h, zero());
             down = down - drop(truth.yes, b * h);
         }
     }
-    if (rule.sigmoid)
-        return fma(own.p * own.rest, by_p, up * own.rest - down * own.p);
+    if (rule.sigmoid) return fma(own.p * own.rest, by_p, up * own.rest - down * own.p);
     const Vec yes = drop(equal(up, zero()), up / own.p);
     const Vec no = drop(equal(down, zero()), down / own.rest);
     return by_p + (yes - no);
@@ -640,6 +637,12 @@ void channelwise(const Tile& tile, const Rule& rule, const Sums* sums, const Slo
     (soft ? channelwise_as<true> : channelwise_as<false>)(tile, rule, sums, slopes, gradient);
 }
 
+void count_labels(const Tile& tile, Real* target) {
+    alignas(64) Real weight[1][kLossTile];
+    for (int i = 0; i < kLossTile; ++i) weight[0][i] = tile.weight[i];
+    book(tile.label, 1, weight, &target);
+}
+
 void flush(Real* lanes, std::int64_t n, double* sums) {
     for (std::int64_t i = 0; i < n; ++i) {
         add_to_doubles(sums + 8 * i, load(lanes + kLossLanes * i));
@@ -648,6 +651,26 @@ void flush(Real* lanes, std::int64_t n, double* sums) {
 }
 
 #if !defined(SEGMETER_LOSS_DOUBLE)
+
+// --- labels ---
+
+template <class T>
+bool read_labels(const void* from, std::int64_t n, std::uint64_t limit, std::int32_t odd,
+                 std::int32_t* to) {
+    // Narrow labels are compared in 32 bits, sixteen at a time.
+    using Wide = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
+    const auto* bytes = static_cast<const unsigned char*>(from);
+    const auto below = static_cast<Wide>(limit);
+    std::uint32_t any_odd = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        T label;
+        __builtin_memcpy(&label, bytes + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+        const bool inside = Wide{label} < below;
+        to[i] = inside ? static_cast<std::int32_t>(label) : odd;
+        any_odd |= static_cast<std::uint32_t>(!inside);
+    }
+    return any_odd != 0;
+}
 
 // --- half precision ---
 
@@ -696,7 +719,8 @@ void from_half(const std::uint16_t* from, std::int64_t n, float* to) {
 #if defined(__AVX512F__)
     for (; i + 16 <= n; i += 16)
         _mm512_storeu_ps(
-            to + i, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i))));
+            to + i,
+            _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i))));
 #elif defined(__F16C__)
     for (; i + 8 <= n; i += 8)
         _mm256_storeu_ps(
@@ -741,11 +765,15 @@ void to_bfloat(const float* from, std::int64_t n, std::uint16_t* to) {
 }  // namespace
 
 extern const LossKernels<Real> kLossKernels;
-const LossKernels<Real> kLossKernels = {softmax_labels, softmax_dense, channelwise, flush};
+const LossKernels<Real> kLossKernels = {softmax_labels, softmax_dense, channelwise, count_labels,
+                                        flush};
 
 #if !defined(SEGMETER_LOSS_DOUBLE)
 extern const HalfKernels kHalfKernels;
 const HalfKernels kHalfKernels = {from_half, to_half, from_bfloat, to_bfloat};
+extern const LabelKernels kLabelKernels;
+const LabelKernels kLabelKernels = {{read_labels<std::uint8_t>, read_labels<std::uint16_t>,
+                                     read_labels<std::uint32_t>, read_labels<std::uint64_t>}};
 #endif
 
 }  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

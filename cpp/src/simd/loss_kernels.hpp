@@ -101,8 +101,19 @@ struct LossKernels {
     SweepLossTile<Real> softmax_labels;  // one label per pixel, not smoothed
     SweepLossTile<Real> softmax_dense;
     SweepLossTile<Real> channelwise;
+    // Adds the weights of a tile with labels to the lanes of their classes, as the sweep does.
+    void (*count_labels)(const LossTile<Real>& tile, Real* target);
     // sums[i] (8 lanes each) += lanes[i] (kLossLanes each), and lanes[i] = 0, for i in [0, n).
     void (*flush)(Real* lanes, std::int64_t n, double* sums);
+};
+
+// n contiguous labels as 32 bits; those that, read without sign, are not below `limit` become
+// `odd`. Returns whether there was one.
+using ReadLabels = bool (*)(const void* from, std::int64_t n, std::uint64_t limit, std::int32_t odd,
+                            std::int32_t* to);
+
+struct LabelKernels {
+    ReadLabels read[4];  // labels of 1, 2, 4, 8 bytes
 };
 
 // Conversions of n contiguous elements. Rounding is to nearest, ties to even.
@@ -116,18 +127,22 @@ struct HalfKernels {
 namespace baseline {
 extern const LossKernels<float> kLossKernels;
 extern const HalfKernels kHalfKernels;
+extern const LabelKernels kLabelKernels;
 }  // namespace baseline
 namespace avx2 {
 extern const LossKernels<float> kLossKernels;
 extern const HalfKernels kHalfKernels;
+extern const LabelKernels kLabelKernels;
 }  // namespace avx2
 namespace avx512 {
 extern const LossKernels<float> kLossKernels;
 extern const HalfKernels kHalfKernels;
+extern const LabelKernels kLabelKernels;
 }  // namespace avx512
 namespace neon {
 extern const LossKernels<float> kLossKernels;
 extern const HalfKernels kHalfKernels;
+extern const LabelKernels kLabelKernels;
 }  // namespace neon
 namespace float64 {
 extern const LossKernels<double> kLossKernels;

@@ -68,8 +68,7 @@ inline Vec exponent(Vec a) {
     return {_mm512_cvtepi32_ps(_mm512_sub_epi32(n, _mm512_set1_epi32(127)))};
 }
 inline Vec mantissa(Vec a) {
-    const __m512i low =
-        _mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x007FFFFF));
+    const __m512i low = _mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x007FFFFF));
     return {_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_set1_epi32(0x3F800000)))};
 }
 inline void add_to_doubles(double* sums, Vec a) {
@@ -100,18 +99,10 @@ inline void stream(float* x, Vec a) {
     _mm256_stream_ps(x + 8, a.b);
 }
 inline Vec all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-inline Vec operator+(Vec x, Vec y) {
-    return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
-}
-inline Vec operator-(Vec x, Vec y) {
-    return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
-}
-inline Vec operator*(Vec x, Vec y) {
-    return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
-}
-inline Vec operator/(Vec x, Vec y) {
-    return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
-}
+inline Vec operator+(Vec x, Vec y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+inline Vec operator-(Vec x, Vec y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+inline Vec operator*(Vec x, Vec y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline Vec operator/(Vec x, Vec y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
 inline Vec fma(Vec x, Vec y, Vec z) {
     return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
@@ -132,9 +123,7 @@ inline Mask equal(Vec x, Vec y) {
 inline Vec select(Mask m, Vec x, Vec y) {
     return {_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)};
 }
-inline Vec drop(Mask m, Vec x) {
-    return {_mm256_andnot_ps(m.a, x.a), _mm256_andnot_ps(m.b, x.b)};
-}
+inline Vec drop(Mask m, Vec x) { return {_mm256_andnot_ps(m.a, x.a), _mm256_andnot_ps(m.b, x.b)}; }
 inline Labels load_labels(const std::int32_t* x) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8))};
@@ -328,9 +317,8 @@ inline Vec scale(const Vec& a, const Vec& n) {
 }
 // For a >= 1: a = 2^n (1 + rest).
 inline Vec exponent(const Vec& a) {
-    return each([&](int i) {
-        return __builtin_convertvector(((WholePart)a.v[i] >> 23) - 127, Part);
-    });
+    return each(
+        [&](int i) { return __builtin_convertvector(((WholePart)a.v[i] >> 23) - 127, Part); });
 }
 inline Vec mantissa(const Vec& a) {
     return each([&](int i) { return (Part)(((WholePart)a.v[i] & 0x007FFFFF) | 0x3F800000); });
@@ -343,9 +331,7 @@ inline Vec mantissa(const Vec& a) {
 
 inline Vec zero() { return all(Real{0}); }
 inline Vec one() { return all(Real{1}); }
-inline Mask unequal_zero(Vec a) {
-    return less(zero(), absolute(a));
-}
+inline Mask unequal_zero(Vec a) { return less(zero(), absolute(a)); }
 
 #if defined(SEGMETER_LOSS_DOUBLE)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from . import _compound, _functions, _pixel, _region
 from ._base import Loss
+from ._buffers import clear_buffers, set_buffer_limit
 from ._compound import *  # noqa: F403
 from ._functions import *  # noqa: F403
 from ._pixel import *  # noqa: F403
@@ -33,7 +34,9 @@ __all__ = [
     "PixelTerm",
     "SoftCounts",
     "SoftCountsGradient",
+    "clear_buffers",
     "evaluate",
+    "set_buffer_limit",
     "soft_counts",
     "soft_counts_backward",
 ]

@@ -6,6 +6,7 @@ mebibyte are plain arrays: the system keeps such memory anyway.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import sys
 import threading
@@ -103,8 +104,6 @@ def _fresh(size: int) -> NDArray[np.uint8]:
         return np.empty(size, np.uint8)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
+        with contextlib.suppress(OSError):  # a system without them gives small pages
             memory.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:
-            pass  # a system without them gives small pages
     return np.frombuffer(memory, np.uint8)

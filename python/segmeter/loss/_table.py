@@ -678,9 +678,7 @@ def _ignored(
     if y.ndim == x.ndim:
         raise ValueError("ignore_index needs a target of labels: pass mask= beside dense ones")
     low, high = (0, 1) if y.dtype.kind == "b" else (np.iinfo(y.dtype).min, np.iinfo(y.dtype).max)
-    return [
-        label if label < 2**63 else label - 2**64 for label in labels if low <= label <= high
-    ]
+    return [label if label < 2**63 else label - 2**64 for label in labels if low <= label <= high]
 
 
 def _weights(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[Any] | None:

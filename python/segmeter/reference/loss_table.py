@@ -32,7 +32,8 @@ def soft_counts(
     """Give the fields of :class:`segmeter.loss.SoftCounts` by name."""
     x = as_float64(logits)
     w, counted = _weights(x, left_out, pixel_weight)
-    x = np.where(counted, x, 0.0)
+    # What has no weight counts, and has no say.
+    x = np.where(counted & (w != 0.0), x, 0.5)
     y = np.where(counted, dense_target(target, x.shape), 0.0)
     p, rest, log_p, log_rest = probabilities(x, activation)
     smooth = _smoothed(y, label_smoothing, activation)
@@ -81,7 +82,8 @@ def soft_counts_backward(
     """Give the gradient with respect to the logits, in their shape and dtype."""
     x = as_float64(logits)
     w, counted = _weights(x, left_out, pixel_weight)
-    x = np.where(counted, x, 0.0)
+    # What has no weight counts, and has no say.
+    x = np.where(counted & (w != 0.0), x, 0.5)
     y = np.where(counted, dense_target(target, x.shape), 0.0)
     p, rest, log_p, log_rest = probabilities(x, activation)
     smooth = _smoothed(y, label_smoothing, activation)
@@ -122,7 +124,8 @@ def as_float64(logits: NDArray[Any]) -> FloatArray:
     """Logits as float64; uint16 holds the bits of bfloat16."""
     if logits.dtype.kind == "u":
         bits = logits.astype(np.uint32) << np.uint32(16)
-        return bits.view(np.float32).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is none afterwards
+            return bits.view(np.float32).astype(np.float64)
     values: FloatArray = logits.astype(np.float64)
     return values
 
