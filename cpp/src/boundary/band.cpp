@@ -5,76 +5,94 @@
 #include <stdexcept>
 #include <vector>
 
+#include "segmeter/cpu.hpp"
 #include "segmeter/parallel.hpp"
 
 #include "boundary/bit_rows.hpp"
 #include "boundary/class_maps.hpp"
 #include "boundary/windows.hpp"
-#include "cause/joint_runs.hpp"
 #include "region/finder.hpp"
 #include "region/rows.hpp"
+#include "simd/band_kernels.hpp"
 
 namespace segmeter {
+
+const simd::BandKernels& boundary::band_kernels() {
+    switch (simd_level()) {
+#if defined(__x86_64__)
+        case SimdLevel::kAvx512: return simd::avx512::kBandKernels;
+        case SimdLevel::kAvx2: return simd::avx2::kBandKernels;
+#elif defined(__aarch64__)
+        case SimdLevel::kNeon: return simd::neon::kBandKernels;
+#endif
+        default: return simd::baseline::kBandKernels;
+    }
+}
+
 namespace {
 
 using boundary::BandFinder;
 using boundary::BitRows;
-using cause::JointRun;
-using cause::JointRuns;
+using boundary::ClassMaps;
 
 void require_reach(const Reach& reach) {
     for (const std::int64_t part : reach)
         if (part < 0) throw std::invalid_argument("a reach must not be negative");
 }
 
-// Adds visit(row, cells) of all rows to `cells`, each block of rows in cells of its own.
+// Adds what visit(row, cells) adds for all rows to `cells`, each block of rows to cells of its own.
 template <class Visit>
-void add_rows(std::int64_t rows, int threads, std::size_t cells, std::int64_t* out, Visit&& visit) {
+void add_rows(std::int64_t rows, int threads, std::vector<std::int64_t>& cells, Visit&& visit) {
     const std::int64_t blocks =
         std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(rows, 1));
     std::vector<std::vector<std::int64_t>> parts(static_cast<std::size_t>(blocks));
     run_blocks(blocks, threads, [&](std::int64_t block) {
-        std::vector<std::int64_t> own(cells);
+        std::vector<std::int64_t> own(cells.size());
         for (std::int64_t row = rows * block / blocks; row < rows * (block + 1) / blocks; ++row)
             visit(row, own.data());
         parts[static_cast<std::size_t>(block)] = std::move(own);
     });
     for (const auto& part : parts)
-        for (std::size_t i = 0; i < cells; ++i) out[i] += part[i];
+        for (std::size_t i = 0; i < cells.size(); ++i) cells[i] += part[i];
 }
 
-// The maps of one call as joint runs.
-struct Maps {
-    Maps(const cause::LabelMaps& labels, bool ignore_invalid, int threads_asked)
-        : shape(labels.target.shape),
-          threads(thread_count(threads_asked, labels.target.size())),
-          num_classes(labels.target_labels.num_classes()),
-          runs(cause::read_joint_runs(labels, threads)),
-          tally(cause::settle_invalid(runs, ignore_invalid)),
-          ignored(boundary::paint_ignored(runs, shape)) {}
-
-    [[nodiscard]] const std::uint8_t* unknown() const {
-        return ignored.empty() ? nullptr : ignored.data();
-    }
-    [[nodiscard]] BitRows band(bool of_pred, const Reach& reach, bool border) const {
-        BitRows bits;
-        boundary::with_code_type(num_classes, [&](auto type) {
-            using Code = decltype(type);
-            const auto map =
-                boundary::paint_classes<Code>(runs, shape, of_pred, num_classes, threads);
-            bits =
-                BandFinder<Code>(map.codes.data(), shape, reach, border, threads).find(unknown());
+// Two maps of classes, where they change, and which pixels are ignored, as bits.
+template <class Code>
+struct BandMaps {
+    BandMaps(const boundary::LabelMaps& labels, const BandOptions& options)
+        : maps(labels, options.ignore_invalid, options.threads),
+          pred_changes(boundary::changes_in_rows(maps.pred.row(0), maps.shape, maps.threads)),
+          target_changes(boundary::changes_in_rows(maps.target.row(0), maps.shape, maps.threads)) {
+        if (maps.ignored() == nullptr) return;
+        ignored = BitRows(maps.shape.all_rows(), maps.shape.length);
+        const std::vector<std::uint8_t> nothing(static_cast<std::size_t>(maps.shape.length));
+        boundary::for_each_row(maps.shape.all_rows(), maps.threads, [&](std::int64_t row) {
+            boundary::band_kernels().differ[0](maps.ignored() + row * maps.shape.length,
+                                               nothing.data(), maps.shape.length, ignored.row(row));
         });
-        return bits;
     }
 
-    VolumeShape shape;
-    int threads;
-    std::int64_t num_classes;
-    JointRuns runs;
-    PixelTally tally;
-    std::vector<std::uint8_t> ignored;
+    [[nodiscard]] BitRows band(bool of_pred, const Reach& reach, bool border) const {
+        const Code* codes = of_pred ? maps.pred.row(0) : maps.target.row(0);
+        return BandFinder<Code>(codes, maps.shape, reach, border, maps.threads)
+            .find(of_pred ? pred_changes : target_changes, maps.ignored());
+    }
+    [[nodiscard]] simd::BandRow row(std::int64_t r, const BitRows* pred_band,
+                                    const BitRows& target_band) const {
+        return {maps.shape.length,     pred_band == nullptr ? nullptr : pred_band->row(r),
+                target_band.row(r),    pred_changes.row(r),
+                target_changes.row(r), ignored.empty() ? nullptr : ignored.row(r),
+                maps.pred.row(r),      maps.target.row(r)};
+    }
+
+    ClassMaps<Code> maps;
+    BitRows pred_changes;
+    BitRows target_changes;
+    BitRows ignored;
 };
+
+template <class Code>
+constexpr std::size_t kCodePlace = sizeof(Code) == 1 ? 0 : 1;
 
 }  // namespace
 
@@ -82,19 +100,21 @@ void label_band(const ArrayView& labels, const std::uint8_t* unknown, const Reac
                 bool border, int threads, std::uint8_t* out) {
     require_readable(labels);
     require_reach(reach);
+    if (labels.size() == 0) return;
     const VolumeShape shape(labels.shape);
     threads = thread_count(threads, labels.size());
     with_label_type(item_size(labels.dtype), [&](auto type) {
         using Code = decltype(type);
-        const BitRows bits = BandFinder<Code>(reinterpret_cast<const Code*>(labels.data), shape,
-                                              reach, border, threads)
-                                 .find(unknown);
-        boundary::for_each_row(bits.empty() ? 0 : shape.all_rows(), threads, [&](std::int64_t row) {
+        const Code* codes = reinterpret_cast<const Code*>(labels.data);
+        const BitRows bits = BandFinder<Code>(codes, shape, reach, border, threads)
+                                 .find(boundary::changes_in_rows(codes, shape, threads), unknown);
+        boundary::for_each_row(shape.all_rows(), threads, [&](std::int64_t row) {
             const std::uint64_t* band = bits.row(row);
-            const std::int64_t at = row * shape.length;
-            for (std::int64_t x = 0; x < shape.length; ++x)
+            const std::int64_t length = shape.length;
+            const std::int64_t at = row * length;
+            for (std::int64_t x = 0; x < length; ++x)
                 out[at + x] = static_cast<std::uint8_t>(band[x / 64] >> (x % 64) & 1);
-            for (std::int64_t x = 0; unknown != nullptr && x < shape.length; ++x)
+            for (std::int64_t x = 0; unknown != nullptr && x < length; ++x)
                 if (unknown[at + x] != 0) out[at + x] = 0;
         });
     });
@@ -105,35 +125,25 @@ PixelTally band_overlap(const ArrayView& pred, const ArrayView& target, const Ar
                         const Reach& reach, const BandOptions& options, std::int64_t* counts) {
     require_reach(reach);
     if (target.size() == 0) return {};
-    const Maps maps({pred, target, mask, pred_labels, target_labels}, options.ignore_invalid,
-                    options.threads);
-    const BitRows of_pred = maps.band(true, reach, options.border);
-    const BitRows of_target = maps.band(false, reach, options.border);
-    const auto add_row = [&](std::int64_t row, std::int64_t* cells) {
-        const std::uint64_t* pred_bits = of_pred.row(row);
-        const std::uint64_t* target_bits = of_target.row(row);
-        for (std::int64_t i = maps.runs.begin(row); i < maps.runs.end(row); ++i) {
-            const JointRun& run = maps.runs[i];
-            if (run.is_ignored()) continue;
-            std::int64_t both = 0;
-            std::int64_t in_pred = 0;
-            std::int64_t in_target = 0;
-            boundary::for_each_word(run.begin, run.end, [&](std::int64_t word, std::uint64_t part) {
-                const std::uint64_t p = pred_bits[word] & part;
-                const std::uint64_t t = target_bits[word] & part;
-                if ((p | t) == 0) return;
-                both += boundary::count_bits(p & t);
-                in_pred += boundary::count_bits(p);
-                in_target += boundary::count_bits(t);
-            });
-            if (run.pred == run.target) cells[run.target * kBandCounts] += both;
-            if (run.pred >= 0) cells[run.pred * kBandCounts + 1] += in_pred;
-            cells[run.target * kBandCounts + 2] += in_target;
-        }
-    };
-    add_rows(maps.shape.all_rows(), maps.threads,
-             static_cast<std::size_t>(maps.num_classes * kBandCounts), counts, add_row);
-    return maps.tally;
+    PixelTally tally;
+    const std::int64_t classes = target_labels.num_classes();
+    // The last class is none.
+    std::vector<std::int64_t> cells(static_cast<std::size_t>((classes + 1) * kBandCounts));
+    boundary::with_code_type(classes, [&](auto type) {
+        using Code = decltype(type);
+        const BandMaps<Code> both({pred, target, mask, pred_labels, target_labels}, options);
+        const BitRows of_pred = both.band(true, reach, options.border);
+        const BitRows of_target = both.band(false, reach, options.border);
+        const auto count = boundary::band_kernels().count_overlap[kCodePlace<Code>];
+        add_rows(both.maps.shape.all_rows(), both.maps.threads, cells,
+                 [&](std::int64_t row, std::int64_t* own) {
+                     count(both.row(row, &of_pred, of_target), own);
+                 });
+        tally = both.maps.tally;
+    });
+    for (std::int64_t i = 0; i < classes * kBandCounts; ++i)
+        counts[i] += cells[static_cast<std::size_t>(i)];
+    return tally;
 }
 
 PixelTally trimap_confusion(const ArrayView& pred, const ArrayView& target, const ArrayView* mask,
@@ -142,29 +152,24 @@ PixelTally trimap_confusion(const ArrayView& pred, const ArrayView& target, cons
                             std::int64_t* matrices) {
     for (const Reach& reach : reaches) require_reach(reach);
     if (target.size() == 0) return {};
-    const Maps maps({pred, target, mask, pred_labels, target_labels}, options.ignore_invalid,
-                    options.threads);
-    const std::int64_t columns = maps.num_classes + 1;
-    for (const Reach& reach : reaches) {
-        const BitRows band = maps.band(false, reach, options.border);
-        const auto add_row = [&](std::int64_t row, std::int64_t* cells) {
-            const std::uint64_t* bits = band.row(row);
-            for (std::int64_t i = maps.runs.begin(row); i < maps.runs.end(row); ++i) {
-                const JointRun& run = maps.runs[i];
-                if (run.is_ignored()) continue;
-                std::int64_t& cell =
-                    cells[run.target * columns + (run.pred < 0 ? maps.num_classes : run.pred)];
-                boundary::for_each_word(run.begin, run.end,
-                                        [&](std::int64_t word, std::uint64_t part) {
-                                            cell += boundary::count_bits(bits[word] & part);
-                                        });
-            }
-        };
-        add_rows(maps.shape.all_rows(), maps.threads,
-                 static_cast<std::size_t>(maps.num_classes * columns), matrices, add_row);
-        matrices += maps.num_classes * columns;
-    }
-    return maps.tally;
+    PixelTally tally;
+    const std::int64_t classes = target_labels.num_classes();
+    boundary::with_code_type(classes, [&](auto type) {
+        using Code = decltype(type);
+        const BandMaps<Code> both({pred, target, mask, pred_labels, target_labels}, options);
+        const auto count = boundary::band_kernels().count_pairs[kCodePlace<Code>];
+        for (const Reach& reach : reaches) {
+            const BitRows band = both.band(false, reach, options.border);
+            std::vector<std::int64_t> cells(static_cast<std::size_t>(classes * (classes + 1)));
+            add_rows(both.maps.shape.all_rows(), both.maps.threads, cells,
+                     [&](std::int64_t row, std::int64_t* own) {
+                         count(both.row(row, nullptr, band), classes + 1, own);
+                     });
+            for (const std::int64_t cell : cells) *matrices++ += cell;
+        }
+        tally = both.maps.tally;
+    });
+    return tally;
 }
 
 }  // namespace segmeter

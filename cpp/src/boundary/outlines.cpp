@@ -9,16 +9,16 @@
 
 #include "boundary/bit_rows.hpp"
 #include "boundary/class_maps.hpp"
-#include "cause/joint_runs.hpp"
+#include "boundary/windows.hpp"
 #include "region/rows.hpp"
 
 namespace segmeter {
 namespace {
 
 using boundary::BitRows;
+using boundary::ClassMap;
+using boundary::ClassMaps;
 using boundary::count_bits;
-using cause::JointRun;
-using cause::JointRuns;
 
 // Half-open box of pixels of a volume.
 struct Box {
@@ -48,16 +48,25 @@ struct Box {
     }
 };
 
-// The box of every class, pixels of either map.
-std::vector<Box> class_boxes(const JointRuns& runs, const VolumeShape& shape,
-                             std::int64_t num_classes) {
-    std::vector<Box> boxes(static_cast<std::size_t>(num_classes));
-    for (std::int64_t row = 0; row < runs.rows(); ++row)
-        for (std::int64_t i = runs.begin(row); i < runs.end(row); ++i)
-            for (const std::int32_t label : {runs[i].pred, runs[i].target})
-                if (label >= 0)
-                    boxes[static_cast<std::size_t>(label)].add(row / shape.rows, row % shape.rows,
-                                                               runs[i].begin, runs[i].end);
+// The box of every class, pixels of either map; the last one is of those of no class.
+template <class Code>
+std::vector<Box> class_boxes(const ClassMaps<Code>& maps) {
+    std::vector<Box> boxes(static_cast<std::size_t>(maps.num_classes + 1));
+    const VolumeShape& shape = maps.shape;
+    for (const ClassMap<Code>* map : {&maps.pred, &maps.target}) {
+        const BitRows changes = boundary::changes_in_rows(map->row(0), shape, maps.threads);
+        for (std::int64_t row = 0; row < shape.all_rows(); ++row) {
+            std::int64_t begin = 0;
+            const auto end_run = [&](std::int64_t end) {
+                boxes[map->row(row)[begin]].add(row / shape.rows, row % shape.rows, begin, end);
+                begin = end;
+            };
+            for (std::int64_t word = 0; word < changes.words(); ++word)
+                for (std::uint64_t bits = changes.row(row)[word]; bits != 0; bits &= bits - 1)
+                    end_run(64 * word + std::countr_zero(bits));
+            end_run(shape.length);
+        }
+    }
     return boxes;
 }
 
@@ -311,30 +320,23 @@ PixelTally outline_matches(const ArrayView& pred, const ArrayView& target, const
                            std::span<const NearRow> element, const OutlineOptions& options,
                            std::int64_t* counts) {
     if (target.size() == 0) return {};
-    const VolumeShape shape(target.shape);
-    const int threads = thread_count(options.threads, target.size());
-    JointRuns runs =
-        cause::read_joint_runs({pred, target, mask, pred_labels, target_labels}, threads);
-    const PixelTally tally = cause::settle_invalid(runs, options.ignore_invalid);
+    PixelTally tally;
     const std::int64_t num_classes = target_labels.num_classes();
-    const std::vector<std::uint8_t> ignored = boundary::paint_ignored(runs, shape);
-    const Image image{shape, options, ignored.empty() ? nullptr : ignored.data(),
-                      target.shape.size() == 3};
-    const std::vector<Box> boxes = class_boxes(runs, shape, num_classes);
     boundary::with_code_type(num_classes, [&](auto type) {
         using Code = decltype(type);
-        const auto paint = [&](bool of_pred) {
-            return boundary::paint_classes<Code>(runs, shape, of_pred, num_classes, threads);
-        };
-        const boundary::ClassMap<Code> maps[2] = {paint(true), paint(false)};
-        run_blocks(num_classes, threads, [&](std::int64_t k) {
+        const ClassMaps<Code> maps({pred, target, mask, pred_labels, target_labels},
+                                   options.ignore_invalid, options.threads);
+        tally = maps.tally;
+        const Image image{maps.shape, options, maps.ignored(), target.shape.size() == 3};
+        const std::vector<Box> boxes = class_boxes(maps);
+        run_blocks(num_classes, maps.threads, [&](std::int64_t k) {
             if (boxes[static_cast<std::size_t>(k)].empty()) return;
-            const Box box = widened(boxes[static_cast<std::size_t>(k)], shape);
-            const auto outline = [&](const boundary::ClassMap<Code>& map) {
-                return Outline<Code>(map.codes.data(), static_cast<Code>(k), image, box).find();
+            const Box box = widened(boxes[static_cast<std::size_t>(k)], maps.shape);
+            const auto outline = [&](const ClassMap<Code>& map) {
+                return Outline<Code>(map.row(0), static_cast<Code>(k), image, box).find();
             };
-            const BitRows of_pred = outline(maps[0]);
-            const BitRows of_target = outline(maps[1]);
+            const BitRows of_pred = outline(maps.pred);
+            const BitRows of_target = outline(maps.target);
             const Matches preds = match(of_pred, of_target, box, element);
             const Matches targets = match(of_target, of_pred, box, element);
             std::int64_t* cells = counts + k * kOutlineCounts;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "segmeter/boundary/band.hpp"
@@ -40,14 +41,12 @@ class LineBuffer {
     LineBuffer(std::int64_t lines, std::int64_t width, Value fill)
         : lines_(lines), width_(width), values_(static_cast<std::size_t>(lines * width), fill) {}
     [[nodiscard]] Value* line(std::int64_t i) { return values_.data() + i * width_; }
-    // Line i becomes what `join` makes of the lines i to i + length - 1.
+    // Line i becomes what join(to, from, n) makes of the lines i to i + length - 1.
     template <class Join>
     void join_windows(std::int64_t length, Join&& join) {
         for_each_doubling(length, [&](std::int64_t shift) {
-            Value* to = values_.data();
-            const Value* from = to + shift * width_;
-            const std::int64_t count = (lines_ - shift) * width_;
-            for (std::int64_t i = 0; i < count; ++i) to[i] = join(to[i], from[i]);
+            for (std::int64_t i = 0; i + shift < lines_; ++i)
+                join(line(i), line(i + shift), width_);
         });
     }
 
@@ -57,7 +56,8 @@ class LineBuffer {
     std::vector<Value> values_;
 };
 
-inline constexpr std::int64_t kColumnBytes = 128;  // whole cache lines, whatever the stride
+// Whole cache lines; so wide that a line is worth a call, so narrow that a column stays in cache.
+inline constexpr std::int64_t kColumnBytes = 512;
 
 // bits: which pixels see a change along the axes before. Adds what a window of `reach` lines to
 // either side sees. changes: bit set where a line differs from the next one.
@@ -66,6 +66,7 @@ inline void spread_along(std::uint64_t* bits, const std::uint64_t* changes, cons
     reach = std::min(reach, axis.count);
     if (reach == 0) return;
     constexpr std::int64_t kWidth = kColumnBytes / 8;
+    const auto join = band_kernels().join;
     for_each_column_block(
         axis, kWidth, threads, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
             const std::int64_t width = end - begin;
@@ -76,24 +77,23 @@ inline void spread_along(std::uint64_t* bits, const std::uint64_t* changes, cons
             const auto at = [&](std::int64_t line) { return group + line * axis.inner + begin; };
             for (std::int64_t line = 1; line < axis.count; ++line) {
                 std::uint64_t* edge = edges.line(line + reach - 1);
-                const std::uint64_t* before = bits + at(line - 1);
-                const std::uint64_t* here = bits + at(line);
-                const std::uint64_t* change = changes + at(line - 1);
-                for (std::int64_t i = 0; i < width; ++i) edge[i] = before[i] | here[i] | change[i];
+                std::copy_n(changes + at(line - 1), width, edge);
+                join(edge, bits + at(line - 1), width);
+                join(edge, bits + at(line), width);
             }
             if (border)
                 for (const std::int64_t line : {std::int64_t{0}, axis.count})
                     std::fill_n(edges.line(line + reach - 1), width, ~std::uint64_t{0});
-            edges.join_windows(2 * reach, [](std::uint64_t a, std::uint64_t b) { return a | b; });
+            edges.join_windows(2 * reach, join);
             for (std::int64_t line = 0; line < axis.count; ++line)
-                for (std::int64_t i = 0; i < width; ++i) bits[at(line) + i] |= edges.line(line)[i];
+                join(bits + at(line), edges.line(line), width);
         });
 }
 
 // Smallest or largest of every window of `reach` lines to either side.
-template <class Code, class Join>
+template <class Code>
 void join_along(Code* codes, const Axis& axis, std::int64_t reach, Code neutral, int threads,
-                Join&& join) {
+                simd::Extreme join) {
     reach = std::min(reach, axis.count);
     if (reach == 0) return;
     constexpr auto kWidth = kColumnBytes / static_cast<std::int64_t>(sizeof(Code));
@@ -104,10 +104,34 @@ void join_along(Code* codes, const Axis& axis, std::int64_t reach, Code neutral,
             const auto at = [&](std::int64_t line) { return group + line * axis.inner + begin; };
             for (std::int64_t line = 0; line < axis.count; ++line)
                 std::copy_n(codes + at(line), width, lines.line(line + reach));
-            lines.join_windows(2 * reach + 1, join);
+            lines.join_windows(2 * reach + 1, [&](Code* to, const Code* from, std::int64_t n) {
+                join(to, from, n, to);
+            });
             for (std::int64_t line = 0; line < axis.count; ++line)
                 std::copy_n(lines.line(line), width, codes + at(line));
         });
+}
+
+// Codes with `neutral` in place of the unknown ones. A function of its own: nothing it writes to
+// can be taken for a length.
+template <class Code>
+void copy_known(const Code* codes, const std::uint8_t* unknown, std::int64_t n, Code neutral,
+                Code* out) {
+    for (std::int64_t x = 0; x < n; ++x) {
+        const Code code = codes[x];  // read whatever it is worth, so that there is no branch
+        out[x] = unknown[x] != 0 ? neutral : code;
+    }
+}
+
+// Where a new label begins in every row.
+template <class Code>
+BitRows changes_in_rows(const Code* codes, const VolumeShape& shape, int threads) {
+    BitRows changes(shape.all_rows(), shape.length);
+    const simd::Changes find = band_kernels().changes[simd::code_place(sizeof(Code))];
+    for_each_row(shape.all_rows(), threads, [&](std::int64_t row) {
+        find(codes + row * shape.length, shape.length, row > 0, changes.row(row));
+    });
+    return changes;
 }
 
 template <class Code>
@@ -119,117 +143,114 @@ class BandFinder {
         reach_[2] = std::min(reach_[2], shape.length);
     }
 
-    // The band of every row. Bits beyond its length are of no meaning.
-    [[nodiscard]] BitRows find(const std::uint8_t* unknown) {
-        if (shape_.all_rows() * shape_.length == 0) return {};
-        return unknown == nullptr ? by_changes() : by_extremes(unknown);
+    // The band of every row, from where labels change in it. Bits beyond its length are of no
+    // meaning.
+    [[nodiscard]] BitRows find(const BitRows& changes, const std::uint8_t* unknown) const {
+        return unknown == nullptr ? by_changes(changes) : by_extremes(unknown);
     }
 
    private:
-    [[nodiscard]] Axis rows() const { return {shape_.slices, shape_.rows, 1}; }
-    [[nodiscard]] Axis slices() const { return {1, shape_.slices, shape_.rows}; }
-    [[nodiscard]] static Axis of(Axis axis, std::int64_t elements) {
-        axis.inner *= elements;
-        return axis;
+    static constexpr int kPlace = simd::code_place(sizeof(Code));
+
+    // Lines along rows and along slices, of so many elements each.
+    [[nodiscard]] Axis rows(std::int64_t length) const {
+        return {shape_.slices, shape_.rows, length};
+    }
+    [[nodiscard]] Axis slices(std::int64_t length) const {
+        return {1, shape_.slices, shape_.rows * length};
     }
 
-    [[nodiscard]] BitRows by_changes() {
+    [[nodiscard]] BitRows by_changes(const BitRows& changes) const {
         const std::int64_t all = shape_.all_rows();
         BitRows bits(all, shape_.length);
         BitRows below(reach_[1] > 0 ? all : 0, shape_.length);
         BitRows behind(reach_[0] > 0 ? all : 0, shape_.length);
-        const std::int64_t blocks = std::max<std::int64_t>(1, row_blocks(all, threads_));
-        run_blocks(blocks, threads_, [&](std::int64_t block) {
-            RowScratch scratch(shape_.length + 2 * reach_[2] + 1);
-            for (std::int64_t row = all * block / blocks; row < all * (block + 1) / blocks; ++row) {
-                spread_in_row(row, scratch, bits.row(row));
+        for_each_row_block(all, threads_, [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t words = words_for(shape_.length + 2 * reach_[2]);
+            std::vector<std::uint64_t> scratch(static_cast<std::size_t>(words));
+            for (std::int64_t row = begin; row < end; ++row) {
+                spread_in_row(changes.row(row), scratch, bits.row(row));
                 if (!below.empty() && row % shape_.rows + 1 < shape_.rows)
-                    compare_rows(row, row + 1, scratch, below.row(row));
+                    compare_rows(row, row + 1, below.row(row));
                 if (!behind.empty() && row + shape_.rows < all)
-                    compare_rows(row, row + shape_.rows, scratch, behind.row(row));
+                    compare_rows(row, row + shape_.rows, behind.row(row));
             }
         });
-        spread_along(bits.row(0), below.row(0), of(rows(), bits.words()), reach_[1], border_,
-                     threads_);
-        spread_along(bits.row(0), behind.row(0), of(slices(), bits.words()), reach_[0], border_,
-                     threads_);
+        const std::int64_t words = bits.words();
+        spread_along(bits.row(0), below.row(0), rows(words), reach_[1], border_, threads_);
+        spread_along(bits.row(0), behind.row(0), slices(words), reach_[0], border_, threads_);
         return bits;
     }
 
-    struct RowScratch {
-        explicit RowScratch(std::int64_t length)
-            : flags(static_cast<std::size_t>(64 * words_for(length))),
-              words(static_cast<std::size_t>(words_for(length))) {}
-        std::vector<std::uint8_t> flags;
-        std::vector<std::uint64_t> words;
-    };
-
-    void spread_in_row(std::int64_t row, RowScratch& scratch, std::uint64_t* out) const {
+    void spread_in_row(const std::uint64_t* changes, std::vector<std::uint64_t>& scratch,
+                       std::uint64_t* out) const {
         const std::int64_t reach = reach_[2];
         if (reach == 0) return;
-        const Code* codes = codes_ + row * shape_.length;
-        std::fill(scratch.flags.begin(), scratch.flags.end(), std::uint8_t{0});
-        // Flag x + reach - 1: pixel x differs from the one before.
-        std::uint8_t* flags = scratch.flags.data() + reach - 1;
-        for (std::int64_t x = 1; x < shape_.length; ++x) flags[x] = codes[x] != codes[x - 1];
-        flags[0] = flags[shape_.length] = border_ ? 1 : 0;
-        const auto words = static_cast<std::int64_t>(scratch.words.size());
-        pack_flags(scratch.flags.data(), words, scratch.words.data());
-        for_each_doubling(
-            2 * reach, [&](std::int64_t shift) { or_shifted(scratch.words.data(), words, shift); });
-        std::copy_n(scratch.words.data(), words_for(shape_.length), out);
+        // Bit x + reach - 1: pixel x differs from the one before.
+        const std::int64_t whole = (reach - 1) / 64;
+        const auto rest = static_cast<int>((reach - 1) % 64);
+        std::fill(scratch.begin(), scratch.end(), 0U);
+        std::uint64_t* to = scratch.data() + whole;
+        for (std::int64_t word = 0; word < words_for(shape_.length); ++word) {
+            to[word] |= changes[word] << rest;
+            if (rest > 0 && changes[word] >> (64 - rest) != 0)
+                to[word + 1] |= changes[word] >> (64 - rest);
+        }
+        if (border_) {
+            set_bits(scratch.data(), reach - 1, reach);
+            set_bits(scratch.data(), reach - 1 + shape_.length, reach + shape_.length);
+        }
+        const auto words = static_cast<std::int64_t>(scratch.size());
+        for_each_doubling(2 * reach,
+                          [&](std::int64_t shift) { or_shifted(scratch.data(), words, shift); });
+        std::copy_n(scratch.data(), words_for(shape_.length), out);
     }
 
-    void compare_rows(std::int64_t row, std::int64_t other, RowScratch& scratch,
-                      std::uint64_t* out) const {
-        const Code* a = codes_ + row * shape_.length;
-        const Code* b = codes_ + other * shape_.length;
-        std::uint8_t* flags = scratch.flags.data();
-        for (std::int64_t x = 0; x < shape_.length; ++x) flags[x] = a[x] != b[x];
-        const std::int64_t words = words_for(shape_.length);
-        std::fill(flags + shape_.length, flags + 64 * words, std::uint8_t{0});
-        pack_flags(flags, words, out);
+    void compare_rows(std::int64_t row, std::int64_t other, std::uint64_t* out) const {
+        band_kernels().differ[kPlace](codes_ + row * shape_.length, codes_ + other * shape_.length,
+                                      shape_.length, out);
     }
 
-    [[nodiscard]] BitRows by_extremes(const std::uint8_t* unknown) {
-        constexpr Code kLow = 0;
-        constexpr Code kHigh = std::numeric_limits<Code>::max();
-        const auto least = [](Code a, Code b) { return std::min(a, b); };
-        const auto most = [](Code a, Code b) { return std::max(a, b); };
-        const std::vector<Code> low = extremes(unknown, kHigh, least);
-        const std::vector<Code> high = extremes(unknown, kLow, most);
+    [[nodiscard]] BitRows by_extremes(const std::uint8_t* unknown) const {
+        const std::vector<Code> low =
+            extremes(unknown, std::numeric_limits<Code>::max(), band_kernels().least[kPlace]);
+        const std::vector<Code> high = extremes(unknown, Code{0}, band_kernels().most[kPlace]);
         BitRows bits(shape_.all_rows(), shape_.length);
-        const std::int64_t words = bits.words();
         for_each_row(shape_.all_rows(), threads_, [&](std::int64_t row) {
             const std::int64_t at = row * shape_.length;
-            std::vector<std::uint8_t> flags(static_cast<std::size_t>(64 * words));
-            for (std::int64_t x = 0; x < shape_.length; ++x)
-                flags[static_cast<std::size_t>(x)] =
-                    low[static_cast<std::size_t>(at + x)] != high[static_cast<std::size_t>(at + x)];
-            pack_flags(flags.data(), words, bits.row(row));
+            band_kernels().differ[kPlace](low.data() + at, high.data() + at, shape_.length,
+                                          bits.row(row));
             if (border_) set_border(row, bits.row(row));
         });
         return bits;
     }
 
-    template <class Join>
+    // Smallest or largest known label in the window of every pixel.
     [[nodiscard]] std::vector<Code> extremes(const std::uint8_t* unknown, Code neutral,
-                                             Join&& join) const {
+                                             simd::Extreme join) const {
         const std::int64_t length = shape_.length;
         const std::int64_t reach = reach_[2];
         std::vector<Code> values(static_cast<std::size_t>(shape_.all_rows() * length));
-        for_each_row(shape_.all_rows(), threads_, [&](std::int64_t row) {
-            LineBuffer<Code> line(length + 2 * reach, 1, neutral);
-            const Code* codes = codes_ + row * length;
-            const std::uint8_t* is_unknown = unknown + row * length;
-            Code* known = line.line(reach);
-            for (std::int64_t x = 0; x < length; ++x)
-                known[x] = is_unknown[x] != 0 ? neutral : codes[x];
-            line.join_windows(2 * reach + 1, join);
-            std::copy_n(line.line(0), length, values.data() + row * length);
+        for_each_row_block(shape_.all_rows(), threads_, [&](std::int64_t begin, std::int64_t end) {
+            // Two lines, from one of which each step reads while it writes to the other.
+            const auto size = static_cast<std::size_t>(length + 2 * reach);
+            std::vector<Code> line(size, neutral);
+            std::vector<Code> next(size, neutral);
+            for (std::int64_t row = begin; row < end; ++row) {
+                std::fill(line.begin(), line.end(), neutral);
+                copy_known(codes_ + row * length, unknown + row * length, length, neutral,
+                           line.data() + reach);
+                auto filled = static_cast<std::int64_t>(size);
+                for_each_doubling(2 * reach + 1, [&](std::int64_t shift) {
+                    filled -= shift;
+                    join(line.data(), line.data() + shift, filled, next.data());
+                    std::swap(line, next);
+                });
+                std::copy_n(line.data(), length, values.data() + row * length);
+            }
         });
-        join_along(values.data(), of(rows(), length), reach_[1], neutral, threads_, join);
-        join_along(values.data(), of(slices(), length), reach_[0], neutral, threads_, join);
+        join_along(values.data(), rows(length), reach_[1], neutral, threads_, join);
+        join_along(values.data(), slices(length), reach_[0], neutral, threads_, join);
         return values;
     }
 

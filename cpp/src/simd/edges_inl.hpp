@@ -26,8 +26,8 @@ constexpr std::int64_t kPrefetch = 4096;
 // The same for a loop that reads its arrays once.
 constexpr std::int64_t kPrefetchOnePass = 1024;
 
-// --- where do labels change? ---
-// Bit i of the result: x[i] != x[i - 1], for i in [0, 64). Reads x[-1].
+// --- where do labels differ? ---
+// unequal(x, y): bit i of the result says x[i] != y[i], for i in [0, 64).
 
 #if defined(__AVX512BW__)
 
@@ -37,8 +37,8 @@ inline __m512i load(const void* x) { return _mm512_loadu_si512(x); }
 inline std::uint64_t nonzero(const std::uint8_t* x) {
     return _mm512_test_epi8_mask(load(x), load(x));
 }
-inline std::uint64_t changes(const std::uint8_t* x) {
-    return _mm512_cmpneq_epi8_mask(load(x), load(x - 1));
+inline std::uint64_t unequal(const std::uint8_t* x, const std::uint8_t* y) {
+    return _mm512_cmpneq_epi8_mask(load(x), load(y));
 }
 
 // Masks are joined in mask registers. Widened to 64 bits first, as integers, GCC 12 may spill a
@@ -51,22 +51,26 @@ inline auto join(Mask a, Mask b, Mask c, Mask d) {
     return join(join(a, b), join(c, d));
 }
 
-inline __mmask32 differ(const std::uint16_t* x) {
-    return _mm512_cmpneq_epi16_mask(load(x), load(x - 1));
+inline __mmask32 differ(const std::uint16_t* x, const std::uint16_t* y) {
+    return _mm512_cmpneq_epi16_mask(load(x), load(y));
 }
-inline __mmask16 differ(const std::uint32_t* x) {
-    return _mm512_cmpneq_epi32_mask(load(x), load(x - 1));
+inline __mmask16 differ(const std::uint32_t* x, const std::uint32_t* y) {
+    return _mm512_cmpneq_epi32_mask(load(x), load(y));
 }
-inline __mmask8 differ(const std::uint64_t* x) {
-    return _mm512_cmpneq_epi64_mask(load(x), load(x - 1));
+inline __mmask8 differ(const std::uint64_t* x, const std::uint64_t* y) {
+    return _mm512_cmpneq_epi64_mask(load(x), load(y));
 }
-inline std::uint64_t changes(const std::uint16_t* x) { return join(differ(x), differ(x + 32)); }
-inline std::uint64_t changes(const std::uint32_t* x) {
-    return join(differ(x), differ(x + 16), differ(x + 32), differ(x + 48));
+inline std::uint64_t unequal(const std::uint16_t* x, const std::uint16_t* y) {
+    return join(differ(x, y), differ(x + 32, y + 32));
 }
-inline std::uint64_t changes(const std::uint64_t* x) {
-    return join(join(differ(x), differ(x + 8), differ(x + 16), differ(x + 24)),
-                join(differ(x + 32), differ(x + 40), differ(x + 48), differ(x + 56)));
+inline std::uint64_t unequal(const std::uint32_t* x, const std::uint32_t* y) {
+    const auto part = [&](int i) { return differ(x + i, y + i); };
+    return join(part(0), part(16), part(32), part(48));
+}
+inline std::uint64_t unequal(const std::uint64_t* x, const std::uint64_t* y) {
+    const auto part = [&](int i) { return differ(x + i, y + i); };
+    return join(join(part(0), part(8), part(16), part(24)),
+                join(part(32), part(40), part(48), part(56)));
 }
 
 #elif defined(__AVX2__)
@@ -82,37 +86,37 @@ inline std::uint64_t nonzero(const std::uint8_t* x) {
     return ~zero;
 }
 
-inline std::uint64_t changes(const std::uint8_t* x) {
+inline std::uint64_t unequal(const std::uint8_t* x, const std::uint8_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 32) {
-        const __m256i same = _mm256_cmpeq_epi8(load(x + i), load(x + i - 1));
+        const __m256i same = _mm256_cmpeq_epi8(load(x + i), load(y + i));
         equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
     }
     return ~equal;
 }
-inline std::uint64_t changes(const std::uint16_t* x) {
+inline std::uint64_t unequal(const std::uint16_t* x, const std::uint16_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 32) {
-        const __m256i low = _mm256_cmpeq_epi16(load(x + i), load(x + i - 1));
-        const __m256i high = _mm256_cmpeq_epi16(load(x + i + 16), load(x + i + 15));
+        const __m256i low = _mm256_cmpeq_epi16(load(x + i), load(y + i));
+        const __m256i high = _mm256_cmpeq_epi16(load(x + i + 16), load(y + i + 16));
         // The pack interleaves 128-bit lanes; the permutation puts them back in order.
         const __m256i same = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8);
         equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
     }
     return ~equal;
 }
-inline std::uint64_t changes(const std::uint32_t* x) {
+inline std::uint64_t unequal(const std::uint32_t* x, const std::uint32_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 8) {
-        const __m256i same = _mm256_cmpeq_epi32(load(x + i), load(x + i - 1));
+        const __m256i same = _mm256_cmpeq_epi32(load(x + i), load(y + i));
         equal |= static_cast<std::uint64_t>(_mm256_movemask_ps(_mm256_castsi256_ps(same))) << i;
     }
     return ~equal;
 }
-inline std::uint64_t changes(const std::uint64_t* x) {
+inline std::uint64_t unequal(const std::uint64_t* x, const std::uint64_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 4) {
-        const __m256i same = _mm256_cmpeq_epi64(load(x + i), load(x + i - 1));
+        const __m256i same = _mm256_cmpeq_epi64(load(x + i), load(y + i));
         equal |= static_cast<std::uint64_t>(_mm256_movemask_pd(_mm256_castsi256_pd(same))) << i;
     }
     return ~equal;
@@ -132,36 +136,36 @@ inline std::uint64_t nonzero(const std::uint8_t* x) {
     return ~zero;
 }
 
-inline std::uint64_t changes(const std::uint8_t* x) {
+inline std::uint64_t unequal(const std::uint8_t* x, const std::uint8_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 16) {
-        const __m128i same = _mm_cmpeq_epi8(load(x + i), load(x + i - 1));
+        const __m128i same = _mm_cmpeq_epi8(load(x + i), load(y + i));
         equal |= static_cast<std::uint64_t>(_mm_movemask_epi8(same)) << i;
     }
     return ~equal;
 }
-inline std::uint64_t changes(const std::uint16_t* x) {
+inline std::uint64_t unequal(const std::uint16_t* x, const std::uint16_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 16) {
-        const __m128i low = _mm_cmpeq_epi16(load(x + i), load(x + i - 1));
-        const __m128i high = _mm_cmpeq_epi16(load(x + i + 8), load(x + i + 7));
+        const __m128i low = _mm_cmpeq_epi16(load(x + i), load(y + i));
+        const __m128i high = _mm_cmpeq_epi16(load(x + i + 8), load(y + i + 8));
         equal |= static_cast<std::uint64_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) << i;
     }
     return ~equal;
 }
-inline std::uint64_t changes(const std::uint32_t* x) {
+inline std::uint64_t unequal(const std::uint32_t* x, const std::uint32_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 4) {
-        const __m128i same = _mm_cmpeq_epi32(load(x + i), load(x + i - 1));
+        const __m128i same = _mm_cmpeq_epi32(load(x + i), load(y + i));
         equal |= static_cast<std::uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(same))) << i;
     }
     return ~equal;
 }
-inline std::uint64_t changes(const std::uint64_t* x) {
+inline std::uint64_t unequal(const std::uint64_t* x, const std::uint64_t* y) {
     std::uint64_t equal = 0;
     for (int i = 0; i < 64; i += 2) {
         // Both halves of a 64-bit label must be equal; SSE2 compares 32 bits at most.
-        const __m128i halves = _mm_cmpeq_epi32(load(x + i), load(x + i - 1));
+        const __m128i halves = _mm_cmpeq_epi32(load(x + i), load(y + i));
         const __m128i same = _mm_and_si128(halves, _mm_shuffle_epi32(halves, 0xB1));
         equal |= static_cast<std::uint64_t>(_mm_movemask_pd(_mm_castsi128_pd(same))) << i;
     }
@@ -176,24 +180,26 @@ inline std::uint64_t bits_of(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_
     const uint8x16_t sums = vpaddq_u8(low, high);
     return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
 }
-// Bytes that are all ones where 16 labels are equal to the ones before.
-inline uint8x16_t same(const std::uint8_t* x) { return vceqq_u8(vld1q_u8(x), vld1q_u8(x - 1)); }
-inline uint8x16_t same(const std::uint16_t* x) {
+// Bytes that are all ones where 16 labels are equal.
+inline uint8x16_t same(const std::uint8_t* x, const std::uint8_t* y) {
+    return vceqq_u8(vld1q_u8(x), vld1q_u8(y));
+}
+inline uint8x16_t same(const std::uint16_t* x, const std::uint16_t* y) {
     const auto half = [&](int i) {
-        return vreinterpretq_u8_u16(vceqq_u16(vld1q_u16(x + i), vld1q_u16(x + i - 1)));
+        return vreinterpretq_u8_u16(vceqq_u16(vld1q_u16(x + i), vld1q_u16(y + i)));
     };
     return vuzp1q_u8(half(0), half(8));
 }
-inline uint8x16_t same(const std::uint32_t* x) {
+inline uint8x16_t same(const std::uint32_t* x, const std::uint32_t* y) {
     const auto quarter = [&](int i) {
-        return vreinterpretq_u16_u32(vceqq_u32(vld1q_u32(x + i), vld1q_u32(x + i - 1)));
+        return vreinterpretq_u16_u32(vceqq_u32(vld1q_u32(x + i), vld1q_u32(y + i)));
     };
     return vuzp1q_u8(vreinterpretq_u8_u16(vuzp1q_u16(quarter(0), quarter(4))),
                      vreinterpretq_u8_u16(vuzp1q_u16(quarter(8), quarter(12))));
 }
-inline uint8x16_t same(const std::uint64_t* x) {
+inline uint8x16_t same(const std::uint64_t* x, const std::uint64_t* y) {
     const auto eighth = [&](int i) {
-        return vreinterpretq_u32_u64(vceqq_u64(vld1q_u64(x + i), vld1q_u64(x + i - 1)));
+        return vreinterpretq_u32_u64(vceqq_u64(vld1q_u64(x + i), vld1q_u64(y + i)));
     };
     const auto quarter = [&](int i) {
         return vreinterpretq_u16_u32(vuzp1q_u32(eighth(i), eighth(i + 2)));
@@ -202,8 +208,8 @@ inline uint8x16_t same(const std::uint64_t* x) {
                      vreinterpretq_u8_u16(vuzp1q_u16(quarter(8), quarter(12))));
 }
 template <class T>
-inline std::uint64_t changes(const T* x) {
-    return ~bits_of(same(x), same(x + 16), same(x + 32), same(x + 48));
+inline std::uint64_t unequal(const T* x, const T* y) {
+    return ~bits_of(same(x, y), same(x + 16, y + 16), same(x + 32, y + 32), same(x + 48, y + 48));
 }
 inline std::uint64_t nonzero(const std::uint8_t* x) {
     const auto is_zero = [&](int i) { return vceqzq_u8(vld1q_u8(x + i)); };
@@ -217,14 +223,20 @@ inline std::uint64_t nonzero(const std::uint8_t* x) {
 }
 
 template <class T>
-inline std::uint64_t changes(const T* x) {
+inline std::uint64_t unequal(const T* x, const T* y) {
     std::uint64_t mask = 0;
-    for (int i = 0; i < 64; ++i) mask |= static_cast<std::uint64_t>(x[i] != x[i - 1]) << i;
+    for (int i = 0; i < 64; ++i) mask |= static_cast<std::uint64_t>(x[i] != y[i]) << i;
     return mask;
 }
 #endif
 
 #endif
+
+// Bit i of the result: x[i] != x[i - 1], for i in [0, 64). Reads x[-1].
+template <class T>
+inline std::uint64_t changes(const T* x) {
+    return unequal(x, x - 1);
+}
 
 // The same for the `n` <= 64 pixels at x; bits from n on are clear, and without `has_previous` so
 // is bit 0.

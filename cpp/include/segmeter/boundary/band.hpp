@@ -10,7 +10,8 @@
 // "or" over a window of bits, formed by doubling along one axis after the other. Pixels of unknown
 // label (ignored ones) are neither an outline nor part of a band: then windows of the smallest and
 // the largest known label are compared instead.
-// Memory: 3 bits a pixel beyond inputs and outputs, 2 labels a pixel with unknown ones.
+// Memory beyond inputs and outputs: a few bits a pixel; where labels are not classes in one byte, a
+// class for each; with unknown pixels two labels and a byte more.
 // Counts are exact int64 and do not depend on threads.
 #pragma once
 
