@@ -28,7 +28,7 @@ KINDS = {
     for name in segmeter.loss.__all__
     if isinstance(kind := getattr(segmeter.loss, name), type)
     and issubclass(kind, segmeter.loss.Loss)
-    and kind is not segmeter.loss.Loss
+    and kind not in (segmeter.loss.Loss, segmeter.loss.Compound)
 }
 
 
@@ -80,9 +80,15 @@ def step(loss: Callable[..., Any], logits: Any, *others: Any, **more: Any) -> tu
 
 def plainly(evaluate: Any, module: Any) -> Callable[..., Any]:
     """The same loss by torch operations alone."""
-    return lambda *tensors, **more: evaluate.plain(
-        module.loss, evaluate.Inputs(*tensors, **more), module._setting
-    )
+
+    def way(*tensors: Any, **more: Any) -> Any:
+        inputs = evaluate.Inputs(*tensors, **more)
+        parts = [
+            weight * evaluate.plain(loss, inputs, module._setting) for weight, loss in module._parts
+        ]
+        return sum(parts[1:], parts[0])
+
+    return way
 
 
 # --- every loss ----------------------------------------------------------------------------------
@@ -564,6 +570,99 @@ def test_bad_options(
 ) -> None:
     with pytest.raises(error, match=message):
         backend.DiceLoss(**options)
+
+
+# --- sums of losses ------------------------------------------------------------------------------
+
+
+def test_compound(torch: Any, backend: Any, evaluate: Any) -> None:
+    logits, labels = draw(torch)
+    parts = [backend.DiceLoss(), (0.5, segmeter.loss.CrossEntropy()), (2.0, backend.FocalLoss())]
+    module = backend.CompoundLoss(parts)
+    value, gradient = step(module, logits, labels)
+    loss = segmeter.loss.compound(
+        [segmeter.loss.Dice(), (0.5, segmeter.loss.CrossEntropy()), (2.0, segmeter.loss.Focal())]
+    )
+    expected, expected_gradient = loss(logits, labels, return_grad=True)
+    assert value.item() == np.float32(expected)
+    np.testing.assert_array_equal(gradient, expected_gradient)
+    other, other_gradient = step(plainly(evaluate, module), logits, labels)
+    torch.testing.assert_close(other, value)
+    torch.testing.assert_close(other_gradient, gradient)
+    assert module.explain() == loss.explain()
+
+
+def test_compound_of_several_sweeps(torch: Any, backend: Any) -> None:
+    """Losses that read the logits in different ways: gradients add up."""
+    torch.compiler.reset()
+    logits, labels = draw(torch, dtype=torch.float64)
+    module = backend.CompoundLoss(
+        [(0.5, backend.DiceLoss(activation="sigmoid")), backend.CrossEntropyLoss()]
+    )
+    value, gradient = step(module, logits, labels)
+    one, one_gradient = step(backend.DiceLoss(activation="sigmoid"), logits, labels)
+    two, two_gradient = step(backend.CrossEntropyLoss(), logits, labels)
+    torch.testing.assert_close(value, 0.5 * one + two)
+    torch.testing.assert_close(gradient, 0.5 * one_gradient + two_gradient)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(step(compiled, logits, labels), (value, gradient))
+
+
+@pytest.mark.parametrize("name", ["DiceCE", "DiceFocal"])
+def test_named_compounds(torch: Any, backend: Any, name: str) -> None:
+    logits, labels = draw(torch, dtype=torch.float64)
+    module = getattr(backend, f"{name}Loss")(preset="monai", activation="softmax", dice_weight=2.0)
+    second = backend.CrossEntropyLoss if name == "DiceCE" else backend.FocalLoss
+    expected = 2 * backend.DiceLoss(preset="monai")(logits, labels)
+    expected = expected + second(preset="monai", activation="softmax")(logits, labels)
+    torch.testing.assert_close(module(logits, labels), expected)
+    assert pickle.loads(pickle.dumps(module))(logits, labels) == module(logits, labels)
+
+
+def test_dice_cross_entropy_is_that_of_monai(
+    torch: Any, backend: Any, peer: Callable[[str], ModuleType]
+) -> None:
+    monai = peer("monai.losses").DiceCELoss(to_onehot_y=True, softmax=True)
+    logits, labels = draw(torch, size=(17, 11))
+    value, gradient = step(backend.DiceCELoss(preset="monai"), logits, labels)
+    expected, expected_gradient = step(lambda x: monai(x, labels[:, None]), logits)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("weights", ["nnunet", "halving", [1.0, 0.5, 0.0]])
+def test_deep_supervision(torch: Any, backend: Any, weights: Any) -> None:
+    generator = torch.Generator().manual_seed(2)
+    levels = [
+        torch.randn(2, 3, *size, generator=generator).requires_grad_()
+        for size in ((9, 8), (5, 4), (2, 2))
+    ]
+    labels = torch.randint(0, 3, (2, 9, 8), generator=generator)
+    module = backend.DeepSupervisionLoss(backend.DiceCELoss(), weights=weights)
+    value = module(levels, labels)
+    value.backward()
+    loss = segmeter.loss.deep_supervision(segmeter.loss.dice_cross_entropy(), weights=weights)
+    arrays = [level.detach().numpy() for level in levels]
+    expected, gradients = loss(arrays, labels.numpy(), return_grad=True)
+    assert value.item() == pytest.approx(expected, rel=1e-6)
+    for level, gradient in zip(levels, gradients, strict=True):
+        np.testing.assert_allclose(level.grad, gradient, rtol=1e-6, atol=1e-9)
+    assert module.explain() == loss.explain()
+
+
+def test_deep_supervision_with_a_target_for_each_level(torch: Any, backend: Any) -> None:
+    levels = [torch.randn(1, 2, 4, 4), torch.randn(1, 2, 2, 2)]
+    targets = [torch.zeros(1, 4, 4).long(), torch.ones(1, 2, 2).long()]
+    one = backend.CrossEntropyLoss()
+    module = backend.DeepSupervisionLoss(one, weights="equal")
+    expected = one(levels[0], targets[0]) + one(levels[1], targets[1])
+    torch.testing.assert_close(module(levels, targets), expected)
+    with pytest.raises(ValueError, match="target must hold 2 levels"):
+        module(levels, targets[:1])
+    with pytest.raises(TypeError, match="logits must be a list"):
+        module(levels[0], targets[0])
+    with pytest.raises(TypeError, match=r"loss must be a loss of segmeter\.torch"):
+        backend.DeepSupervisionLoss(torch.nn.CrossEntropyLoss())
 
 
 # --- two processes -------------------------------------------------------------------------------

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from .. import loss as _losses
 from ._metrics import Accumulator, ConfusionMatrix, PanopticQuality
-from ._modules import Loss, function_of, module_of
+from ._modules import CompoundLoss, DeepSupervisionLoss, Loss, function_of, module_of
+
+DiceCELoss = module_of(_losses.dice_cross_entropy, "DiceCELoss")
+DiceFocalLoss = module_of(_losses.dice_focal, "DiceFocalLoss")
 
 CrossEntropyLoss = module_of(_losses.CrossEntropy)
 DiceLoss = module_of(_losses.Dice)
@@ -43,8 +46,12 @@ tversky = function_of(_losses.Tversky)
 
 __all__ = [
     "Accumulator",
+    "CompoundLoss",
     "ConfusionMatrix",
     "CrossEntropyLoss",
+    "DeepSupervisionLoss",
+    "DiceCELoss",
+    "DiceFocalLoss",
     "DiceLoss",
     "DiceMetricLoss",
     "FocalLoss",

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..loss import SoftCountsGradient, _table
-from ..loss._base import Bound, TableLoss
+from ..loss import Compound, SoftCountsGradient, _table
+from ..loss._base import Bound, SweepLoss
 from ..loss._pixel import PixelLoss
 from . import _plain
 from ._arrays import as_array, as_tensor, is_native, lies_channels_last
@@ -27,7 +27,7 @@ from ._require import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..loss import SoftCounts
+    from ..loss import Loss, SoftCounts
 
     Tensor = Any
 
@@ -101,9 +101,28 @@ class Setting:
         return self.sync_batch and not is_alone(self.process_group)
 
 
-def evaluate(loss: TableLoss, inputs: Inputs, setting: Setting) -> Tensor:
+Parts = tuple[tuple[float, Any], ...]
+"""Losses that share no sweep, with their weights in a sum."""
+
+
+def parts_of(loss: Loss) -> Parts:
+    """The losses that a loss is the weighted sum of: one, unless it is a compound."""
+    return loss.groups if isinstance(loss, Compound) else ((1.0, loss),)
+
+
+def evaluate(parts: Parts, inputs: Inputs, setting: Setting) -> Tensor:
     """Value of a loss with its gradient; float32, float64 for float64 logits."""
     inputs.check()
+    weight, loss = parts[0]
+    total = _evaluate_one(loss, inputs, setting)
+    if weight != 1.0:
+        total = weight * total
+    for weight, loss in parts[1:]:
+        total = total + weight * _evaluate_one(loss, inputs, setting)
+    return total
+
+
+def _evaluate_one(loss: SweepLoss, inputs: Inputs, setting: Setting) -> Tensor:
     if not inputs.are_for_kernels() or loss.reduction == "none":
         return plain(loss, inputs, setting)
     if torch.compiler.is_compiling():
@@ -125,7 +144,7 @@ class TableWork:
     """A formula over the memory of some tensors: its two sweeps, and the table between them."""
 
     def __init__(
-        self, loss: TableLoss, setting: Setting, inputs: Inputs, table: SoftCounts | None = None
+        self, loss: SweepLoss, setting: Setting, inputs: Inputs, table: SoftCounts | None = None
     ) -> None:
         self.options = loss.inputs()
         shape = Shape.of(inputs, self.options["channels_last"])
@@ -242,7 +261,7 @@ class _Native(torch.autograd.Function):
         target: Tensor,
         mask: Tensor | None,
         pixel_weight: Tensor | None,
-        loss: TableLoss,
+        loss: SweepLoss,
         setting: Setting,
     ) -> Tensor:
         inputs = Inputs(logits, target, mask, pixel_weight)
@@ -265,7 +284,7 @@ class _Native(torch.autograd.Function):
 
 
 def _differentiable_gradient(
-    loss: TableLoss, inputs: Inputs, setting: Setting, factor: Tensor
+    loss: SweepLoss, inputs: Inputs, setting: Setting, factor: Tensor
 ) -> Tensor:
     """The gradient as a tensor that has a gradient itself."""
     value = plain(loss, inputs, setting)
@@ -276,7 +295,7 @@ def _differentiable_gradient(
 # --- plain ----------------------------------------------------------------------------------------
 
 
-def plain(loss: TableLoss, inputs: Inputs, setting: Setting | None = None) -> Tensor:
+def plain(loss: SweepLoss, inputs: Inputs, setting: Setting | None = None) -> Tensor:
     """The loss in torch operations alone."""
     options = loss.inputs()
     shape = Shape.of(inputs, options["channels_last"])
@@ -302,7 +321,7 @@ def _without_autocast(device: str) -> Any:
     return contextlib.nullcontext()
 
 
-def _plain_table(formula: TableLoss, inputs: Inputs, options: dict[str, Any]) -> SoftCounts:
+def _plain_table(formula: SweepLoss, inputs: Inputs, options: dict[str, Any]) -> SoftCounts:
     ignored = options["ignore_index"]
     return _plain.soft_counts(
         inputs.logits,

@@ -6,12 +6,13 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..loss import Compound, DeepSupervision, compound, deep_supervision
 from ._compiled import compiled, known_by
-from ._evaluate import Inputs, Setting, evaluate
+from ._evaluate import Inputs, Setting, evaluate, parts_of
 from ._require import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Tensor = Any
 
@@ -42,8 +43,12 @@ class Loss(torch.nn.Module):
         self, *, sync_batch: bool = False, process_group: Any = None, **options: Any
     ) -> None:
         super().__init__()
-        self.loss = self.kind(**options)
-        self._setting = setting_of(self.loss, sync_batch, process_group)
+        self._hold(self.kind(**options), sync_batch, process_group)
+
+    def _hold(self, loss: Any, sync_batch: bool, process_group: Any) -> None:
+        self.loss = loss
+        self._parts = parts_of(loss)
+        self._setting = setting_of(loss, sync_batch, process_group)
 
     def forward(
         self,
@@ -72,7 +77,7 @@ class Loss(torch.nn.Module):
         torch.Tensor
             float32, or float64 for float64 logits; a scalar unless ``reduction="none"``.
         """
-        return evaluate(self.loss, Inputs(logits, target, mask, pixel_weight), self._setting)
+        return evaluate(self._parts, Inputs(logits, target, mask, pixel_weight), self._setting)
 
     def explain(self) -> str:
         """The formula with its chosen options, in a few lines of text."""
@@ -88,7 +93,9 @@ def setting_of(loss: Any, sync_batch: bool, process_group: Any) -> Setting:
         raise TypeError(f"sync_batch must be True or False, got {sync_batch!r}")
     if process_group is not None and not sync_batch:
         raise ValueError("process_group is for sync_batch=True")
-    if sync_batch and getattr(loss, "region", "batch") != "batch":
+    members = loss.members if isinstance(loss, Compound) else ((1.0, loss),)
+    regions = {getattr(member, "region", "batch") for _, member in members}
+    if sync_batch and regions != {"batch"}:
         raise ValueError(
             "sync_batch=True makes one batch of all processes: use region='batch' (a loss per "
             "sample is the same in one process and in many)"
@@ -119,17 +126,18 @@ def _compiled_call(
         if name:
             return compiled(inputs, name)
     loss = kind(**options)
-    return evaluate(loss, inputs, setting_of(loss, sync_batch, process_group))
+    return evaluate(parts_of(loss), inputs, setting_of(loss, sync_batch, process_group))
 
 
-def module_of(kind: type[Any]) -> type[Loss]:
-    """The module of a class of losses: ``Dice`` gives ``DiceLoss``."""
-    name = f"{kind.__name__}Loss"
+def module_of(kind: Callable[..., Any], name: str | None = None) -> type[Loss]:
+    """The module of a maker of losses: ``Dice`` gives ``DiceLoss``."""
+    name = name or f"{kind.__name__}Loss"
     about = (
         f":class:`segmeter.loss.{kind.__name__}` of tensors, as a module.\n\n"
         f"Options as in :class:`segmeter.loss.{kind.__name__}`, and those of :class:`Loss`."
     )
-    return type(name, (Loss,), {"kind": kind, "__doc__": about, "__module__": "segmeter.torch"})
+    members = {"kind": staticmethod(kind), "__doc__": about, "__module__": "segmeter.torch"}
+    return type(name, (Loss,), members)
 
 
 def function_of(kind: type[Any]) -> Callable[..., Tensor]:
@@ -150,7 +158,7 @@ def function_of(kind: type[Any]) -> Callable[..., Tensor]:
         if torch.compiler.is_compiling():
             return _compiled_call(kind, inputs, sync_batch, process_group, options)
         loss = made(kind, options)
-        return evaluate(loss, inputs, setting_of(loss, sync_batch, process_group))
+        return evaluate(parts_of(loss), inputs, setting_of(loss, sync_batch, process_group))
 
     function.__name__ = function.__qualname__ = name
     function.__module__ = "segmeter.torch"
@@ -160,3 +168,135 @@ def function_of(kind: type[Any]) -> Callable[..., Tensor]:
         "``sync_batch`` and ``process_group`` as in :class:`Loss`."
     )
     return function
+
+
+class CompoundLoss(Loss):
+    """Weighted sum of losses as one loss; those that read the inputs alike share their sweeps.
+
+    Parameters
+    ----------
+    losses : sequence of losses or of (weight, loss)
+        Modules of this package, or losses of :mod:`segmeter.loss`.
+    sync_batch, process_group
+        As in :class:`Loss`; those of the members are not looked at.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import segmeter.torch as st
+    >>> loss = st.CompoundLoss([st.DiceLoss(), (0.5, st.CrossEntropyLoss())])
+    >>> loss(torch.zeros(1, 2, 2), torch.tensor([[0, 1]]))
+    tensor(0.8466)
+    """
+
+    def __init__(
+        self, losses: Sequence[Any], *, sync_batch: bool = False, process_group: Any = None
+    ) -> None:
+        torch.nn.Module.__init__(self)
+        self._hold(compound([_unwrapped(item) for item in losses]), sync_batch, process_group)
+
+
+def _unwrapped(item: Any) -> Any:
+    """The loss of a module; of a pair, too."""
+    if isinstance(item, tuple) and len(item) == 2:
+        return item[0], _unwrapped(item[1])
+    return item.loss if isinstance(item, Loss) else item
+
+
+class DeepSupervisionLoss(torch.nn.Module):
+    """The same loss at several resolutions, as a weighted sum.
+
+    Parameters
+    ----------
+    loss : Loss
+        Loss of one resolution.
+    weights : {"nnunet", "halving", "equal"} or sequence of float, default "nnunet"
+        As in :func:`segmeter.loss.deep_supervision`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import segmeter.torch as st
+    >>> loss = st.DeepSupervisionLoss(st.CrossEntropyLoss(), weights=[1.0, 0.5])
+    >>> loss([torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2)], torch.zeros(1, 4, 4).long())
+    tensor(1.0397)
+    """
+
+    def __init__(self, loss: Loss, *, weights: Any = "nnunet") -> None:
+        super().__init__()
+        if not isinstance(loss, Loss):
+            raise TypeError(f"loss must be a loss of segmeter.torch, got {type(loss).__name__}")
+        self.level = loss
+        self.loss: DeepSupervision = deep_supervision(loss.loss, weights=weights)
+
+    def forward(self, logits: Sequence[Tensor], target: Tensor | Sequence[Tensor]) -> Tensor:
+        """Weighted sum of the loss of every resolution.
+
+        Parameters
+        ----------
+        logits : sequence of torch.Tensor
+            Logits of every resolution, the finest first. One of weight 0 gets a gradient of zeros.
+        target : torch.Tensor, or sequence of torch.Tensor
+            Target of the finest resolution, taken down by the nearest label for the others; or one
+            for each.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        if not isinstance(logits, (list, tuple)) or not logits:
+            raise TypeError(
+                "logits must be a list with the logits of every level, the finest first, "
+                f"got {type(logits).__name__}"
+            )
+        weights = self.loss.level_weights(len(logits))
+        if isinstance(target, (list, tuple)):
+            if len(target) != len(logits):
+                raise ValueError(
+                    f"target must hold {len(logits)} levels, as logits does, got {len(target)}"
+                )
+            targets = list(target)
+        else:
+            last = self.loss._channels_last()
+            targets = [resized(target, level, last) for level in logits]
+        total: Tensor = 0.0
+        for weight, level, wanted in zip(weights, logits, targets, strict=True):
+            part = self.level(level, wanted) if weight else _Nothing.apply(level)
+            total = total + weight * part
+        return total
+
+    def explain(self) -> str:
+        """The formula with its chosen options, in a few lines of text."""
+        return self.loss.explain()
+
+
+class _Nothing(torch.autograd.Function):
+    """0, with a gradient of zeros that takes no memory: parallel training needs it to be there."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        ctx.shape = tensor.shape
+        return tensor.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, factor: Tensor) -> Tensor:
+        return torch.zeros_like(factor).expand(ctx.shape)
+
+
+def resized(target: Tensor, logits: Tensor, channels_last: bool) -> Tensor:
+    """Target in the resolution of logits: the pixel nearest to the centre of each of theirs."""
+    axes = logits.ndim - 2
+    first = 1 if channels_last or target.ndim < logits.ndim else 2
+    if target.ndim < first + axes:
+        raise ValueError(
+            f"target of shape {tuple(target.shape)} does not fit logits of shape "
+            f"{tuple(logits.shape)}"
+        )
+    for axis in range(axes):
+        size = target.shape[first + axis]
+        wanted = logits.shape[(1 if channels_last else 2) + axis]
+        if size != wanted:
+            centres = torch.arange(wanted, device=target.device, dtype=torch.float64) + 0.5
+            index = (centres * (size / wanted)).floor().long().clamp(max=size - 1)
+            target = target.index_select(first + axis, index)
+    return target
