@@ -105,7 +105,7 @@ class Inputs:
             "NAME",
             "As the official tool counts: cityscapes, cityscapes-trainids, voc, ade20k, camvid,"
             " binary, coco-panoptic, cityscapes-panoptic, coco-instances, cellpose, stardist,"
-            " brats2023-lesionwise (-men, -met), brats2026 (-met), picai.",
+            " brats2023-lesionwise (-men, -met), brats2026 (-met), picai, davis2016.",
         ),
     ] = None
     measures: Annotated[
