@@ -101,6 +101,11 @@ def test_scores_are_those_of_the_functions(volumes: tuple[Path, Path]) -> None:
                 *(scores.assd[k], scores.masd[k], *scores.nsd[k]),
             ]
             assert [row[key] for key in KEYS] == wanted
+        bands = segmeter.boundary_iou_counts(
+            pred.labels, target.labels, num_classes=3, spacing=STEPS
+        )
+        ours = [rows[name, label]["boundary_iou"] for label in NAMES[1:]]
+        assert ours == segmeter.boundary_iou(bands)[1:].tolist()
         assert all(math.isnan(rows[name, "background"][key]) for key in KEYS)
 
 
@@ -149,6 +154,16 @@ def test_surface_dice_of_the_data_set_is_of_all_surfaces(volumes: tuple[Path, Pa
     ours = [row["nsd_at_2"] for row in result.rows("boundary_per_class")[1:]]
     np.testing.assert_allclose(ours, segmeter.dataset_nsd(counts)[:, 0], rtol=1e-14)
     assert result.scores["mean_nsd_at_2"] == pytest.approx(np.mean(ours))
+    bands = sum(
+        segmeter.boundary_iou_counts(
+            *(read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes),
+            num_classes=3,
+            spacing=STEPS,
+        )
+        for name in "abc"
+    )
+    ours = [row["boundary_iou"] for row in result.rows("boundary_per_class")[1:]]
+    assert ours == segmeter.boundary_iou(bands)[1:].tolist()
 
 
 def test_infinite_is_text_in_json_and_csv(volumes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -471,8 +486,8 @@ def test_command_line(
     out = capsys.readouterr().out
     line = next(line for line in out.splitlines() if line.startswith("surfaces (mm)"))
     assert line.split() == [
-        *("surfaces", "(mm)", "HD", "HD95", "ASSD", "MASD", "NSD", "at", "0.5", "NSD", "at", "2"),
-        *("images", "missed", "invented"),
+        *("surfaces", "(mm)", "HD", "HD95", "ASSD", "MASD", "boundary", "IoU", "NSD", "at", "0.5"),
+        *("NSD", "at", "2", "images", "missed", "invented"),
     ]
     assert "1 missed and 1 invented surfaces" in out
     python = evaluate(

@@ -1,10 +1,10 @@
 """Boundaries: how far the surfaces of every class are from the true ones, and how much is near.
 
 For each class of an image: the Hausdorff distance and its 95th percentile, the average symmetric
-surface distance (over all points of both surfaces, and as mean of the two directions), and the
-share of both surfaces within each tolerance (normalised surface Dice). Distances are in the unit of
-the spacing. A class that neither map has is left out; where one of them lacks it, distances are
-infinite, counted, and left out of means.
+surface distance (over all points of both surfaces, and as mean of the two directions), Boundary IoU
+(of bands along the outlines), and the share of both surfaces within each tolerance (normalised
+surface Dice). Distances are in the unit of the spacing. A class that neither map has is left out;
+where one of them lacks it, distances are infinite, counted, and left out of means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segmeter._counts import Summable, equal_arrays
-from segmeter.boundary import SURFACE_PRESETS, EmptyScores, SurfaceRules, surface_scores
+from segmeter.boundary import (
+    SURFACE_PRESETS,
+    EmptyScores,
+    SurfaceRules,
+    boundary_iou_counts,
+    surface_scores,
+)
 from segmeter.evaluation.measures._measure import BACKGROUND, Maps, Measure, PlainCounts
 
 if TYPE_CHECKING:
@@ -47,7 +53,7 @@ class SurfaceCounts(Summable, PlainCounts):
     Attributes
     ----------
     scores : tuple of str
-        Names of the scores: distances, then a surface Dice for each tolerance.
+        Names of the scores: distances, Boundary IoU, then a surface Dice for each tolerance.
     num_classes : int
         Rows that are classes.
     total : (S, R) array of float64
@@ -56,7 +62,9 @@ class SurfaceCounts(Summable, PlainCounts):
         Images in which the score is a number, infinite, and not defined (NaN).
     missed, invented : (R,) array of int64
         Images in which only the target has a surface, and only the prediction.
-    near : (S - 4, R) array of float64
+    band : (3, R) array of int64
+        Pixels in the bands of both maps, of the prediction, and of the target.
+    near : (S - 5, R) array of float64
         Surface of both maps within each tolerance.
     area : (R,) array of float64
         Surface of both maps.
@@ -77,6 +85,7 @@ class SurfaceCounts(Summable, PlainCounts):
     undefined: IntArray
     missed: IntArray
     invented: IntArray
+    band: IntArray
     near: FloatArray
     area: FloatArray
     image_total: FloatArray
@@ -155,9 +164,10 @@ class SurfaceCounts(Summable, PlainCounts):
         return {name: values[rows] for name, values in columns.items()}
 
     def _dataset(self) -> dict[str, FloatArray]:
-        """Surface Dice of all images as one, at each tolerance."""
-        dice = _quotient(self.near, self.area)
-        return dict(zip(self.scores[len(DISTANCES) :], dice, strict=True))
+        """Boundary IoU of all images as one, and surface Dice at each tolerance."""
+        both, pred, target = self.band
+        values = [_quotient(both, pred + target - both), *_quotient(self.near, self.area)]
+        return dict(zip(self.scores[len(DISTANCES) :], values, strict=True))
 
     def case_scores(self) -> dict[str, NDArray[Any]]:
         """Every score of every class and group, if these are the counts of one image."""
@@ -237,11 +247,11 @@ def score_names(plan: Plan) -> tuple[str, ...]:
     --------
     >>> from segmeter.evaluation import make_plan
     >>> score_names(make_plan(num_classes=2, measures=["boundary"], tolerance=(0.5, 2)))[4:]
-    ('nsd_at_0.5', 'nsd_at_2')
+    ('boundary_iou', 'nsd_at_0.5', 'nsd_at_2')
     """
     if plan.tolerance_of_class is not None:
-        return (*DISTANCES, "nsd")
-    return (*DISTANCES, *(f"nsd_at_{tolerance:g}" for tolerance in plan.tolerance))
+        return (*DISTANCES, "boundary_iou", "nsd")
+    return (*DISTANCES, "boundary_iou", *(f"nsd_at_{tolerance:g}" for tolerance in plan.tolerance))
 
 
 @cache
@@ -283,7 +293,28 @@ def count(maps: Maps, plan: Plan) -> SurfaceCounts:
         parts.append(_measured(maps, plan, {"groups": dict(plan.label_groups)}))
     in_pixels = spacing is None or plan.spacing == "pixel"
     unit = "pixels" if in_pixels else "mm" if plan.spacing == "auto" else "unit"
-    return _counts_of(parts, plan, unit=unit)
+    return _counts_of(parts, _bands(maps, plan), plan, unit=unit)
+
+
+def _bands(maps: Maps, plan: Plan) -> IntArray:
+    """Pixels in the bands of every class, then every group, (3, R); none of the background."""
+    options: dict[str, Any] = {
+        "num_classes": plan.num_classes,
+        "ignore_index": maps.ignored,
+        "out_of_range": "wrong",
+        "spacing": maps.spacing,
+        "border": _rules(plan.preset).border,
+        "threads": maps.threads,
+    }
+    found = [boundary_iou_counts(maps.pred, maps.target, **options)]
+    if plan.label_groups:
+        groups = dict(plan.label_groups)
+        found.append(boundary_iou_counts(maps.pred, maps.target, **options, groups=groups))
+    columns = [np.stack([part.intersection, part.pred, part.target]) for part in found]
+    bands = np.concatenate(columns, axis=1)
+    classes = surface_classes(plan.class_names, binary=plan.binary)
+    bands[:, np.setdiff1d(np.arange(plan.num_classes), classes)] = 0
+    return bands
 
 
 def _measured(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceScores | None:
@@ -312,14 +343,17 @@ def _measured(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceScores | 
     )
 
 
-def _counts_of(parts: Sequence[SurfaceScores | None], plan: Plan, *, unit: str) -> SurfaceCounts:
+def _counts_of(
+    parts: Sequence[SurfaceScores | None], bands: IntArray, plan: Plan, *, unit: str
+) -> SurfaceCounts:
     """Counts of an image from the scores of its classes and groups."""
     classes = surface_classes(plan.class_names, binary=plan.binary)
     rows = [*classes, *range(plan.num_classes, plan.num_classes + len(plan.label_groups))]
     scores = score_names(plan)
     width = plan.num_classes + len(plan.label_groups)
     values = np.full((len(scores), width), np.nan)
-    near, area = np.zeros((len(scores) - len(DISTANCES), width)), np.zeros(width)
+    near, area = np.zeros((len(scores) - len(DISTANCES) - 1, width)), np.zeros(width)
+    both, in_pred, in_target = bands
     has = np.zeros((2, width), np.bool_)
     found = [part for part in parts if part is not None]
     if found:
@@ -327,6 +361,7 @@ def _counts_of(parts: Sequence[SurfaceScores | None], plan: Plan, *, unit: str) 
             np.concatenate([getattr(part, name) for part in found])
             for name in ("hausdorff", "hausdorff_percentile", "assd", "masd", "nsd")
         ]
+        columns.insert(len(DISTANCES), _quotient(both, in_pred + in_target - both)[rows])
         values[:, rows] = np.column_stack(columns).T
         near[:, rows] = np.concatenate([part.within.sum(axis=-1) for part in found]).T
         area[rows] = np.concatenate([part.weight.sum(axis=-1) for part in found])
@@ -345,6 +380,7 @@ def _counts_of(parts: Sequence[SurfaceScores | None], plan: Plan, *, unit: str) 
         undefined=(np.isnan(values) & present).astype(np.int64),
         missed=(has[1] & ~has[0]).astype(np.int64),
         invented=(has[0] & ~has[1]).astype(np.int64),
+        band=bands,
         near=near,
         area=area,
         image_total=total[:, : plan.num_classes].sum(axis=1) / np.maximum(number, 1),
@@ -355,7 +391,8 @@ def _counts_of(parts: Sequence[SurfaceScores | None], plan: Plan, *, unit: str) 
 
 def empty(plan: Plan) -> SurfaceCounts:
     """Counts of no image."""
-    return replace(_counts_of([], plan, unit="mm"), in_mm=0)
+    bands = np.zeros((3, plan.num_classes + len(plan.label_groups)), np.int64)
+    return replace(_counts_of([], bands, plan, unit="mm"), in_mm=0)
 
 
 def sentences(plan: Plan) -> Iterator[str]:
@@ -383,6 +420,7 @@ def sentences(plan: Plan) -> Iterator[str]:
         limits = ", ".join(f"{tolerance:g}" for tolerance in plan.tolerance)
     else:
         limits = ", ".join(f"{value:g} ({name})" for name, value in plan.tolerance_of_class)
+    yield "Boundary IoU: bands as wide as 2 % of the image diagonal"
     yield f"tolerance of the surface Dice (NSD): {limits}, in the unit of the distances"
     yield (
         "means of distances are over the images where they are finite; a class in neither map is "
