@@ -795,7 +795,9 @@ def _and_more(count: int) -> str:
 def _labels(labels: Iterable[int]) -> str:
     values = sorted(labels)
     shown = ", ".join(map(str, values[:_SHOWN]))
-    return shown if len(values) <= _SHOWN else f"{shown}, ..., {values[-1]}"
+    if len(values) <= _SHOWN + 1:
+        return ", ".join(map(str, values))
+    return f"{shown}, ..., {values[-1]}"
 
 
 def _shape(values: Iterable[float] | None) -> str:
