@@ -134,7 +134,8 @@ def test_printed_numbers(kind: str, cases: list[Case], oracles: ModuleType) -> N
 def volume(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     nibabel = pytest.importorskip("nibabel")
     image = nibabel.load(path)
-    return np.asarray(image.dataobj).astype(np.uint8), tuple(float(s) for s in image.header.get_zooms())
+    spacing = tuple(float(step) for step in image.header.get_zooms())
+    return np.asarray(image.dataobj).astype(np.uint8), spacing
 
 
 def cropped(*masks: np.ndarray) -> tuple[np.ndarray, ...]:
