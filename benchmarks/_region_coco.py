@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from _harness import Candidate
-from _region_components import Case
+from _parts import Case
 from _tables import Target, times_faster_than
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +11,13 @@ import _region_data as data
 from _harness import Candidate
 from _memory import peak_extra_bytes
 from _native import readers
+from _parts import Case
 from _tables import Target, fastest, times_faster_than
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Case:
-    """A drawn input, who competes on it, and what they are checked against."""
-
-    title: str
-    pixels: int
-    nbytes: int
-    candidates: list[Candidate]
-    answer: NDArray[Any]
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 # --- checks -------------------------------------------------------------------------------------

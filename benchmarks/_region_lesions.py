@@ -9,7 +9,7 @@ import numpy as np
 
 import _region_data as data
 from _harness import Candidate
-from _region_components import Case
+from _parts import Case
 from _tables import Target, times_faster_than
 
 if TYPE_CHECKING:

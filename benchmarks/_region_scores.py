@@ -14,7 +14,7 @@ import _region_data as data
 from _harness import Candidate
 from _memory import peak_extra_bytes
 from _native import readers
-from _region_components import Case
+from _parts import Case
 from _tables import Target, times_faster_than
 
 if TYPE_CHECKING:
