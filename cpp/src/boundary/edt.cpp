@@ -242,10 +242,8 @@ void Transform::finish_slabs(std::int64_t begin, std::int64_t end) const {
 void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t planes) const {
     const std::int64_t pixels = planes * rows_ * width_;
     if (nearest_ != nullptr) std::copy_n(steps(first_plane), pixels, worker.nearest_plane.data());
-    if (job_.ndim == 3)
-        search_columns(worker, first_plane);
-    else
-        kernels_.square_steps(steps(first_plane), pixels, job_.spacing[0], worker.squared.data());
+    kernels_.square_steps(steps(first_plane), pixels, job_.spacing[0], worker.squared.data());
+    if (job_.ndim == 3) search_columns(worker, first_plane);
     search_rows(worker, first_plane * rows_, planes * rows_);
     if (nearest_ != nullptr) name_nearest(worker, first_plane, planes);
     double* distance = distance_ + first_plane * rows_ * width_;
@@ -255,13 +253,13 @@ void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t pl
 
 void Transform::search_columns(Worker& worker, std::int64_t plane) const {
     const simd::Tile& tile = worker.columns.tile();
+    double* squared = worker.squared.data();
     std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_row.data() : nullptr;
     for (std::int64_t x = 0; x < width_; x += kLanes) {
         const std::int64_t lanes = std::min(kLanes, width_ - x);
-        const simd::Filled filled =
-            kernels_.load_columns(tile, steps(plane) + x, width_, lanes, job_.spacing[0]);
+        const simd::Filled filled = kernels_.load_columns(tile, squared + x, width_, lanes);
         if (filled.finite != 0) kernels_.solve(tile, filled.entries);
-        kernels_.store_columns(tile, filled.finite, lanes, width_, worker.squared.data() + x,
+        kernels_.store_columns(tile, filled.finite, lanes, width_, squared + x,
                                nearest != nullptr ? nearest + x : nullptr);
     }
     if (!needs_steps_) return;
@@ -270,8 +268,7 @@ void Transform::search_columns(Worker& worker, std::int64_t plane) const {
         [&](std::int64_t row) { return worker.steps.data() + row * width_; }, worker.ahead.data());
     for (std::int64_t row = 0; row < rows_; ++row)
         kernels_.merge_steps(worker.steps.data() + row * width_, width_, row_spacing_,
-                             static_cast<std::int32_t>(row), 0,
-                             worker.squared.data() + row * width_,
+                             static_cast<std::int32_t>(row), 0, squared + row * width_,
                              nearest != nullptr ? nearest + row * width_ : nullptr);
 }
 

@@ -2,8 +2,8 @@
 // SEGMETER_SIMD_NAMESPACE naming the level. Everything but the function table has internal
 // linkage.
 //
-// Vectors are the compiler's own (GCC, Clang): eight doubles are one register of AVX-512, two of
-// AVX2, four of SSE2 and NEON.
+// Vectors are the compiler's own (GCC, Clang), as wide as the machine's registers: of others GCC 12
+// computes every element by itself.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,19 +21,24 @@
 namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
 namespace {
 
-using Doubles [[gnu::vector_size(64)]] = double;
-using Longs [[gnu::vector_size(64)]] = long long;
-using Ints [[gnu::vector_size(32)]] = std::int32_t;
-// The same at any address of their elements.
-using DoublesAt [[gnu::vector_size(64), gnu::aligned(8), gnu::may_alias]] = double;
-using IntsAt [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = std::int32_t;
+#if defined(__AVX512F__)
+constexpr int kWidth = 8;
+#elif defined(__AVX2__)
+constexpr int kWidth = 4;
+#else
+constexpr int kWidth = 2;
+#endif
+constexpr int kParts = kLanes / kWidth;
+
+using Doubles [[gnu::vector_size(kWidth * 8)]] = double;
+// The same at any address of its elements.
+using DoublesAt [[gnu::vector_size(kWidth * 8), gnu::aligned(8), gnu::may_alias]] = double;
 
 inline const DoublesAt& at(const double* x) { return *reinterpret_cast<const DoublesAt*>(x); }
 inline DoublesAt& at(double* x) { return *reinterpret_cast<DoublesAt*>(x); }
-inline const IntsAt& at(const std::int32_t* x) { return *reinterpret_cast<const IntsAt*>(x); }
-inline IntsAt& at(std::int32_t* x) { return *reinterpret_cast<IntsAt*>(x); }
 
 constexpr double kInfinity = __builtin_inf();
+constexpr std::uint32_t kAllLanes = (1U << kLanes) - 1;
 
 // --- steps along an axis ---
 
@@ -124,121 +129,120 @@ void merge_steps(const std::int32_t* steps, std::int64_t n, double spacing, std:
 
 // --- tiles: in and out ---
 
-// The lanes of an entry, as two vectors: one comparison does not wait for the other.
-struct Pair {
-    Doubles low;
-    Doubles high;
+// One number per lane. More than one vector even on the widest machine: a comparison then need not
+// wait for the one before.
+struct Lanes {
+    Doubles part[kParts];
 };
 
-inline void load(const double* x, Pair& pair) {
-    pair.low = at(x);
-    pair.high = at(x + 8);
+inline void load(const double* x, Lanes& lanes) {
+    for (int p = 0; p < kParts; ++p) lanes.part[p] = at(x + p * kWidth);
 }
-inline void store(const Pair& pair, double* x) {
-    at(x) = pair.low;
-    at(x + 8) = pair.high;
+inline void store(const Lanes& lanes, double* x) {
+    for (int p = 0; p < kParts; ++p) at(x + p * kWidth) = lanes.part[p];
+}
+inline void fill(double value, Lanes& lanes) {
+    for (Doubles& part : lanes.part) part = Doubles{} + value;
 }
 
-// Whether any element is not 0.
-inline bool is_any(const Longs& truth) {
-#if defined(__AVX512DQ__)
-    return _mm512_movepi64_mask(reinterpret_cast<const __m512i&>(truth)) != 0;
+inline void keep_smaller(const Doubles& other, Doubles& x) { x = other < x ? other : x; }
+inline void keep_larger(const Doubles& other, Doubles& x) { x = other > x ? other : x; }
+
+// Whether any element is finite; none is negative or NaN.
+inline bool is_any_finite(const Doubles& x) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask(x, _mm512_set1_pd(kInfinity), _CMP_LT_OQ) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_pd(_mm256_cmp_pd(x, _mm256_set1_pd(kInfinity), _CMP_LT_OQ)) != 0;
+#elif defined(__SSE2__)
+    return _mm_movemask_pd(_mm_cmplt_pd(x, _mm_set1_pd(kInfinity))) != 0;
 #else
-    long long any = 0;
-    for (int lane = 0; lane < 8; ++lane) any |= truth[lane];
-    return any != 0;
+    return x[0] < kInfinity || x[1] < kInfinity;
 #endif
 }
 
-// Collects the entries of a tile that have a finite value.
-class Filler {
-   public:
-    explicit Filler(const Tile& tile) : tile_(tile) {}
-
-    void add(const Pair& value, std::int64_t i) {
-        store(value, tile_.value + entries_ * kLanes);
-        tile_.place[entries_] = static_cast<std::int32_t>(i);
-        smallest_.low = value.low < smallest_.low ? value.low : smallest_.low;
-        smallest_.high = value.high < smallest_.high ? value.high : smallest_.high;
-        entries_ += is_any((value.low < kInfinity) | (value.high < kInfinity)) ? 1 : 0;
+// Lanes without a finite value become copies of the first one with.
+void copy_lanes(const Tile& tile, const Filled& filled) {
+    const int first = __builtin_ctz(filled.finite);
+    for (std::int64_t k = 0; k < filled.entries; ++k) {
+        double* value = tile.value + k * kLanes;
+        for (int lane = 0; lane < static_cast<int>(kLanes); ++lane)
+            value[lane] = (filled.finite >> lane & 1U) != 0 ? value[lane] : value[first];
     }
-
-    Filled finish(std::int64_t lanes) const {
-        Filled filled{entries_, 0};
-        for (int lane = 0; lane < 8; ++lane) {
-            if (smallest_.low[lane] < kInfinity) filled.finite |= 1U << lane;
-            if (smallest_.high[lane] < kInfinity) filled.finite |= 1U << (lane + 8);
-        }
-        filled.finite &= (1U << lanes) - 1;
-        if (filled.finite != 0 && filled.finite != (1U << kLanes) - 1) copy_lanes(filled.finite);
-        return filled;
-    }
-
-   private:
-    void copy_lanes(std::uint32_t finite) const {
-        const int first = __builtin_ctz(finite);
-        for (std::int64_t k = 0; k < entries_; ++k) {
-            double* value = tile_.value + k * kLanes;
-            for (int lane = 0; lane < static_cast<int>(kLanes); ++lane)
-                value[lane] = (finite >> lane & 1U) != 0 ? value[lane] : value[first];
-        }
-    }
-
-    const Tile& tile_;
-    Pair smallest_{Doubles{} + kInfinity, Doubles{} + kInfinity};
-    std::int64_t entries_ = 0;
-};
-
-inline void square_of(const std::int32_t* steps, double spacing, Doubles& squared) {
-    const Ints step = at(steps);
-    const Doubles length = __builtin_convertvector(step, Doubles) * spacing;
-    const Doubles size = __builtin_convertvector(step < 0 ? -step : step, Doubles);
-    squared = size >= double{kNoStep} ? Doubles{} + kInfinity : length * length;
 }
 
-Filled load_columns(const Tile& tile, const std::int32_t* steps, std::int64_t stride,
-                    std::int64_t lanes, double spacing) {
-    std::int32_t some[kLanes];
-    for (std::int32_t& step : some) step = kNoStep;
-    Filler filler(tile);
+// Moves the entries that have a finite value to the front.
+Filled gather_entries(const Tile& tile, std::int64_t lanes) {
+    Lanes smallest;
+    fill(kInfinity, smallest);
+    Filled filled{0, 0};
     for (std::int64_t i = 0; i < tile.n; ++i) {
-        const std::int32_t* row = steps + i * stride;
-        if (lanes < kLanes) {
-            for (std::int64_t lane = 0; lane < lanes; ++lane) some[lane] = row[lane];
-            row = some;
+        Lanes value;
+        load(tile.value + i * kLanes, value);
+        store(value, tile.value + filled.entries * kLanes);
+        tile.place[filled.entries] = static_cast<std::int32_t>(i);
+        Doubles least = value.part[0];
+        for (int p = 0; p < kParts; ++p) {
+            keep_smaller(value.part[p], smallest.part[p]);
+            keep_smaller(value.part[p], least);
         }
-        Pair value;
-        square_of(row, spacing, value.low);
-        square_of(row + 8, spacing, value.high);
-        filler.add(value, i);
+        filled.entries += is_any_finite(least) ? 1 : 0;
     }
-    return filler.finish(lanes);
+    double of_lane[kLanes];
+    store(smallest, of_lane);
+    for (std::int64_t lane = 0; lane < lanes; ++lane)
+        if (of_lane[lane] < kInfinity) filled.finite |= 1U << lane;
+    if (filled.finite != 0 && filled.finite != kAllLanes) copy_lanes(tile, filled);
+    return filled;
+}
+
+Filled load_columns(const Tile& tile, const double* squared, std::int64_t stride,
+                    std::int64_t lanes) {
+    Lanes value;
+    fill(kInfinity, value);
+    for (std::int64_t i = 0; i < tile.n; ++i) {
+        if (lanes == kLanes) load(squared + i * stride, value);
+        store(value, tile.value + i * kLanes);
+        if (lanes < kLanes)
+            for (std::int64_t lane = 0; lane < lanes; ++lane)
+                tile.value[i * kLanes + lane] = squared[i * stride + lane];
+    }
+    return gather_entries(tile, lanes);
+}
+
+// Element i of a few rows.
+inline void collect(const double* const* row, std::int64_t i, Doubles& x) {
+#if defined(__AVX512F__)
+    x = Doubles{row[0][i], row[1][i], row[2][i], row[3][i],
+                row[4][i], row[5][i], row[6][i], row[7][i]};
+#elif defined(__AVX2__)
+    x = Doubles{row[0][i], row[1][i], row[2][i], row[3][i]};
+#else
+    x = Doubles{row[0][i], row[1][i]};
+#endif
 }
 
 Filled load_rows(const Tile& tile, const double* squared, std::int64_t stride, std::int64_t lanes) {
     const double* row[kLanes];
     for (std::int64_t lane = 0; lane < kLanes; ++lane)
         row[lane] = squared + (lane < lanes ? lane : 0) * stride;
-    Filler filler(tile);
     for (std::int64_t i = 0; i < tile.n; ++i) {
-        Pair value;
-        value.low = Doubles{row[0][i], row[1][i], row[2][i], row[3][i],
-                            row[4][i], row[5][i], row[6][i], row[7][i]};
-        value.high = Doubles{row[8][i],  row[9][i],  row[10][i], row[11][i],
-                             row[12][i], row[13][i], row[14][i], row[15][i]};
-        filler.add(value, i);
+        for (int p = 0; p < kParts; ++p) {
+            Doubles value;
+            collect(row + p * kWidth, i, value);
+            at(tile.value + i * kLanes + p * kWidth) = value;
+        }
     }
-    return filler.finish(lanes);
+    return gather_entries(tile, lanes);
 }
 
 void store_columns(const Tile& tile, std::uint32_t finite, std::int64_t lanes, std::int64_t stride,
                    double* squared, std::int32_t* nearest) {
     for (std::int64_t i = 0; i < tile.n; ++i) {
         const double* best = tile.best + i * kLanes;
-        if (finite == (1U << kLanes) - 1) {
-            Pair pair;
-            load(best, pair);
-            store(pair, squared + i * stride);
+        if (finite == kAllLanes) {
+            for (int p = 0; p < kParts; ++p)
+                at(squared + i * stride + p * kWidth) = at(best + p * kWidth);
         } else {
             for (std::int64_t lane = 0; lane < lanes; ++lane)
                 squared[i * stride + lane] = (finite >> lane & 1U) != 0 ? best[lane] : kInfinity;
@@ -262,50 +266,48 @@ void store_rows(const Tile& tile, std::uint32_t finite, std::int64_t lanes, std:
 
 // --- tiles: the search ---
 
-// Entries by number: which one is the best of each lane.
-struct Numbers {
-    Longs low;
-    Longs high;
-};
-
-// Smallest and largest of sixteen.
-inline void extremes(const Numbers& x, std::int32_t& smallest, std::int32_t& largest) {
-    Longs low = x.low < x.high ? x.low : x.high;
-    Longs high = x.low < x.high ? x.high : x.low;
-    const auto fold = [&](const Longs& order) {
-        const Longs other_low = __builtin_shuffle(low, order);
-        const Longs other_high = __builtin_shuffle(high, order);
-        low = other_low < low ? other_low : low;
-        high = other_high > high ? other_high : high;
-    };
-    fold(Longs{4, 5, 6, 7, 0, 1, 2, 3});
-    fold(Longs{2, 3, 0, 1, 6, 7, 4, 5});
-    fold(Longs{1, 0, 3, 2, 5, 4, 7, 6});
-    smallest = static_cast<std::int32_t>(low[0]);
-    largest = static_cast<std::int32_t>(high[0]);
+// Smallest and largest of all lanes, whole numbers.
+inline void extremes(const Lanes& x, std::int32_t& smallest, std::int32_t& largest) {
+    Doubles low = x.part[0];
+    Doubles high = x.part[0];
+    for (int p = 1; p < kParts; ++p) {
+        keep_smaller(x.part[p], low);
+        keep_larger(x.part[p], high);
+    }
+#if defined(__AVX512F__)
+    smallest = static_cast<std::int32_t>(_mm512_reduce_min_pd(low));
+    largest = static_cast<std::int32_t>(_mm512_reduce_max_pd(high));
+#else
+    double least = low[0];
+    double most = high[0];
+    for (int i = 1; i < kWidth; ++i) {
+        least = low[i] < least ? low[i] : least;
+        most = high[i] > most ? high[i] : most;
+    }
+    smallest = static_cast<std::int32_t>(least);
+    largest = static_cast<std::int32_t>(most);
+#endif
 }
 
-// The best of the entries [first, last] for pixel i of every lane; of equal ones the first.
+// The best of the entries [first, last] for pixel i of every lane, and its number; of equal ones
+// the first.
 inline void search(const Tile& tile, std::int64_t i, std::int64_t first, std::int64_t last,
-                   Pair& best, Numbers& nearest) {
+                   Lanes& best, Lanes& nearest) {
     const double* square = tile.square + i;
-    const auto sum_up = [&](std::int64_t k, Pair& sum) {
-        const double along = square[-tile.place[k]];
-        load(tile.value + k * kLanes, sum);
-        sum.low += along;
-        sum.high += along;
-    };
-    sum_up(first, best);
-    nearest.low = nearest.high = Longs{} + first;
+    const double along_first = square[-tile.place[first]];
+    for (int p = 0; p < kParts; ++p)
+        best.part[p] = at(tile.value + first * kLanes + p * kWidth) + along_first;
+    Doubles number = Doubles{} + static_cast<double>(first);
+    for (Doubles& part : nearest.part) part = number;
     for (std::int64_t k = first + 1; k <= last; ++k) {
-        Pair sum;
-        sum_up(k, sum);
-        const Longs is_better_low = sum.low < best.low;
-        const Longs is_better_high = sum.high < best.high;
-        best.low = is_better_low ? sum.low : best.low;
-        best.high = is_better_high ? sum.high : best.high;
-        nearest.low = is_better_low ? Longs{} + k : nearest.low;
-        nearest.high = is_better_high ? Longs{} + k : nearest.high;
+        number += 1.0;
+        const double along = square[-tile.place[k]];
+        for (int p = 0; p < kParts; ++p) {
+            const Doubles sum = at(tile.value + k * kLanes + p * kWidth) + along;
+            const auto is_better = sum < best.part[p];
+            best.part[p] = is_better ? sum : best.part[p];
+            nearest.part[p] = is_better ? number : nearest.part[p];
+        }
     }
 }
 
@@ -322,16 +324,17 @@ void solve(const Tile& tile, std::int64_t entries) {
             const std::int64_t last =
                 tile.is_monotone && has_next ? tile.high[number + half] : entries - 1;
             const std::int64_t i = number - 1;
-            Pair best;
-            Numbers nearest;
+            Lanes best;
+            Lanes nearest;
             search(tile, i, first, last, best, nearest);
             store(best, tile.best + i * kLanes);
             if (half > 1) extremes(nearest, tile.low[number], tile.high[number]);
             if (tile.nearest == nullptr) continue;
-            for (std::int64_t lane = 0; lane < 8; ++lane) {
-                tile.nearest[i * kLanes + lane] = tile.place[nearest.low[lane]];
-                tile.nearest[i * kLanes + lane + 8] = tile.place[nearest.high[lane]];
-            }
+            double numbers[kLanes];
+            store(nearest, numbers);
+            for (std::int64_t lane = 0; lane < kLanes; ++lane)
+                tile.nearest[i * kLanes + lane] =
+                    tile.place[static_cast<std::int64_t>(numbers[lane])];
         }
     }
 }

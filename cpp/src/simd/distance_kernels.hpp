@@ -66,12 +66,10 @@ struct Filled {
     std::uint32_t finite;  // lanes with a finite value, as bits
 };
 
-// Fill a tile's values from `lanes` columns of signed steps, or from rows of squared distances.
-// Lanes without a finite value get a copy of one with, so that the search is not widened by them.
-using LoadColumns = Filled (*)(const Tile& tile, const std::int32_t* steps, std::int64_t stride,
-                               std::int64_t lanes, double spacing);
-using LoadRows = Filled (*)(const Tile& tile, const double* squared, std::int64_t stride,
-                            std::int64_t lanes);
+// Fill a tile's values from `lanes` columns or rows of squared distances. Lanes without a finite
+// value get a copy of one with, so that the search is not widened by them.
+using Load = Filled (*)(const Tile& tile, const double* squared, std::int64_t stride,
+                        std::int64_t lanes);
 using Solve = void (*)(const Tile& tile, std::int64_t entries);
 // And back; lanes that are not in `finite` become infinite.
 using Store = void (*)(const Tile& tile, std::uint32_t finite, std::int64_t lanes,
@@ -92,8 +90,8 @@ struct DistanceKernels {
     ScanKernels scan_labels[4];  // labels of 1, 2, 4, 8 bytes, 0 like others
     ScanKernels scan_background[4];
     SquareSteps square_steps;
-    LoadColumns load_columns;
-    LoadRows load_rows;
+    Load load_columns;
+    Load load_rows;
     Solve solve;
     Store store_columns;
     Store store_rows;
