@@ -9,6 +9,7 @@ namespace segmeter::bindings {
 void bind_pixel(pybind11::module_& m);
 void bind_cause(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
+void bind_surface(pybind11::module_& m);
 void bind_rle(pybind11::module_& m);
 void bind_region(pybind11::module_& m);
 void bind_overlap(pybind11::module_& m);

@@ -52,6 +52,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     segmeter::bindings::bind_pixel(m);
     segmeter::bindings::bind_cause(m);
     segmeter::bindings::bind_loss(m);
+    segmeter::bindings::bind_surface(m);
     segmeter::bindings::bind_rle(m);
     segmeter::bindings::bind_region(m);
     segmeter::bindings::bind_overlap(m);

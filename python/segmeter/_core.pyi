@@ -320,3 +320,26 @@ def distance_transform(
     with_nearest: bool,
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32] | None]: ...
+
+# Labels by their bits, the role of each, and the role of all others.
+_Meaning = tuple[NDArray[np.int64], NDArray[np.int32], int]
+# Distances, weights, first point of each group, lowest and highest label met.
+_SurfaceSide = tuple[
+    NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.int64], tuple[int, int] | None
+]
+
+def surface_distances(
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    pred_meaning: _Meaning,
+    target_meaning: _Meaning,
+    groups: tuple[NDArray[np.int64], NDArray[np.int32]],
+    num_groups: int,
+    rule: int,
+    closed: bool,
+    spacing: Sequence[float],
+    last_axis: int,
+    weights: NDArray[np.float64] | None,
+    threads: int,
+) -> tuple[_SurfaceSide, _SurfaceSide, bool]: ...

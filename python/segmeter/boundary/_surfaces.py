@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
+
+from .. import _core
+from ..region._runs import thread_limit
 from ._checks import label_map_pair, one_of, spacing_of
+from ._reading import ClassName, Reading, ignored_mask, label_of_masks, reading_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from ..pixel._matrix import Labels, OutOfRange
@@ -20,7 +25,8 @@ if TYPE_CHECKING:
 Surface = Literal["corner", "voxel_face", "voxel_full", "foreground"]
 SurfaceWeights = Literal["count", "marching", "face_share"]
 Border = Literal["background", "ignore"]
-ClassName = int | str
+
+_RULES: tuple[Surface, ...] = ("corner", "voxel_face", "voxel_full", "foreground")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,7 +206,8 @@ def surface_distances(
     Returns
     -------
     SurfaceDistances
-        For each class the distances in both directions and the weights, points in raster order.
+        For each class the distances in both directions and the weights, points in raster order
+        (in the order of memory where the maps' axes are stored in another one).
         A side without a surface has none, and the distances to it are ``inf``.
 
     Raises
@@ -232,18 +239,22 @@ def surface_distances(
     >>> both.pred_to_target, both.target_to_pred
     (array([0., 0., 0., 0.]), array([0. , 0. , 0.5, 0. , 0. , 0.5]))
     """
-    from ..reference import boundary_surfaces
-
     one_of(surface, "surface", get_args(Surface))
     one_of(border, "border", get_args(Border))
-    weights = _weights_of(surface, weights)
+    weighting = _weights_of(surface, weights)
     pred, target = label_map_pair(pred, target)
-    return boundary_surfaces.surface_distances(
-        pred, target, num_classes=num_classes, classes=classes, groups=groups, labels=labels,
-        pred_labels=pred_labels, reduce_zero_label=reduce_zero_label, out_of_range=out_of_range,
-        ignore_index=ignore_index, background=background,
-        spacing=spacing_of(spacing, target.ndim), surface=surface, weights=weights, border=border,
-        threads=threads,
+    steps = spacing_of(spacing, target.ndim)
+    reading = reading_of(
+        num_classes, classes, groups, labels, pred_labels, reduce_zero_label, out_of_range,
+        ignore_index, background,
+    )  # fmt: skip
+    mask = ignored_mask(ignore_index, target)
+    directed = _measure(
+        reading, pred, target, mask, steps, surface, weighting, border, thread_limit(threads)
+    )
+    return SurfaceDistances(
+        directed, spacing=steps, shape=target.shape, surface=surface, weights=weighting,
+        border=border,
     )  # fmt: skip
 
 
@@ -258,3 +269,101 @@ def _weights_of(surface: Surface, weights: Any) -> SurfaceWeights:
         )
     chosen: SurfaceWeights = weights
     return chosen
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+def _measure(
+    reading: Reading,
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    spacing: tuple[float, ...],
+    surface: Surface,
+    weights: SurfaceWeights,
+    border: Border,
+    threads: int,
+) -> dict[ClassName, DirectedDistances]:
+    ndim = target.ndim
+    axes = _memory_order(target)
+    names = (1,) if reading.names is None else reading.names
+    if not names:
+        return {}
+    by_code = None if weights == "count" else _code_weights(spacing, weights, axes)
+    pred_side, target_side, met_invalid = _core.surface_distances(
+        _readable(pred, axes),
+        _readable(target, axes),
+        None if mask is None else _readable(mask, axes),
+        reading.pred.native(pred.dtype),
+        reading.target.native(target.dtype),
+        (reading.first, reading.members),
+        len(names),
+        _RULES.index(surface),
+        border == "background",
+        [1.0] * (3 - ndim) + [spacing[axis] for axis in axes],
+        3 - ndim + axes.index(ndim - 1),
+        by_code,
+        threads,
+    )
+    if met_invalid:
+        reading.require_valid(pred, target, mask)
+    if reading.names is None:
+        names = (label_of_masks(pred, target, (pred_side[3], target_side[3])),)
+    forward, forward_weight, pred_first = _points(pred_side)
+    backward, backward_weight, target_first = _points(target_side)
+    directed = {}
+    for k, name in enumerate(names):
+        of_pred = slice(pred_first[k], pred_first[k + 1])
+        of_target = slice(target_first[k], target_first[k + 1])
+        directed[name] = DirectedDistances(
+            forward[of_pred], backward[of_target], forward_weight[of_pred],
+            backward_weight[of_target],
+        )  # fmt: skip
+    return directed
+
+
+def _points(side: Any) -> tuple[FloatArray, FloatArray, list[int]]:
+    """Distances and weights of all points of one map, and where those of each class begin."""
+    distances, weights, first, _ = side
+    return distances, np.ones(len(distances)) if weights is None else weights, first.tolist()
+
+
+def _memory_order(array: NDArray[Any]) -> tuple[int, ...]:
+    """Axes from the one that runs slowest in memory to the fastest."""
+    axes = tuple(range(array.ndim))
+    if array.flags.c_contiguous:
+        return axes
+    return tuple(sorted(axes, key=lambda axis: -abs(array.strides[axis])))
+
+
+def _readable(array: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
+    """The array with its axes in this order, as the kernel reads it; copied only if it must be."""
+    moved = array.transpose(axes)
+    native = moved.dtype.newbyteorder("=")
+    has_rows = moved.shape[-1] <= 1 or moved.strides[-1] == moved.itemsize
+    if has_rows and moved.flags.aligned and moved.dtype == native:
+        return moved
+    return np.ascontiguousarray(moved, native)
+
+
+@lru_cache(maxsize=64)
+def _code_weights(
+    spacing: tuple[float, ...], weights: SurfaceWeights, axes: tuple[int, ...]
+) -> FloatArray:
+    """Weight of a corner by its code, for a block whose axes are in this order."""
+    from ..reference.boundary_surfaces import corner_weights
+
+    by_code = corner_weights(spacing, weights)
+    ndim = len(spacing)
+    codes = np.arange(2**2**ndim)
+    # The pixel of each bit, with the axes in the order of memory, and back in their own.
+    places = np.arange(2**ndim)[::-1].reshape((2,) * ndim)
+    own = places.transpose(axes)
+    moved = np.zeros_like(codes)
+    for bit, own_bit in zip(places.ravel(), own.ravel(), strict=True):
+        moved |= (codes >> bit & 1) << own_bit
+    table = np.zeros(256)
+    table[: len(codes)] = by_code[moved]
+    table.flags.writeable = False
+    return table

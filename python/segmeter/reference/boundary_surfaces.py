@@ -1,6 +1,6 @@
-"""Surface distances in plain NumPy and SciPy: what the native kernel must equal, bit for bit.
+"""Surface distances in plain NumPy: what the native kernel must equal, bit for bit.
 
-One class after another, by the definitions as they stand: masks, their surfaces, distance maps.
+One class after another, by the definitions as they stand: masks, their surfaces, all pairs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..boundary._surfaces import DirectedDistances, SurfaceDistances
 from .cause import NO_CLASS, classes_of
-from .pixel import _ignored_labels, _is_mask
+from .pixel import _ignored_labels, _is_mask, _roles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def surface_distances(
     border: Any = "background",
     threads: int = 0,
 ) -> SurfaceDistances:
-    """Twin of :func:`segmeter.surface_distances`; same arguments, same result. Needs SciPy.
+    """Twin of :func:`segmeter.surface_distances`; same arguments, same result.
 
     Examples
     --------
@@ -60,13 +60,18 @@ def surface_distances(
             out_of_range,
         )  # fmt: skip
         ignored = truth == NO_CLASS
-        asked = [k for k in range(num_classes) if k != background] if classes is None else classes
+        named = _roles(num_classes, labels, reduce_zero_label)
+        left = {k for label, k in named.items() if label not in _ignored_labels(ignore_index)}
+        gone = {*named.values()} - left
+        asked = classes
+        if classes is None:
+            asked = [k for k in range(num_classes) if k != background and k not in gone]
     else:
         guess, truth = pred, target
         ignored = _ignored(target, ignore_index)
         is_mask = classes is None and groups is None
         asked = _only_label(pred, target, ignore_index, background) if is_mask else classes or []
-    members = {k: [k] for k in asked} if groups is None else groups
+    members = {k: [k] for k in asked or ()} if groups is None else groups
     directed = {
         name: directed_distances(
             np.isin(guess, list(those)), np.isin(truth, list(those)), ignored, spacing,
@@ -90,7 +95,8 @@ def _only_label(
     pred: NDArray[Any], target: NDArray[Any], ignore_index: Any, background: int | None
 ) -> list[int]:
     """The label of two masks besides the background; 1 if there is none."""
-    found = {int(v) for v in np.unique(pred)} | {int(v) for v in np.unique(target)}
+    # True is whatever the other map calls it.
+    found = {int(v) for a in (pred, target) if a.dtype != bool for v in np.unique(a)}
     found -= {background, *_ignored_labels(ignore_index)}
     if len(found) > 1:
         raise ValueError(f"masks hold one label besides the background, got {sorted(found)}")
@@ -131,15 +137,36 @@ def directed_distances(
         sides.append((points, areas))
     (pred_points, pred_weight), (target_points, target_weight) = sides
     return DirectedDistances(
-        distances_to(target_points, spacing)[pred_points],
-        distances_to(pred_points, spacing)[target_points],
+        nearest_distances(pred_points, target_points, spacing),
+        nearest_distances(target_points, pred_points, spacing),
         pred_weight,
         target_weight,
     )
 
 
+def nearest_distances(points: Mask, others: Mask, spacing: Sequence[float]) -> FloatArray:
+    """Distance of each point to the nearest of the others, every one tried; inf if there is none.
+
+    Examples
+    --------
+    >>> nearest_distances(np.array([[True, True]]), np.array([[True, False]]), (1.0, 0.5))
+    array([0. , 0.5])
+    """
+    here, there = np.argwhere(points), np.argwhere(others)
+    nearest = np.full(len(here), np.inf)
+    if len(there) == 0:
+        return nearest
+    step = max(1, 2**20 // len(there))
+    for i in range(0, len(here), step):
+        square = np.zeros((len(here[i : i + step]), len(there)))
+        for axis, size in enumerate(spacing):
+            square += (np.subtract.outer(here[i : i + step, axis], there[:, axis]) * size) ** 2
+        nearest[i : i + step] = square.min(axis=1)
+    return np.asarray(np.sqrt(nearest))
+
+
 def distances_to(points: Mask, spacing: Sequence[float]) -> FloatArray:
-    """Distance of every place to the nearest point; inf if there is none.
+    """Distance of every place to the nearest point; inf if there is none. Needs SciPy.
 
     Examples
     --------

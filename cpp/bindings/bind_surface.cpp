@@ -1,0 +1,101 @@
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "segmeter/boundary/surface.hpp"
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "label_rules.hpp"
+#include "overlap_arrays.hpp"
+
+namespace segmeter::bindings {
+namespace {
+
+using Roles = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
+using Distances = py::array_t<double>;
+// Labels, the role of each, and that of all others.
+using Meaning = std::tuple<Labels, Roles, std::int32_t>;
+// Groups of class c: of the second array those from first[c] on.
+using Groups = std::pair<Labels, Roles>;
+
+template <class T>
+std::span<const T> span_of(const py::array_t<T, py::array::c_style | py::array::forcecast>& array) {
+    return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+SurfaceLabels meaning_of(const Meaning& meaning) {
+    const auto& [labels, roles, other] = meaning;
+    return {span_of(labels), span_of(roles), other};
+}
+
+// How the class of a map is called, if there is one: smallest and largest bit pattern.
+py::object labels_met(const SurfacePoints& surface) {
+    if (!surface.met_class) return py::none();
+    return py::make_tuple(surface.lowest_label, surface.highest_label);
+}
+
+py::object weights_of(const SurfacePoints& surface, const std::optional<Distances>& by_code) {
+    if (!by_code) return py::none();
+    if (by_code->size() != 256) throw py::value_error("there must be 256 weights");
+    Distances weights(surface.size());
+    const double* table = by_code->data();
+    double* out = weights.mutable_data();
+    for (const std::uint64_t point : surface.points) *out++ = table[SurfacePoints::code(point)];
+    return weights;
+}
+
+// For pred and for target: (distances, weights or None, first point of each group and the end,
+// labels met); and whether an invalid label was met.
+py::tuple bound_surface_distances(const py::array& pred, const py::array& target,
+                                  const std::optional<py::array>& mask, const Meaning& pred_meaning,
+                                  const Meaning& target_meaning, const Groups& groups,
+                                  std::int64_t num_groups, int rule, bool closed,
+                                  const std::array<double, 3>& spacing, int last_axis,
+                                  const std::optional<Distances>& weights, int threads) {
+    const std::array<ArrayView, 2> maps = {view_of(pred), view_of(target)};
+    const std::optional<ArrayView> flags = mask_view(mask, maps[1]);
+    require_shape(maps[0], maps[1].shape, "pred");
+    const std::array<SurfaceLabels, 2> meanings = {meaning_of(pred_meaning),
+                                                   meaning_of(target_meaning)};
+    const ClassGroups classes = {span_of(groups.first), span_of(groups.second)};
+    const SurfaceOptions options = {static_cast<SurfaceRule>(rule), closed, num_groups, threads};
+    std::array<SurfacePoints, 2> surfaces;
+    {
+        const py::gil_scoped_release release;
+        for (std::size_t side = 0; side < 2; ++side)
+            surfaces[side] =
+                find_surfaces(maps[side], meanings[side], maps[1 - side], meanings[1 - side],
+                              flags ? &*flags : nullptr, classes, options);
+    }
+    std::array<Distances, 2> distances = {Distances(surfaces[0].size()),
+                                          Distances(surfaces[1].size())};
+    std::array<double*, 2> out = {distances[0].mutable_data(), distances[1].mutable_data()};
+    {
+        const py::gil_scoped_release release;
+        surface_distances(surfaces[0], surfaces[1], spacing, last_axis, threads, out[0], out[1]);
+    }
+    py::tuple result(3);
+    for (std::size_t side = 0; side < 2; ++side) {
+        SurfacePoints& surface = surfaces[side];
+        result[side] = py::make_tuple(std::move(distances[side]), weights_of(surface, weights),
+                                      adopt(std::move(surface.begin)), labels_met(surface));
+    }
+    result[2] = surfaces[0].met_invalid || surfaces[1].met_invalid;
+    return result;
+}
+
+}  // namespace
+
+void bind_surface(py::module_& m) {
+    m.def("surface_distances", &bound_surface_distances, py::arg("pred"), py::arg("target"),
+          py::arg("mask"), py::arg("pred_meaning"), py::arg("target_meaning"), py::arg("groups"),
+          py::arg("num_groups"), py::arg("rule"), py::arg("closed"), py::arg("spacing"),
+          py::arg("last_axis"), py::arg("weights"), py::arg("threads"));
+}
+
+}  // namespace segmeter::bindings

@@ -1,0 +1,223 @@
+// Distances between the points of two surfaces, group by group.
+//
+// The points of the one surface become bits, and each point of the other looks for its nearest:
+// in the rows around it, nearest first, or in cubes of 8, 64, ... points' side. What a point may
+// cost is bounded for all of them together: when they have looked at more rows than a distance
+// transform of the box costs, the rest of the group is read from one.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+#include "segmeter/boundary/edt.hpp"
+#include "segmeter/boundary/surface.hpp"
+#include "segmeter/parallel.hpp"
+
+#include "boundary/nearest.hpp"
+
+namespace segmeter {
+namespace {
+
+constexpr double kFar = std::numeric_limits<double>::infinity();
+constexpr double kOpen = -1.0;  // not yet known
+
+constexpr std::size_t kPart = 4096;                          // points of a block of work
+constexpr std::int64_t kFewPairs = 4096;                     // tried one by one
+constexpr std::int64_t kBatchBytes = std::int64_t{8} << 20;  // grids that exist together
+constexpr std::int64_t kRowsPerPixel = 8;                    // the budget
+constexpr std::int64_t kWorkPerPoint = 512;                  // in pixels, for thread_count()
+
+using Points = std::span<const std::uint64_t>;
+
+struct Box {
+    Place low{std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::max(),
+              std::numeric_limits<std::int64_t>::max()};
+    Place high{-1, -1, -1};
+
+    void add(const Place& point) {
+        for (std::size_t axis = 0; axis < 3; ++axis) {
+            low[axis] = std::min(low[axis], point[axis]);
+            high[axis] = std::max(high[axis], point[axis]);
+        }
+    }
+    [[nodiscard]] std::int64_t size() const {
+        std::int64_t n = 1;
+        for (std::size_t axis = 0; axis < 3; ++axis) n *= high[axis] - low[axis] + 1;
+        return n;
+    }
+};
+
+// Distances of one group in one direction.
+struct Direction {
+    Points from;
+    Points to;
+    double* distances;
+    Box box;  // around both
+    std::optional<PointGrid> grid;
+    std::atomic<std::int64_t> work{0};
+
+    Direction(Points from_points, Points to_points, double* out, const Box& around)
+        : from(from_points), to(to_points), distances(out), box(around) {}
+    [[nodiscard]] bool is_small() const {
+        return static_cast<std::int64_t>(from.size() * to.size()) <= kFewPairs;
+    }
+    [[nodiscard]] std::int64_t budget() const { return kRowsPerPixel * box.size(); }
+};
+
+// What all groups share.
+struct Job {
+    const SurfacePoints& layout;  // how points are packed
+    std::span<const double, 3> spacing;
+    int last_axis;
+    int threads;
+    SquaredSteps squares;
+    NearRows near;
+};
+
+template <int kLast>
+void compare_all(const Job& job, Direction& d) {
+    for (std::size_t i = 0; i < d.from.size(); ++i) {
+        const Place a = job.layout.place(d.from[i]);
+        double best = kFar;
+        for (const std::uint64_t point : d.to) {
+            const Place b = job.layout.place(point);
+            best = std::min(best, sum_of_squares<kLast>(job.squares.along(0, a[0] - b[0]),
+                                                        job.squares.along(1, a[1] - b[1]),
+                                                        job.squares.along(2, a[2] - b[2])));
+        }
+        d.distances[i] = std::sqrt(best);
+    }
+}
+
+// Points [begin, end) of a direction, as far as the budget lasts.
+template <int kLast>
+void search(const Job& job, Direction& d, std::size_t begin, std::size_t end) {
+    NearestSearch<kLast> nearest(*d.grid, job.near, job.squares, job.spacing);
+    const std::int64_t budget = d.budget();
+    std::int64_t spent = 0;
+    std::size_t i = begin;
+    for (; i < end && d.work <= budget; ++i) {
+        d.distances[i] = std::sqrt(nearest.squared(d.grid->inside(job.layout.place(d.from[i]))));
+        if (nearest.work() == spent) continue;
+        d.work += nearest.work() - spent;
+        spent = nearest.work();
+    }
+    std::fill(d.distances + i, d.distances + end, kOpen);
+}
+
+// The rest of a direction from a dense transform of its box; axes in the order of the sum.
+void read_transform(const Job& job, Direction& d) {
+    std::array<std::size_t, 3> axes{};
+    for (std::size_t axis = 0, next = 0; axis < 3; ++axis)
+        if (static_cast<int>(axis) != job.last_axis) axes[next++] = axis;
+    axes[2] = static_cast<std::size_t>(job.last_axis);
+    DistanceTransform transform;
+    for (std::size_t i = 0; i < 3; ++i) {
+        transform.shape[i] = d.box.high[axes[i]] - d.box.low[axes[i]] + 1;
+        transform.spacing[i] = job.spacing[axes[i]];
+    }
+    const auto position = [&](std::uint64_t point) {
+        const Place p = job.layout.place(point);
+        std::int64_t at = 0;
+        for (std::size_t i = 0; i < 3; ++i)
+            at = at * transform.shape[i] + p[axes[i]] - d.box.low[axes[i]];
+        return static_cast<std::size_t>(at);
+    };
+    const auto size = static_cast<std::size_t>(d.box.size());
+    std::vector<std::uint8_t> elsewhere(size, 1);
+    for (const std::uint64_t point : d.to) elsewhere[position(point)] = 0;
+    std::vector<double> distances(size);
+    transform.labels = elsewhere.data();
+    distance_transform(transform, distances.data(), nullptr, job.threads);
+    for (std::size_t i = 0; i < d.from.size(); ++i)
+        if (d.distances[i] == kOpen) d.distances[i] = distances[position(d.from[i])];
+}
+
+template <int kLast>
+void measure_batch(const Job& job, std::span<Direction* const> batch) {
+    struct Part {
+        Direction* direction;
+        std::size_t begin;
+        std::size_t end;
+    };
+    std::vector<Part> parts;
+    std::int64_t points = 0;
+    for (Direction* d : batch) {
+        points += static_cast<std::int64_t>(d->from.size());
+        const std::size_t step = d->is_small() ? d->from.size() : kPart;
+        for (std::size_t i = 0; i < d->from.size(); i += step)
+            parts.push_back({d, i, std::min(i + step, d->from.size())});
+    }
+    const int threads = thread_count(job.threads, kWorkPerPoint * points);
+    run_blocks(static_cast<std::int64_t>(batch.size()), threads, [&](std::int64_t i) {
+        Direction& d = *batch[static_cast<std::size_t>(i)];
+        if (d.is_small()) return;
+        d.grid.emplace(d.box.low, d.box.high, job.near);
+        for (const std::uint64_t point : d.to) d.grid->add(job.layout.place(point));
+    });
+    run_blocks(static_cast<std::int64_t>(parts.size()), threads, [&](std::int64_t i) {
+        const auto& [d, begin, end] = parts[static_cast<std::size_t>(i)];
+        if (d->is_small())
+            compare_all<kLast>(job, *d);
+        else
+            search<kLast>(job, *d, begin, end);
+    });
+    for (Direction* d : batch) {
+        d->grid.reset();
+        if (d->work > d->budget()) read_transform(job, *d);
+    }
+}
+
+}  // namespace
+
+void surface_distances(const SurfacePoints& pred, const SurfacePoints& target,
+                       std::span<const double, 3> spacing, int last_axis, int threads,
+                       double* pred_to_target, double* target_to_pred) {
+    if (pred.shape != target.shape || pred.begin.size() != target.begin.size())
+        throw std::invalid_argument("both maps must have the same shape and groups");
+    const SquaredSteps squares(spacing, pred.shape);
+    const Job job{pred,    spacing, last_axis,
+                  threads, squares, NearRows(squares, spacing, pred.shape)};
+    std::vector<std::unique_ptr<Direction>> directions;
+    std::vector<Direction*> batch;
+    std::int64_t bytes = 0;
+    const auto flush = [&] {
+        switch (last_axis) {
+            case 0: measure_batch<0>(job, batch); break;
+            case 1: measure_batch<1>(job, batch); break;
+            default: measure_batch<2>(job, batch);
+        }
+        batch.clear();
+        bytes = 0;
+    };
+    const auto groups = static_cast<std::int64_t>(pred.begin.size()) - 1;
+    for (std::int64_t group = 0; group < groups; ++group) {
+        const std::array<Points, 2> sides = {pred.of(group), target.of(group)};
+        const std::array<double*, 2> out = {
+            pred_to_target + pred.begin[static_cast<std::size_t>(group)],
+            target_to_pred + target.begin[static_cast<std::size_t>(group)]};
+        if (sides[0].empty() || sides[1].empty()) {
+            for (std::size_t side = 0; side < 2; ++side)
+                std::fill_n(out[side], sides[side].size(), kFar);
+            continue;
+        }
+        Box box;
+        for (const Points points : sides)
+            for (const std::uint64_t point : points) box.add(pred.place(point));
+        const std::int64_t grid_bytes = 2 * PointGrid::bytes(box.low, box.high, job.near);
+        if (!batch.empty() && bytes + grid_bytes > kBatchBytes) flush();
+        for (std::size_t side = 0; side < 2; ++side) {
+            directions.push_back(
+                std::make_unique<Direction>(sides[side], sides[1 - side], out[side], box));
+            batch.push_back(directions.back().get());
+        }
+        bytes += grid_bytes;
+    }
+    if (!batch.empty()) flush();
+}
+
+}  // namespace segmeter
