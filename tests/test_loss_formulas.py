@@ -15,7 +15,8 @@ from segmeter import loss
 from segmeter.loss import _functions, _pixel, _region
 from segmeter.reference import loss as twins
 
-NAMES = _functions.__all__
+RANKS = ("lovasz_hinge", "lovasz_softmax", "ohem", "top_k")
+NAMES = [name for name in _functions.__all__ if name not in RANKS]
 CLASSES = {
     name: getattr(loss, "".join(part.capitalize() for part in name.split("_"))) for name in NAMES
 }

@@ -357,9 +357,9 @@ class TableLoss(SweepLoss):
         elif not self.include_background:
             lines.append("classes that count: all but the background, 0")
         if self.class_weight is not None:
-            lines.append(f"class_weight = {_numbers(self.class_weight)}")
+            lines.append(f"class_weight = {numbers_text(self.class_weight)}")
         if self.ignore_index is not None:
-            lines.append(f"left out: pixels of label {_numbers(self.ignore_index)}")
+            lines.append(f"left out: pixels of label {numbers_text(self.ignore_index)}")
         empty = "0 with zero gradient" if self.empty == "zero" else "NaN"
         lines.append(f"no pixel counted: {empty}")
         if self.preset is not None:
@@ -394,7 +394,7 @@ class Bound:
         return self.loss.gradient(table, pixels=self.pixels)  # type: ignore[no-any-return]
 
 
-def _numbers(values: Any) -> str:
+def numbers_text(values: Any) -> str:
     if isinstance(values, Sequence):
         return "[" + ", ".join(f"{value:g}" for value in values) + "]"
     return f"{values:g}"

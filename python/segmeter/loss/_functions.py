@@ -6,7 +6,7 @@ import inspect
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from . import _pixel, _region
+from . import _pixel, _region, _surrogate
 from ._base import Loss
 
 if TYPE_CHECKING:
@@ -613,6 +613,155 @@ def sensitivity_specificity(logits: Any, target: Any, **options: Any) -> Any:
     """
 
 
+# --- ranks of pixels
+
+_LOVASZ = """    region : {"per_sample", "batch"}
+        Whether pixels are ranked within a sample or within the batch; ``"batch"`` by default.
+    classes : {"present", "all"} or sequence of int
+        The classes to average over: those in the target of the region, all, or named ones.
+    class_weight : float or sequence of float, optional
+        Weight of every class, at least 0.
+    normalise_weight : bool, default True
+        Whether a mean divides by the sum of the class weights, or by the number of classes.
+    exact : bool, default False
+        Whether errors are ranked exactly, or in 65,536 levels: the value is within 1e-6 then.
+    ignore_index : int or sequence of int, optional
+        Labels whose pixels are left out.
+    mask : array_like of bool, shape (N, ...), optional
+        True where pixels are left out. There is no ``pixel_weight``.
+    channels_last : bool, default False
+        Whether the channel axis is the last one.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        ``"none"`` gives the losses of regions and classes, NaN where one does not count.
+    empty : {"zero", "nan"}, default "zero"
+        Value when no pixel counts.
+    preset, strict, return_grad, out, threads
+        As in :func:`dice`."""
+
+_HARD = """    normaliser : {"valid", "all"}, default "valid"
+        Whether shares and means are of the counted pixels, or of all pixels.
+    activation : {"softmax", "sigmoid"}, default "softmax"
+        ``"sigmoid"`` for a single channel.
+    ignore_index, mask, pixel_weight, channels_last, empty, preset, strict, return_grad, out, \
+threads
+        As in :func:`cross_entropy`.
+    reduction : {"mean", "sum"}, default "mean"
+        Mean over the selected pixels, or their sum."""
+
+_SECTIONS["{lovasz}"] = _LOVASZ
+_SECTIONS["{hard}"] = _HARD
+
+
+@_of(_surrogate.LovaszSoftmax)
+def lovasz_softmax(logits: Any, target: Any, **options: Any) -> Any:
+    """Lovász-softmax loss: the convex extension of 1 - Jaccard at the errors of probabilities.
+
+    Parameters
+    ----------
+    {logits}
+    {lovasz}
+
+    {returns}
+
+    Notes
+    -----
+    Berman et al., The Lovász-softmax loss, CVPR 2018. The target holds labels. Pixels of equal
+    error share the mean of the derivatives of the two extreme orders, so that the gradient does
+    not depend on the order of pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log(np.array([[[0.9, 0.2], [0.1, 0.8]]]))
+    >>> round(lovasz_softmax(logits, [[0, 1]], exact=True), 4)
+    0.175
+    """
+
+
+@_of(_surrogate.LovaszHinge)
+def lovasz_hinge(logits: Any, target: Any, **options: Any) -> Any:
+    """Lovász hinge loss: the convex extension of 1 - Jaccard at the hinge errors of logits.
+
+    Parameters
+    ----------
+    {logits}
+    {lovasz}
+
+    {returns}
+
+    Notes
+    -----
+    Yu and Blaschko, Learning submodular losses with the Lovász hinge, ICML 2015. Every channel is
+    a question of its own: one channel and labels 0 and 1, or one-hot integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(lovasz_hinge(np.array([[[2.0, 0.5, -3.0]]]), [[1, 1, 0]], exact=True), 4)
+    0.25
+    """
+
+
+@_of(_surrogate.TopK)
+def top_k(logits: Any, target: Any, **options: Any) -> Any:
+    """Cross entropy of the hardest share of the pixels of the batch.
+
+    Parameters
+    ----------
+    {logits}
+    fraction : float, default 0.1
+        Share of the pixels to keep, in (0, 1]; the number is rounded down.
+    class_weight : float or sequence of float, optional
+        Weight of every class; it takes part in the ranking.
+    label_smoothing : float, default 0.0
+        As in :func:`cross_entropy`.
+    {hard}
+
+    {returns}
+
+    Notes
+    -----
+    Wu et al., Bridging category-level and instance-level semantic image segmentation, 2016. The
+    selection is exact; of equal costs the first pixels are kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log(np.array([[[0.9, 0.2], [0.1, 0.8]]]))
+    >>> round(top_k(logits, [[0, 1]], fraction=0.5), 4)
+    0.2231
+    """
+
+
+@_of(_surrogate.Ohem)
+def ohem(logits: Any, target: Any, **options: Any) -> Any:
+    """Online hard example mining: cross entropy of the pixels that are not certain enough.
+
+    Parameters
+    ----------
+    {logits}
+    threshold : float, default 0.7
+        Pixels are kept whose true class has a probability below it.
+    least : int, default 0
+        At least so many pixels of the batch are kept, the hardest.
+    {hard}
+
+    {returns}
+
+    Notes
+    -----
+    Shrivastava et al., Training region-based object detectors with online hard example mining,
+    CVPR 2016, as segmentation uses it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.log(np.array([[[0.9, 0.4], [0.1, 0.6]]]))
+    >>> round(ohem(logits, [[0, 1]]), 4)
+    0.5108
+    """
+
+
 __all__ = [
     "cross_entropy",
     "dice",
@@ -624,8 +773,12 @@ __all__ = [
     "jaccard",
     "jaccard_metric",
     "log_dice",
+    "lovasz_hinge",
+    "lovasz_softmax",
     "matthews_corrcoef",
+    "ohem",
     "poly",
     "sensitivity_specificity",
+    "top_k",
     "tversky",
 ]

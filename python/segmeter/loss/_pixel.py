@@ -14,7 +14,6 @@ from ._base import (
     Array,
     ClassWeight,
     TableLoss,
-    _numbers,
     check_choice,
     check_flag,
     check_length,
@@ -22,6 +21,7 @@ from ._base import (
     constant,
     loss,
     numbers_per_class,
+    numbers_text,
     per_class,
     share,
 )
@@ -229,7 +229,7 @@ class CrossEntropy(PixelLoss):
                 f"y is smoothed to {1 - e:g} y + {e:g} / {among}, and the costs weigh by y"
             )
         if self.positive_weight is not None:
-            lines.append(f"positives times {_numbers(self.positive_weight)}")
+            lines.append(f"positives times {numbers_text(self.positive_weight)}")
         return lines
 
 
@@ -332,7 +332,7 @@ class Focal(PixelLoss):
             else:
                 lines.append(f"a = {other} for class 0, {true} for the others")
         elif self.alpha is not None:
-            lines.append(f"a = {_numbers(self.alpha)} by class")
+            lines.append(f"a = {numbers_text(self.alpha)} by class")
         return lines
 
 

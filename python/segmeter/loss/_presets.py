@@ -63,13 +63,17 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "include_background": False,
             "complement": False,
         },
-        "TopK": {"fraction": 0.1},
+        "TopK": {"fraction": 0.1, "normaliser": "all"},
     },
     "kornia": {
         "Dice": {"average": "micro", "absent": "skip", "smooth_nr": 0.0, "smooth_dr": 1e-8},
         "Tversky": {"absent": "skip", "smooth_nr": 0.0, "smooth_dr": 1e-8},
         "Focal": {"normaliser": "all", "divide_by_classes": True},
-        "LovaszSoftmax": {"region": "per_sample", "classes": "all"},
+        "LovaszSoftmax": {
+            "region": "per_sample",
+            "classes": "all",
+            "normalise_weight": False,
+        },
         "LovaszHinge": {"region": "per_sample"},
     },
     "keras": {
@@ -91,7 +95,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "Tversky": {"alpha": 0.3, "beta": 0.7, "smooth_nr": 1.0, "smooth_dr": 1.0},
         "Focal": {"activation": "sigmoid", "alpha": 0.5, "normaliser": "all"},
         "LovaszSoftmax": {"region": "batch", "classes": "present"},
-        "Ohem": {"threshold": 0.7},
+        "Ohem": {"threshold": 0.7, "least": 100_000, "normaliser": "all"},
     },
 }
 """By tool and class of the loss."""
