@@ -111,5 +111,5 @@ def _command(inputs: Inputs) -> Text:
         f"--{name} {shlex.quote(getattr(inputs, name))}" for name in ("pred", "target", "classes")
     )
     command = f"segmeter evaluate {pred} {target} \\\n  {classes} --ignore-index {scenes.VOID}"
-    more = "\nand, of objects, outlines and causes: --measures pixel,region,boundary,cause"
-    return Text.assemble(("The same by hand, with every score:\n", "bold"), command, (more, "dim"))
+    more = "(--measures pixel,region,boundary,cause looks at objects, outlines and causes, too)\n"
+    return Text.assemble(("The same by hand, with every score:\n", "bold"), (more, "dim"), command)

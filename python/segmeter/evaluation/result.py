@@ -124,9 +124,9 @@ class Result:
             If pixels were not measured.
         """
         if not self.plan.pixels:
-            raise ValueError(
-                f"there is no confusion matrix: protocol {self.plan.protocol!r} counts no pixels"
-            )
+            own = f"protocol {self.plan.protocol!r} counts no pixels"
+            why = own if self.plan.labels_are_ids else "'pixel' is not among the measures"
+            raise ValueError(f"there is no confusion matrix: {why}")
         return self.totals.matrix
 
     @property

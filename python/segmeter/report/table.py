@@ -248,16 +248,18 @@ def own_table(
     title: str = "",
     *,
     left_out: Container[str] = ("index",),
+    whole_names: bool = False,
 ) -> Iterator[RenderableType]:
     """Rows of names, counts and scores; many rows without any score, or any count in a
     table without scores, become one line below.
 
     ``kind`` is the column of names, whose heading is ``title``, or the kind itself. In a narrow
     terminal headings are broken between words; columns that do not fit are left out, and a line
-    says so: half a number would be worse.
+    says so: half a number would be worse. Long names are cut, unless ``whole_names`` are wanted.
     """
     if not rows:
         return
+    short_name = _MAX_NAME_WIDTH if whole_names else _SHORT_NAME
     shown = [column for column in rows[0] if column != kind and column not in left_out]
     scores = [column for column in shown if isinstance(rows[0][column], float)]
     absent = [row for row in rows if all(_is_nothing(row[name]) for name in scores or shown)]
@@ -272,11 +274,14 @@ def own_table(
     if console.is_terminal and longest + sum(_widths(headings, cells)) > room:
         headings = {column: text.replace(" ", "\n") for column, text in headings.items()}
     used = [*accumulate(_widths(headings, cells))]
-    fitting = shown[: max(1, sum(min(longest, _SHORT_NAME) + width <= room for width in used))]
-    name_width = max(_SHORT_NAME, room - used[len(fitting) - 1])
+    fitting = shown[: max(1, sum(min(longest, short_name) + width <= room for width in used))]
+    name_width = max(short_name, room - used[len(fitting) - 1])
     table = plain_table()
     table.add_column(
-        heading, no_wrap=True, overflow="ellipsis", max_width=min(name_width, _MAX_NAME_WIDTH)
+        heading,
+        no_wrap=not whole_names,
+        overflow="fold" if whole_names else "ellipsis",
+        max_width=min(name_width, _MAX_NAME_WIDTH),
     )
     for column in fitting:
         table.add_column(headings[column], justify="right", no_wrap=True)
@@ -456,7 +461,7 @@ def _worst_by_own_score(result: Result, console: Console, worst: int) -> Iterato
     rows = [{"worst images": row.pop("id")} | row for row in result.worst(worst)]
     if rows:
         yield ""
-        yield from own_table("worst images", rows, console, left_out=files)
+        yield from own_table("worst images", rows, console, left_out=files, whole_names=True)
 
 
 def _lowest_class(result: Result, image: str) -> tuple[str, float]:
