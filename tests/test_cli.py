@@ -553,7 +553,7 @@ def test_demo_ends_with_a_command_that_gives_the_same_table(
     run: Callable[..., Run], tmp_path: Path
 ) -> None:
     out = run("demo", tmp_path / "a folder").out
-    command = out.split("The same by hand, with every score:\n")[1]
+    command = out.split("outlines and causes, too)\n")[1]
     program, *arguments = shlex.split(command.replace("\\\n", ""))
     assert program == "segmeter"
     table = out.split("\n\nimage ")[0]
