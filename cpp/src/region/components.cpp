@@ -204,15 +204,8 @@ class ComponentSlab {
         join.num_before = static_cast<std::int32_t>(before.count);
         for (std::size_t i = 0; i < before.count; ++i) {
             const auto& [row, reach, skipped, covers] = before.rows[i];
-            const RowEdges its = edges.row(row);
-            join.before[i] = {static_cast<std::int32_t>(runs.first_run(row)),
-                              reach,
-                              skipped,
-                              covers,
-                              its.starts,
-                              its.ends,
-                              its.starts_before,
-                              its.ends_before};
+            join.before[i] = {static_cast<std::int32_t>(runs.first_run(row)), reach, skipped,
+                              covers, edges.row(row)};
         }
         (shape_.slices > 1 ? join_volume_ : join_flat_)(join, parent_.data());
     }

@@ -50,14 +50,6 @@ struct RunSlab {
     }
 };
 
-// Where the runs of one row start and end, as bit maps with the number of bits before each word.
-struct RowEdges {
-    std::uint64_t* starts;
-    std::uint64_t* ends;
-    std::uint32_t* starts_before;
-    std::uint32_t* ends_before;
-};
-
 // Which rows keep their edges for those that follow. Where runs are few, a walk along two rows is
 // foreseen by the processor and shorter than a look at ranks.
 enum class Keep { kNone, kDense, kAll };
@@ -75,23 +67,23 @@ class EdgeRing {
           place_of_row_(std::bit_ceil(static_cast<std::size_t>(rows))),
           bits_(static_cast<std::size_t>(2 * words_ * (rows + 1))),
           before_(bits_.size()),
+          listed_(static_cast<std::size_t>(words_)),
           next_(at(0)) {}
 
     // Where the next row is written.
-    [[nodiscard]] const RowEdges& next() const { return next_; }
-    // Whether a row of so many runs is kept; ask before set().
-    [[nodiscard]] bool keeps(std::int64_t runs) const { return runs >= keep_at_; }
+    [[nodiscard]] const simd::RowEdges& next() const { return next_; }
     // What has just been written is of this row.
     void set(std::int64_t row, std::int64_t runs) {
-        place_of_row_[position(row)] = keeps(runs) ? place_ : kNowhere;
-        if (!keeps(runs)) return;
+        const bool keep = runs >= keep_at_;
+        place_of_row_[position(row)] = keep ? place_ : kNowhere;
+        if (!keep) return;
         place_ = place_ == last_place_ ? 0 : place_ + 1;
         next_ = at(place_);
     }
     [[nodiscard]] bool has(std::int64_t row) const {
         return place_of_row_[position(row)] != kNowhere;
     }
-    [[nodiscard]] RowEdges row(std::int64_t row) { return at(place_of_row_[position(row)]); }
+    [[nodiscard]] simd::RowEdges row(std::int64_t row) { return at(place_of_row_[position(row)]); }
 
    private:
     static constexpr std::int64_t kNowhere = -1;
@@ -99,10 +91,10 @@ class EdgeRing {
     [[nodiscard]] std::size_t position(std::int64_t row) const {
         return static_cast<std::size_t>(row) & (place_of_row_.size() - 1);
     }
-    [[nodiscard]] RowEdges at(std::int64_t place) {
+    [[nodiscard]] simd::RowEdges at(std::int64_t place) {
         const std::int64_t first = place * 2 * words_;
         return {bits_.data() + first, bits_.data() + first + words_, before_.data() + first,
-                before_.data() + first + words_};
+                before_.data() + first + words_, listed_.data()};
     }
 
     std::int64_t keep_at_;
@@ -112,7 +104,8 @@ class EdgeRing {
     Buffer<std::int64_t> place_of_row_;
     Buffer<std::uint64_t> bits_;
     Buffer<std::uint32_t> before_;
-    RowEdges next_;
+    Buffer<std::uint32_t> listed_;  // of the row being written
+    simd::RowEdges next_;
 };
 
 const simd::RegionKernels& region_kernels();
@@ -126,8 +119,7 @@ class RunFinder {
         : reader_(labels, options.mask, rules),
           length_(labels.shape.back()),
           find_edges_(region_kernels().find_edges[kWidthIndex]),
-          list_bits_(region_kernels().list_bits),
-          list_few_bits_(region_kernels().list_few_bits),
+          list_edges_(region_kernels().list_edges),
           rule_{rules.background.value_or(0),
                 rules.background.has_value(),
                 rules.binary,
@@ -137,13 +129,12 @@ class RunFinder {
 
     // Returns the number of runs; where there are any, `ring` has been told.
     std::int64_t append_row(std::int64_t row, RunSlab<Value>& slab, EdgeRing& ring) {
-        const RowEdges& edges = ring.next();
+        const simd::RowEdges& edges = ring.next();
         const std::byte* data = reader_.labels(row);
         rule_.has_previous = reader_.has_previous(data);
-        const std::int64_t count =
-            find_edges_(data, reader_.mask(row), length_, rule_, edges.starts, edges.ends);
+        const auto [count, listed] = find_edges_(data, reader_.mask(row), length_, rule_, edges);
         if (count > 0) {
-            append(reinterpret_cast<const Label*>(data), count, slab, edges, ring.keeps(count));
+            append(reinterpret_cast<const Label*>(data), count, listed, slab, edges);
             ring.set(row, count);
         }
         slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
@@ -155,20 +146,13 @@ class RunFinder {
     // Entries behind the last one that a kernel may write.
     static constexpr std::size_t kSlack = 64;
 
-    void append(const Label* labels, std::int64_t count, RunSlab<Value>& slab,
-                const RowEdges& edges, bool with_ranks) {
+    void append(const Label* labels, std::int64_t count, std::int64_t listed, RunSlab<Value>& slab,
+                const simd::RowEdges& edges) {
         const std::size_t old = slab.begin.size();
         const auto more = static_cast<std::size_t>(count);
         slab.begin.reserve_more(more + kSlack);
         slab.end.reserve_more(more + kSlack);
-        if (with_ranks) {
-            const std::int64_t words = simd::edge_words(length_);
-            list_bits_(edges.starts, words, slab.begin.data() + old, edges.starts_before);
-            list_bits_(edges.ends, words, slab.end.data() + old, edges.ends_before);
-        } else {
-            list_few_bits_(edges.starts, count, slab.begin.data() + old);
-            list_few_bits_(edges.ends, count, slab.end.data() + old);
-        }
+        list_edges_(edges, listed, slab.begin.data() + old, slab.end.data() + old);
         slab.begin.resize(old + more);
         slab.end.resize(old + more);
         if (rule_.binary) return;
@@ -181,8 +165,7 @@ class RunFinder {
     RowReader reader_;
     std::int64_t length_;
     simd::FindEdges find_edges_;
-    simd::ListBits list_bits_;
-    simd::ListFewBits list_few_bits_;
+    simd::ListEdges list_edges_;
     simd::RowRule rule_;
 };
 

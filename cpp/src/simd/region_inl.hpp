@@ -210,9 +210,9 @@ inline Look look_at_few(const Label* x, const std::uint8_t* mask, std::int64_t n
 // Starts and ends of runs in a row, word by word.
 template <bool kBinary>
 struct EdgeWriter {
-    std::uint64_t* starts;
-    std::uint64_t* ends;
-    std::int64_t count = 0;
+    RowEdges edges;
+    std::uint32_t count = 0;
+    std::uint32_t listed = 0;
     std::uint64_t carry = 0;  // whether the last pixel belonged to a run
 
     void write(Look seen, std::int64_t word) {
@@ -224,10 +224,20 @@ struct EdgeWriter {
             opens |= between;
             closes |= between;
         }
+        edges.starts[word] = opens;
+        edges.ends[word] = closes;
+        edges.starts_before[word] = count;
+        edges.ends_before[word] = count - static_cast<std::uint32_t>(carry);
+        edges.listed[listed] = static_cast<std::uint32_t>(word);
+        listed += (opens | closes) != 0;
         carry = seen.inside >> 63;
-        starts[word] = opens;
-        ends[word] = closes;
-        count += __builtin_popcountll(opens);
+        count += static_cast<std::uint32_t>(__builtin_popcountll(opens));
+    }
+    void skip(std::int64_t first_words) {
+        for (std::int64_t word = 0; word < first_words; ++word) {
+            edges.starts[word] = edges.ends[word] = 0;
+            edges.starts_before[word] = edges.ends_before[word] = 0;
+        }
     }
 };
 
@@ -246,13 +256,13 @@ inline std::int64_t empty_before(const Label* x, std::int64_t n, const RowRule& 
 }
 
 template <class Label, bool kBinary>
-std::int64_t find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t n,
-                           const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends) {
-    EdgeWriter<kBinary> writer{starts, ends};
+EdgeCounts find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t n,
+                         const RowRule& rule, const RowEdges& edges) {
+    EdgeWriter<kBinary> writer{edges};
     const auto mask_at = [&](std::int64_t i) { return mask == nullptr ? nullptr : mask + i; };
     std::int64_t i = empty_before(x, n, rule);
-    if (i == n) return 0;
-    for (std::int64_t word = 0; word < i / 64; ++word) starts[word] = ends[word] = 0;
+    if (i == n) return {0, 0};
+    writer.skip(i / 64);
     if (!kBinary && !rule.has_previous && i == 0 && n >= 64) {
         writer.write(look_at_few(x, mask, 64, rule, false), 0);
         i = 64;
@@ -276,15 +286,15 @@ std::int64_t find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_
     }
     // A run may end behind the last pixel; what is left is clear.
     for (std::int64_t word = i / 64; word < edge_words(n); ++word) writer.write({0, 0}, word);
-    return writer.count;
+    return {writer.count, writer.listed};
 }
 
 template <class Label>
-std::int64_t find_edges(const void* labels, const std::uint8_t* mask, std::int64_t n,
-                        const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends) {
+EdgeCounts find_edges(const void* labels, const std::uint8_t* mask, std::int64_t n,
+                      const RowRule& rule, const RowEdges& edges) {
     const auto* x = static_cast<const Label*>(labels);
-    return rule.binary ? find_edges_of<Label, true>(x, mask, n, rule, starts, ends)
-                       : find_edges_of<Label, false>(x, mask, n, rule, starts, ends);
+    return rule.binary ? find_edges_of<Label, true>(x, mask, n, rule, edges)
+                       : find_edges_of<Label, false>(x, mask, n, rule, edges);
 }
 
 // --- bit maps to positions ---
@@ -313,7 +323,6 @@ inline void write_positions(std::uint64_t bits, __m512i from, std::int64_t count
 
 using Base = __m512i;
 inline Base base_of(std::uint32_t first) { return _mm512_set1_epi32(static_cast<int>(first)); }
-inline Base next_base(Base base) { return _mm512_add_epi32(base, _mm512_set1_epi32(64)); }
 
 #else
 
@@ -329,29 +338,19 @@ inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t
 
 using Base = std::uint32_t;
 inline Base base_of(std::uint32_t first) { return first; }
-inline Base next_base(Base base) { return base + 64; }
 
 #endif
 
-void list_bits(const std::uint64_t* bits, std::int64_t words, std::uint32_t* positions,
-               std::uint32_t* before) {
-    std::uint32_t total = 0;
-    Base base = base_of(0);
-    for (std::int64_t word = 0; word < words; ++word, base = next_base(base)) {
-        before[word] = total;
-        const int count = __builtin_popcountll(bits[word]);
-        write_positions(bits[word], base, count, positions + total);
-        total += static_cast<std::uint32_t>(count);
-    }
-}
-
-void list_few_bits(const std::uint64_t* bits, std::int64_t count, std::uint32_t* positions) {
-    std::uint32_t base = 0;
-    while (count > 0) {
-        std::uint64_t word = *bits++;
-        for (; word != 0; word &= word - 1, --count)
-            *positions++ = base + static_cast<std::uint32_t>(__builtin_ctzll(word));
-        base += 64;
+void list_edges(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
+                std::uint32_t* end) {
+    for (std::int64_t i = 0; i < listed; ++i) {
+        const std::uint32_t word = edges.listed[i];
+        const Base base = base_of(64 * word);
+        const auto list = [&](std::uint64_t bits, std::uint32_t* out) {
+            write_positions(bits, base, __builtin_popcountll(bits), out);
+        };
+        list(edges.starts[word], begin + edges.starts_before[word]);
+        list(edges.ends[word], end + edges.ends_before[word]);
     }
 }
 
@@ -372,8 +371,9 @@ struct Touched {
 
 inline Touched touched(const RowBefore& row, std::uint32_t begin, std::uint32_t end) {
     const auto reach = static_cast<std::uint64_t>(row.reach);
-    return {row.first + rank(row.ends, row.ends_before, begin + 1 - reach),
-            row.first + rank(row.starts, row.starts_before, end + reach)};
+    const RowEdges& edges = row.edges;
+    return {row.first + rank(edges.ends, edges.ends_before, begin + 1 - reach),
+            row.first + rank(edges.starts, edges.starts_before, end + reach)};
 }
 
 template <class Value, bool kBinary>
@@ -474,8 +474,7 @@ extern const RegionKernels kRegionKernels;
 const RegionKernels kRegionKernels = {
     {find_edges<std::uint8_t>, find_edges<std::uint16_t>, find_edges<std::uint32_t>,
      find_edges<std::uint64_t>},
-    list_bits,
-    list_few_bits,
+    list_edges,
     {join_flat<std::uint32_t, true>, join_flat<std::uint32_t, false>,
      join_flat<std::uint64_t, false>},
     {join_volume<std::uint32_t, true>, join_volume<std::uint32_t, false>,

@@ -17,33 +17,39 @@ struct RowRule {
 };
 
 // Bit maps of a row of n pixels: bit x of `starts` says that a run starts at pixel x, bit x of
-// `ends` that one ended before it. edge_words(n) words each; bits from n + 1 on are clear.
+// `ends` that one ended before it; and the number of bits before each word. edge_words(n) entries
+// each; bits from n + 1 on are clear.
+struct RowEdges {
+    std::uint64_t* starts;
+    std::uint64_t* ends;
+    std::uint32_t* starts_before;
+    std::uint32_t* ends_before;
+    std::uint32_t* listed;  // words in which runs start or end
+};
 constexpr std::int64_t edge_words(std::int64_t n) { return n / 64 + 2; }
 
-// Returns the number of runs. `mask`: null, or one byte a pixel, not 0 where it belongs to no run.
-using FindEdges = std::int64_t (*)(const void* labels, const std::uint8_t* mask, std::int64_t n,
-                                   const RowRule& rule, std::uint64_t* starts, std::uint64_t* ends);
+struct EdgeCounts {
+    std::int64_t runs;
+    std::int64_t listed;
+};
 
-// Positions of all set bits, in order; `before` (edge_words entries) gets the number of bits set
-// before each word. Writes up to 64 entries behind the last position.
-using ListBits = void (*)(const std::uint64_t* bits, std::int64_t words, std::uint32_t* positions,
-                          std::uint32_t* before);
+// `mask`: null, or one byte a pixel, not 0 where it belongs to no run. Without runs, nothing is
+// written.
+using FindEdges = EdgeCounts (*)(const void* labels, const std::uint8_t* mask, std::int64_t n,
+                                 const RowRule& rule, const RowEdges& edges);
 
-// The same for the first `count` bits set, where nobody asks for ranks.
-using ListFewBits = void (*)(const std::uint64_t* bits, std::int64_t count,
-                             std::uint32_t* positions);
+// Positions of all starts and of all ends, in order. Writes up to 64 entries behind the last ones.
+using ListEdges = void (*)(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
+                           std::uint32_t* end);
 
-// A row of runs that another one sees, with its bit maps.
+// A row of runs that another one sees, with its edges.
 struct RowBefore {
     std::int32_t first;
     std::int32_t reach;  // 1: pixels see each other across corners
     // Runs with a flag of `skipped` are left out, those that one of these lies along get `covers`.
     std::uint32_t skipped;
     std::uint32_t covers;
-    const std::uint64_t* starts;
-    const std::uint64_t* ends;
-    const std::uint32_t* starts_before;
-    const std::uint32_t* ends_before;
+    RowEdges edges;
 };
 
 // A row of runs and those before it. Runs are numbered within their slab, and begin, end, value
@@ -69,8 +75,7 @@ struct JoinRows {
 
 struct RegionKernels {
     FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
-    ListBits list_bits;
-    ListFewBits list_few_bits;
+    ListEdges list_edges;
     JoinRows join_flat;    // one row before, nothing skipped
     JoinRows join_volume;  // several
 };
