@@ -17,22 +17,20 @@ if TYPE_CHECKING:
     Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
-def organ(size: int = 256, *, seed: int = 11) -> Pair:
-    """Masks of one organ that fills the volume, with surfaces that are wavy in their own ways."""
+def organ(size: int = 256, *, error: float = 0.03, seed: int = 11) -> Pair:
+    """Masks of one organ that fills the volume, with a wavy surface, and waves of the error."""
     rng = np.random.default_rng(seed)
     grids = np.ogrid[(slice(0, size),) * 3]
-    center, radii = np.array([0.5, 0.48, 0.52]) * size, np.array([0.31, 0.36, 0.34]) * size
-    masks = []
-    for wave in (0.04, 0.03):
-        square = sum(((g - c) / r) ** 2 for g, c, r in zip(grids, center, radii, strict=True))
-        ripples = sum(
-            np.sin(f * g + p)
-            for f, g, p in zip(
-                rng.uniform(8, 20, 3) / size, grids, rng.uniform(0, 6, 3), strict=True
-            )
-        )
-        masks.append((square * (1 + wave * ripples) <= 1).astype(np.uint8))
-    return masks[0], masks[1]
+    center, radii = np.array([0.5, 0.48, 0.52]) * size, np.array([0.33, 0.38, 0.36]) * size
+    square = sum(((g - c) / r) ** 2 for g, c, r in zip(grids, center, radii, strict=True))
+
+    def ripples() -> NDArray[np.float64]:
+        steps, phases = rng.uniform(8, 20, 3) / size, rng.uniform(0, 6, 3)
+        parts = zip(steps, grids, phases, strict=True)
+        return np.asarray(sum(np.sin(step * grid + phase) for step, grid, phase in parts))
+
+    shape = square * (1 + 0.03 * ripples())
+    return (shape * (1 + error * ripples()) <= 1).astype(np.uint8), (shape <= 1).astype(np.uint8)
 
 
 def lesions(size: int = 256) -> Pair:
@@ -41,11 +39,16 @@ def lesions(size: int = 256) -> Pair:
     return pred, target
 
 
-def organs(shape: tuple[int, int, int] = (128, 512, 512)) -> Pair:
-    """Maps of 14 organs; in the prediction all of them are moved, and parts are lost."""
-    target = regions.organs(shape)
-    pred = np.roll(target, (1, 2, -3), axis=(0, 1, 2))
-    pred[: shape[0] // 3, shape[1] // 2 :] = 0
+def organs(shape: tuple[int, int, int] = (128, 512, 512), *, seed: int = 12) -> Pair:
+    """Maps of 14 organs, each smaller than the one before; edges are off by a voxel or two."""
+    rng = np.random.default_rng(seed)
+    extents = np.array(shape)
+    pred, target = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    for label in range(1, 15):
+        center = rng.uniform(0.25, 0.75, 3) * extents
+        radii = extents * (0.24, 0.15, 0.17) * 0.84**label
+        regions.ellipsoid(target, center, radii, label)
+        regions.ellipsoid(pred, center + rng.normal(0, 1.2, 3), radii * 1.01, label)
     return pred, target
 
 

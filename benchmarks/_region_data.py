@@ -51,7 +51,7 @@ def cells(count: int, size: int = 1024, *, seed: int = 4) -> tuple[NDArray, NDAr
             if chosen == 0 and rng.random() < 0.05:
                 continue  # a missed cell
             shift = rng.normal(0, 0.1 * radius, 2) * (1 - chosen)
-            _ellipsoid(canvas, centers[number] + shift, radii[number], number + 1)
+            ellipsoid(canvas, centers[number] + shift, radii[number], number + 1)
     return maps[0], maps[1]
 
 
@@ -65,9 +65,9 @@ def city(shape: tuple[int, int] = (1024, 2048), *, seed: int = 5) -> NDArray[np.
         canvas[np.arange(height)[:, None] >= edge] = label
     for _ in range(60):
         center = rng.uniform((height * 0.3, 0), (height, width))
-        _ellipsoid(canvas, center, rng.uniform(10, 90, 2), int(rng.integers(3, 19)))
+        ellipsoid(canvas, center, rng.uniform(10, 90, 2), int(rng.integers(3, 19)))
     for _ in range(6):
-        _ellipsoid(canvas, rng.uniform((0, 0), shape), rng.uniform(10, 60, 2), 255)
+        ellipsoid(canvas, rng.uniform((0, 0), shape), rng.uniform(10, 60, 2), 255)
     return canvas
 
 
@@ -84,7 +84,7 @@ def lesions(
             if rng.random() < 0.1 * (1 - chosen):
                 continue
             shift = rng.normal(0, 0.7, 3) * (1 - chosen)
-            _ellipsoid(canvas, center + shift, radii, 1)
+            ellipsoid(canvas, center + shift, radii, 1)
     return maps[0], maps[1]
 
 
@@ -98,7 +98,7 @@ def brats(*, seed: int = 7) -> tuple[NDArray, NDArray]:
         for chosen, canvas in enumerate(maps):
             shift = rng.normal(0, 0.8, 3) * (1 - chosen)
             for share, label in ((1.0, 2), (0.7, 1), (0.45, 3)):
-                _ellipsoid(canvas, center + shift, share * radii, label)
+                ellipsoid(canvas, center + shift, share * radii, label)
     return maps[0], maps[1]
 
 
@@ -111,7 +111,7 @@ def organs(shape: tuple[int, int, int] = (300, 512, 512), *, seed: int = 8) -> N
         for _ in range(int(rng.integers(1, 4))):
             center = rng.uniform(0.25 * extents, 0.75 * extents)
             radii = extents * rng.uniform(0.04, 0.14, 3)
-            _ellipsoid(canvas, center, radii, label, wave=0.05, rng=rng)
+            ellipsoid(canvas, center, radii, label, wave=0.05, rng=rng)
     return canvas
 
 
@@ -149,7 +149,7 @@ def _distances(
     return box, np.asarray(sum(s.astype(np.float32) for s in squares))
 
 
-def _ellipsoid(
+def ellipsoid(
     canvas: NDArray,
     center: NDArray,
     radii: NDArray,
@@ -158,6 +158,7 @@ def _ellipsoid(
     wave: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> None:
+    """Paint an ellipsoid, with a wavy surface if ``rng`` is given."""
     box, distance = _distances(canvas.shape, center, radii * (1 + wave))
     if rng is not None:
         phases = np.ogrid[box]
