@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from segmeter import io, region
-from segmeter.evaluation import evaluate
+from segmeter.evaluation import check, evaluate
 from segmeter.evaluation.protocols import brats, get
 from segmeter.reference import region_lesions
 
@@ -68,3 +68,19 @@ def test_every_protocol_measures(name: str) -> None:
     again = brats.BratsCounts.from_arrays((counts + counts).to_arrays())
     assert np.nanmin(again.means()["mean_lesion_dice"]) == 1.0
     assert set(again.class_scores()) >= {"lesion_dice", "found", "missed", "invented"}
+
+
+def test_spacing_of_the_user_holds(tmp_path: Path) -> None:
+    target = np.zeros((12, 12, 12), np.uint8)
+    target[2:6, 2:6, 2:6] = 3  # 64 voxels
+    for side in ("pred", "target"):
+        np.save(tmp_path / f"{side}.npy", target)
+    files = tmp_path / "pred.npy", tmp_path / "target.npy"
+    plain = evaluate(*files, protocol="brats2023-lesionwise")
+    assert [row["kind"] for row in plain.problems] == ["protocol"]  # no file says the spacing
+    assert plain.per_class[2]["left_out"] == 0  # 64 mm3 are more than 50
+    fine = evaluate(*files, protocol="brats2023-lesionwise", spacing=[0.5, 1, 1])
+    assert fine.problems == []
+    assert fine.per_class[2]["left_out"] == 1
+    found = check(*files, protocol="brats2023-lesionwise").findings
+    assert "no-spacing" in [finding.code for finding in found if finding.level == "warning"]

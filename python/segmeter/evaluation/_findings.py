@@ -169,7 +169,7 @@ def _spacing(case: Case) -> Iterator[Finding]:
 
 def _no_spacing(case: Case) -> Iterator[Finding]:
     """What distances will be measured in, where files do not say the size of a pixel."""
-    if case.plan is None or "boundary" not in case.plan.measures or case.plan.spacing != "auto":
+    if case.plan is None or not case.plan.uses_file_spacing:
         return
     pairs = list(case.facts.header_pairs())
     without = [
@@ -182,7 +182,10 @@ def _no_spacing(case: Case) -> Iterator[Finding]:
     remedy = (
         "--spacing gives the size of a pixel along each axis, --spacing pixel measures in pixels"
     )
-    if volumes:
+    if volumes and "boundary" not in case.plan.measures:  # a protocol that goes on without
+        message = f"{_number(len(volumes), 'volume')} without a spacing, such as {volumes[0]}"
+        yield Finding("warning", "no-spacing", f"{message}: voxels count as 1 mm3", remedy, volumes)
+    elif volumes:
         message = f"{_number(len(volumes), 'volume')} without a spacing, such as {volumes[0]}"
         yield Finding("error", "no-spacing", f"{message}: no distance in mm", remedy, volumes)
     if images and len(without) < len(pairs):
