@@ -7,13 +7,14 @@ pixel and region loss is a formula of.
 
 from __future__ import annotations
 
-from . import _compound, _defects, _functions, _pixel, _region, _surrogate
+from . import _compound, _defects, _functions, _pixel, _profile, _region, _surrogate
 from ._base import Loss
 from ._buffers import clear_buffers, set_buffer_limit
 from ._compound import *  # noqa: F403
 from ._defects import *  # noqa: F403
 from ._functions import *  # noqa: F403
 from ._pixel import *  # noqa: F403
+from ._profile import *  # noqa: F403
 from ._region import *  # noqa: F403
 from ._surrogate import *  # noqa: F403
 from ._table import (
@@ -31,6 +32,7 @@ __all__ = [
     *_defects.__all__,
     *_functions.__all__,
     *_pixel.__all__,
+    *_profile.__all__,
     *_region.__all__,
     *_surrogate.__all__,
     "Formula",
