@@ -316,7 +316,7 @@ def test_a_full_mask_has_a_surface_only_if_the_border_is_background() -> None:
         ({"tolerance": {1: 1, 2: 1, 3: 1}}, ValueError, "unknown 3"),
         ({"tolerance": np.ones((3, 1))}, ValueError, "one row per class, 2, got 3"),
         ({"preset": "matlab"}, ValueError, "preset must be SurfaceRules or one of 'deepmind'"),
-        ({"preset": "davis"}, ValueError, "boundary_f_score"),
+        ({"preset": "davis"}, ValueError, "boundary_f_counts"),
         ({"percentile_rule": "mean"}, ValueError, "percentile must be one of 'weighted_cdf'"),
         ({"mean_rule": "median"}, ValueError, "mean must be one of 'pooled'"),
         ({"overlap_rule": "max"}, ValueError, "overlap must be one of"),

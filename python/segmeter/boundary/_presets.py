@@ -310,7 +310,8 @@ def _named(preset: object) -> SurfaceRules:
         return preset
     if preset == "davis":
         raise ValueError(
-            "preset 'davis' has no distances: its score is boundary_f_score(..., preset='davis')"
+            "preset 'davis' has no distances: it is one of boundary_f_counts, of which "
+            "boundary_f_score is the score"
         )
     if not isinstance(preset, str) or preset not in SURFACE_PRESETS:
         raise ValueError(
