@@ -471,6 +471,9 @@ def test_counts_add_up_and_are_stored() -> None:
     assert whole != parts[0]
     assert set(whole.to_arrays()) >= {"total", "finite", "infinite", "near", "area"}
     assert whole.to_arrays()["in_mm"] == 3
+    wider = measure.count(maps[0], make_plan(**OPTIONS, tolerance=[1, 2]))
+    with pytest.raises(ValueError, match="same classes and tolerances"):
+        _ = whole + wider
 
 
 # --- the command line -------------------------------------------------------------------------
@@ -527,6 +530,12 @@ def test_gates(
     places = ["--pred", str(volumes[0]), "--target", str(volumes[1]), "--classes", ",".join(NAMES)]
     assert main(["evaluate", *places, "--measures", "boundary", "-q", *gate]) == code
     assert message in capsys.readouterr().err
+
+
+def test_help_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--help"]) == 0
+    words = capsys.readouterr().out.replace("│", " ").replace(",", " ").replace(".", " ").split()
+    assert set(segmeter.SURFACE_PRESETS) <= set(words)
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def checked_tolerance(given: float | Sequence[float]) -> tuple[float, ...]:
     values = tuple(map(_tolerance, given if isinstance(given, Sequence | np.ndarray) else [given]))
     if not values:
         raise ValueError("tolerance is empty; give at least one distance")
-    if len(set(values)) < len(values):
-        shown = ", ".join(f"{value:g}" for value in values)
-        raise ValueError(f"tolerance holds a distance twice: {shown}")
+    shown = [f"{value:g}" for value in values]  # as in the names of the scores
+    if len(set(shown)) < len(shown):
+        raise ValueError(f"tolerance holds a distance twice: {', '.join(shown)}")
     return values
 
 

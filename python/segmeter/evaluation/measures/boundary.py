@@ -96,6 +96,10 @@ class SurfaceCounts(Summable, PlainCounts):
 
     def __add__(self, other: SurfaceCounts) -> SurfaceCounts:
         """Sums over both sets of images."""
+        if not isinstance(other, SurfaceCounts):
+            return NotImplemented
+        if (self.scores, self.num_classes) != (other.scores, other.num_classes):
+            raise ValueError("only counts of the same classes and tolerances can be added")
         sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
         return replace(self, **sums)
 
@@ -210,7 +214,7 @@ class SurfaceCounts(Summable, PlainCounts):
         if self.in_pixels and self.in_mm:
             yield (
                 f"distances of {self.in_pixels:,} images are in pixels, as no file says their "
-                f"spacing, and of {self.in_mm:,} in mm: means mix both; spacing= gives one for all"
+                f"spacing, and of {self.in_mm:,} in mm: means mix both, unless you give a spacing"
             )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -225,19 +229,18 @@ _SUMMED = tuple(part.name for part in fields(SurfaceCounts))[2:]
 def surface_classes(names: Sequence[str], *, binary: bool = False) -> tuple[int, ...]:
     """Classes whose surfaces are measured: all but the background.
 
-    The background is a class of this name, class 0 of a mask, and class 0 where classes have no
-    names.
+    The background is a class of this name, class 0 of a mask, and class 0 that is called 0, as it
+    is where classes have no names.
 
     Examples
     --------
-    >>> surface_classes(["background", "liver"]), surface_classes(["0", "1"])
-    ((1,), (1,))
+    >>> surface_classes(["background", "liver"]), surface_classes(["0", "1", "2", "4"])
+    ((1,), (1, 2, 3))
     >>> surface_classes(["road", "car"])
     (0, 1)
     """
-    nameless = tuple(names) == tuple(map(str, range(len(names))))
-    skipped = {0} if binary or nameless else set()
-    return tuple(k for k, name in enumerate(names) if k not in skipped and name != BACKGROUND)
+    first = {0} if binary or [*names[:1]] == ["0"] else set()
+    return tuple(k for k, name in enumerate(names) if k not in first and name != BACKGROUND)
 
 
 def score_names(plan: Plan) -> tuple[str, ...]:
