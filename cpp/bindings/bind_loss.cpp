@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -72,6 +73,40 @@ class LossSweep {
             fault = soft_counts_backward(input, by, memory, to.strides);
         });
         return found(fault);
+    }
+    // Values (groups, C), and the fault; the gradient goes to `out` if there is one.
+    py::tuple lovasz_losses(bool per_sample, bool hinge, bool exact, const Doubles& weights,
+                            std::optional<py::array> out) const {
+        const py::ssize_t groups = per_sample ? logits_.shape(0) : 1;
+        if (weights.size() != groups * logits_.shape(1))
+            throw py::value_error("weights: shape mismatch");
+        py::array_t<double> values(std::vector{groups, logits_.shape(1)});
+        std::fill_n(values.mutable_data(), values.size(), 0.0);
+        auto* memory = out ? static_cast<std::byte*>(writable(*out)) : nullptr;
+        const ArrayView to = out ? view_of(*out) : ArrayView{};
+        const LovaszOptions options{per_sample, hinge, exact};
+        LossFault fault;
+        with_input([&](const LossInput& input) {
+            fault = lovasz(input, options, weights.data(), values.mutable_data(), memory,
+                           to.strides);
+        });
+        return py::make_tuple(values, found(fault));
+    }
+
+    // The first term of every pixel, (N, ...), and the fault.
+    template <class Real>
+    py::tuple costs_as() const {
+        std::vector<py::ssize_t> shape(target_.shape(), target_.shape() + target_.ndim());
+        py::array_t<Real> costs(shape);
+        LossFault fault;
+        with_input([&](const LossInput& input) {
+            fault = pixel_costs(input, costs.mutable_data());
+        });
+        return py::make_tuple(costs, found(fault));
+    }
+    py::tuple costs() const {
+        const bool wide = view_of(logits_).dtype == DType::kFloat64 || activation_ == 2;
+        return wide ? costs_as<double>() : costs_as<float>();
     }
 
    private:
@@ -197,6 +232,9 @@ void bind_loss(py::module_& m) {
         .def("target_counts", &LossSweep::target_counts_only)
         .def("terms_and_gradient", &LossSweep::terms_and_gradient, py::arg("slopes"),
              py::arg("out"))
+        .def("lovasz", &LossSweep::lovasz_losses, py::arg("per_sample"), py::arg("hinge"),
+             py::arg("exact"), py::arg("weights"), py::arg("out"))
+        .def("costs", &LossSweep::costs)
         .def("backward", &LossSweep::backward, py::arg("slopes"), py::arg("out"));
 }
 

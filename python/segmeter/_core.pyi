@@ -43,6 +43,15 @@ class LossSweep(metaclass=_PybindType):
     def terms_and_gradient(
         self, slopes: Sequence[NDArray[np.float64]], out: NDArray[Any]
     ) -> _SoftCounts: ...
+    def lovasz(
+        self,
+        per_sample: bool,
+        hinge: bool,
+        exact: bool,
+        weights: NDArray[np.float64],
+        out: NDArray[Any] | None,
+    ) -> tuple[NDArray[np.float64], _Fault]: ...
+    def costs(self) -> tuple[NDArray[Any], _Fault]: ...
     def backward(self, slopes: Sequence[NDArray[np.float64]], out: NDArray[Any]) -> _Fault: ...
 
 class LabelRules(metaclass=_PybindType):

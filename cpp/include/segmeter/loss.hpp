@@ -109,4 +109,29 @@ struct LossFault {
                                     const SoftCountsGradientView* slopes, std::byte* gradient,
                                     std::span<const std::int64_t> strides);
 
+// The first pixel term of every pixel, (N, ...) in C order, not weighted; 0 where a pixel does not
+// count. Labels only, without smoothing; channels that stand alone are added up.
+[[nodiscard]] LossFault pixel_costs(const LossInput& input, float* costs);
+[[nodiscard]] LossFault pixel_costs(const LossInput& input, double* costs);
+
+// The Lovasz extension of the Jaccard loss of errors |y - p|, or for the hinge max(0, 1 - x s) with
+// s = 1 where true and -1 where not. Berman, Rannen Triki and Blaschko, CVPR 2018.
+struct LovaszOptions {
+    bool per_sample = false;  // groups: samples, or the whole batch
+    bool hinge = false;
+    // Errors are sorted (radix sort), else rounded to 65,536 levels in 0..1: the value of a class
+    // is off by 2^-17 at most, since slopes are positive and add up to 1. Float64 input, the hinge
+    // and small groups are always exact.
+    bool exact = false;
+};
+
+// values[g, c]: loss of class c in group g; gradient (unless null): that of
+// sum weights[g, c] * values[g, c], where `weights` are not negative. Classes of weight 0 are left
+// out, with value 0. Dense targets are true where they are positive. Errors that are equal share
+// the mean of the slopes of the two orders in which those of one kind come first. Memory: exact, a
+// copy of the logits' size and the sorted class; else 1 MiB per class and thread.
+[[nodiscard]] LossFault lovasz(const LossInput& input, const LovaszOptions& options,
+                               const double* weights, double* values, std::byte* gradient,
+                               std::span<const std::int64_t> strides);
+
 }  // namespace segmeter

@@ -2,18 +2,15 @@
 // float64 sums, and tables are added in the order of the blocks.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 #include "segmeter/loss.hpp"
 
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-
 #include "segmeter/parallel.hpp"
 
+#include "loss/rules.hpp"
 #include "loss/tiles.hpp"
 
 namespace segmeter {
@@ -37,51 +34,16 @@ constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
 // Doubles that a row of float32 lanes becomes.
 constexpr std::int64_t kFlushed = 8;
 
-// Results too small to be normal become zero: they cost a hundred times the others.
-class FlushDenormals {
-   public:
-#if defined(__x86_64__)
-    FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8000U); }
-    ~FlushDenormals() { _mm_setcsr(before_); }
-    FlushDenormals(const FlushDenormals&) = delete;
-    FlushDenormals& operator=(const FlushDenormals&) = delete;
-
-   private:
-    unsigned before_;
-#endif
-};
-
 // Rows of a table, in this order.
 enum Row : std::int64_t { kIntersection, kPred, kPredSquared, kTarget, kTargetSquared, kTerms };
 
 // Which sums a sweep makes.
 enum class Wanted : std::uint8_t { kNothing, kTarget, kTerms, kAll };
 
+
+
 std::int64_t rows_of(const LossInput& input) {
     return kTerms + 2 * static_cast<std::int64_t>(input.terms.size());
-}
-
-template <class Real>
-simd::LossRule<Real> rule_of(const LossInput& input) {
-    if (input.terms.size() > static_cast<std::size_t>(simd::kMostLossTerms))
-        throw std::invalid_argument("too many pixel terms in one sweep");
-    simd::LossRule<Real> rule{};
-    rule.channels = static_cast<int>(input.logits.shape[1]);
-    rule.num_terms = static_cast<int>(input.terms.size());
-    for (std::size_t t = 0; t < input.terms.size(); ++t) {
-        const PixelTerm& term = input.terms[t];
-        const double halves = 2.0 * term.parameter;
-        const bool whole = halves >= 0.0 && halves <= 16.0 && halves == std::floor(halves);
-        rule.terms[t] = {static_cast<simd::LossTerm>(term.kind), static_cast<Real>(term.parameter),
-                         static_cast<Real>(term.threshold), whole ? static_cast<int>(halves) : -1};
-    }
-    const bool softmax = input.activation == Activation::kSoftmax;
-    const double among = softmax ? static_cast<double>(rule.channels) : 2.0;
-    rule.smooth_keep = static_cast<Real>(1.0 - input.label_smoothing);
-    rule.smooth_add = static_cast<Real>(input.label_smoothing / among);
-    rule.smoothed = input.label_smoothing != 0.0;
-    rule.sigmoid = input.activation == Activation::kSigmoid;
-    return rule;
 }
 
 // Derivatives of one sample's sums in the kernels' type.
@@ -136,9 +98,9 @@ class Sweep {
         : input_(input),
           wanted_(wanted),
           gradient_(gradient),
-          rule_(rule_of<Real>(input)),
+          rule_(loss::rule_of<Real>(input)),
           reader_(input, gradient == nullptr ? std::span<const std::int64_t>{} : strides,
-                  dense_tiles(input)),
+                  loss::dense_tiles(input)),
           kernel_(kernel(input)),
           rows_(rows_of(input)) {
         const std::int64_t samples = reader_.samples();
@@ -160,6 +122,9 @@ class Sweep {
         if (wanted_ != Wanted::kNothing)
             tables_.resize(blocks * static_cast<std::size_t>(rows_ * reader_.channels()));
     }
+
+    // Has the first term of every pixel written down too.
+    void keep_costs(Real* costs) { costs_ = costs; }
 
     void run() {
         const std::int64_t blocks = reader_.samples() * blocks_per_sample_;
@@ -208,22 +173,10 @@ class Sweep {
     }
 
    private:
-    static bool dense_tiles(const LossInput& input) {
-        return input.dense ||
-               (input.activation == Activation::kSoftmax && input.label_smoothing != 0.0);
-    }
-
     static simd::SweepLossTile<Real> kernel(const LossInput& input) {
-        const simd::LossKernels<Real>& kernels = kernels_of();
+        const simd::LossKernels<Real>& kernels = loss::kernels_of<Real>();
         if (input.activation != Activation::kSoftmax) return kernels.channelwise;
-        return dense_tiles(input) ? kernels.softmax_dense : kernels.softmax_labels;
-    }
-
-    static const simd::LossKernels<Real>& kernels_of() {
-        if constexpr (std::is_same_v<Real, double>)
-            return simd::float64::kLossKernels;
-        else
-            return loss::loss_kernels();
+        return loss::dense_tiles(input) ? kernels.softmax_dense : kernels.softmax_labels;
     }
 
     static bool has_regions(const LossInput& input, const SoftCountsGradientView& slopes) {
@@ -248,11 +201,12 @@ class Sweep {
                 .target = row(kTarget),
                 .target_squared = input_.dense ? row(kTargetSquared) : nullptr,
                 .terms = row(kTerms),
-                .terms_negative = row(kTerms + terms)};
+                .terms_negative = row(kTerms + terms),
+                .costs = nullptr};
     }
 
     void sweep_block(std::int64_t block) {
-        [[maybe_unused]] const FlushDenormals flush_denormals;
+        [[maybe_unused]] const loss::FlushDenormals flush_denormals;
         const std::int64_t channels = reader_.channels();
         const std::int64_t sample = block / blocks_per_sample_;
         const std::int64_t begin = block % blocks_per_sample_ * block_pixels_;
@@ -269,7 +223,9 @@ class Sweep {
         std::fill_n(lanes, sums_size, Real{0});
         std::vector<double> flushed(static_cast<std::size_t>(sums_size / kLossLanes * kFlushed));
         TileTally& tally = tallies_[static_cast<std::size_t>(block)];
-        const simd::LossSums<Real> sums = sums_of(lanes);
+        simd::LossSums<Real> sums = sums_of(lanes);
+        alignas(64) std::array<Real, kLossTile> costs;
+        if (costs_ != nullptr) sums.costs = costs.data();
         int tiles = 0;
         for (std::int64_t first = begin; first < end; first += kLossTile) {
             const std::int64_t n = std::min<std::int64_t>(kLossTile, end - first);
@@ -280,14 +236,20 @@ class Sweep {
                 count_targets(tile, sums);
             else
                 sweep_tile(tile, sums, sample, first, n, scratch, indirect);
+            if (costs_ != nullptr) {
+                Real* to = costs_ + sample * reader_.pixels() + first;
+                for (std::int64_t i = 0; i < n; ++i)
+                    to[i] = tile.weight[i] == Real{0} ? Real{0}
+                                                      : costs[static_cast<std::size_t>(i)];
+            }
             if (sums_size != 0 && ++tiles % kTilesPerFlush == 0)
-                kernels_of().flush(lanes, sums_size / kLossLanes, flushed.data());
+                loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
         }
 #if defined(__x86_64__)
         if (stream_) _mm_sfence();
 #endif
         if (sums_size == 0) return;
-        kernels_of().flush(lanes, sums_size / kLossLanes, flushed.data());
+        loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
         double* table = tables_.data() + static_cast<std::size_t>(block * rows_ * channels);
         for (std::int64_t i = 0; i < rows_ * channels; ++i) {
             const double* eight = flushed.data() + kFlushed * i;
@@ -318,7 +280,7 @@ class Sweep {
     // Sums of w y and w y^2 alone.
     void count_targets(const simd::LossTile<Real>& tile, const simd::LossSums<Real>& sums) const {
         if (tile.label != nullptr) {
-            kernels_of().count_labels(tile, sums.target);
+            loss::kernels_of<Real>().count_labels(tile, sums.target);
             return;
         }
         for (std::int64_t c = 0; c < reader_.channels(); ++c)
@@ -341,15 +303,11 @@ class Sweep {
     std::int64_t block_pixels_ = kBlockPixels;
     std::int64_t blocks_per_sample_ = 0;
     bool stream_ = false;
+    Real* costs_ = nullptr;
     std::vector<SampleSlopes<Real>> slopes_;
     std::vector<TileTally> tallies_;
     std::vector<double> tables_;
 };
-
-// Whether the sweep is computed in float64.
-bool in_float64(const LossInput& input) {
-    return input.logits.dtype == DType::kFloat64 || input.activation == Activation::kNone;
-}
 
 template <class Real>
 LossFault sweep_as(const LossInput& input, Wanted wanted, const SoftCountsView* counts,
@@ -364,11 +322,25 @@ LossFault sweep_as(const LossInput& input, Wanted wanted, const SoftCountsView* 
 LossFault sweep(const LossInput& input, Wanted wanted, const SoftCountsView* counts,
                 const SoftCountsGradientView* slopes, std::byte* gradient,
                 std::span<const std::int64_t> strides) {
-    return (in_float64(input) ? sweep_as<double> : sweep_as<float>)(input, wanted, counts, slopes,
+    return (loss::in_float64(input) ? sweep_as<double> : sweep_as<float>)(input, wanted, counts, slopes,
                                                                     gradient, strides);
 }
 
+template <class Real>
+LossFault costs_as(const LossInput& input, Real* costs) {
+    if (loss::dense_tiles(input) || input.terms.empty() ||
+        loss::in_float64(input) != std::is_same_v<Real, double>)
+        throw std::invalid_argument("costs are of labels, of a term, and in the sweep's type");
+    Sweep<Real> sweep(input, Wanted::kTerms, nullptr, nullptr, {});
+    sweep.keep_costs(costs);
+    sweep.run();
+    return sweep.fault();
+}
+
 }  // namespace
+
+LossFault pixel_costs(const LossInput& input, float* costs) { return costs_as(input, costs); }
+LossFault pixel_costs(const LossInput& input, double* costs) { return costs_as(input, costs); }
 
 LossFault soft_counts(const LossInput& input, const SoftCountsView& counts) {
     return sweep(input, Wanted::kAll, &counts, nullptr, nullptr, {});

@@ -41,8 +41,13 @@ struct LossRule {
     Real smooth_keep;
     Real smooth_add;
     bool smoothed;
-    bool sigmoid;  // for the channelwise sweep: else the inputs are probabilities
+    bool softmax;
+    bool sigmoid;  // neither: the inputs are probabilities
+    bool hinge;    // for errors: 1 - x where true and 1 + x where not, x the logit itself
 };
+
+// Levels that errors in [0, 1] are rounded to, at i / (kErrorLevels - 1).
+inline constexpr int kErrorLevels = 65536;
 
 // kLossTile pixels; those that do not count have weight 0, and channels that may be read.
 template <class Real>
@@ -66,6 +71,7 @@ struct LossSums {
     Real* target_squared;
     Real* terms;
     Real* terms_negative;
+    Real* costs;  // [kLossTile]: the first term of each pixel, not weighted; channels added up
 };
 
 // Derivatives by the sums: [C], terms [T][C]. `pred` null: all but those of the terms are zero;
@@ -101,6 +107,21 @@ struct LossKernels {
     SweepLossTile<Real> softmax_labels;  // one label per pixel, not smoothed
     SweepLossTile<Real> softmax_dense;
     SweepLossTile<Real> channelwise;
+    // Probabilities of a tile (or logits, for the hinge), channel c at p + c * kLossTile.
+    void (*chances)(const LossTile<Real>& tile, const LossRule<Real>& rule, Real* p);
+    // How far they are from the truth; the sign bit says that the class is true, infinity that the
+    // pixel does not count.
+    void (*errors)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p, Real* e);
+    // The gradient by the logits from that by the probabilities. May be in place.
+    void (*pull_back)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
+                      const Real* by_p, const LossGradient<Real>& gradient);
+    // Errors as levels: 2 * level + (1 where true) of each, counted in counts[C][2 kErrorLevels];
+    // level 0 where not true is not counted. Returns whether there was a NaN. float32 only.
+    bool (*count_levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
+                         std::uint32_t* counts);
+    // by_p = table[C][2 kErrorLevels] at these. float32 only.
+    void (*look_up_levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
+                           const float* table, Real* by_p);
     // Adds the weights of a tile with labels to the lanes of their classes, as the sweep does.
     void (*count_labels)(const LossTile<Real>& tile, Real* target);
     // sums[i] (8 lanes each) += lanes[i] (kLossLanes each), and lanes[i] = 0, for i in [0, n).

@@ -71,6 +71,10 @@ inline Vec mantissa(Vec a) {
     const __m512i low = _mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x007FFFFF));
     return {_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_set1_epi32(0x3F800000)))};
 }
+// Of whole numbers.
+inline void store_whole(std::int32_t* to, Vec a) {
+    _mm512_storeu_si512(to, _mm512_cvtps_epi32(a.v));
+}
 inline void add_to_doubles(double* sums, Vec a) {
     const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a.v));
     const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1));
@@ -167,6 +171,11 @@ inline Vec mantissa(Vec x) {
         return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_set1_epi32(0x3F800000)));
     };
     return {part(x.a), part(x.b)};
+}
+// Of whole numbers.
+inline void store_whole(std::int32_t* to, Vec x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtps_epi32(x.a));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 8), _mm256_cvtps_epi32(x.b));
 }
 inline void add_to_doubles(double* sums, Vec x) {
     const auto part = [sums](int at, __m128 low, __m128 high) {
@@ -303,6 +312,13 @@ inline void add_to_doubles(double* sums, const Vec& a) {
 }
 
 #if !defined(SEGMETER_LOSS_DOUBLE)
+// Of whole numbers.
+inline void store_whole(std::int32_t* to, const Vec& a) {
+    for (int i = 0; i < kParts; ++i) {
+        const WholePart whole = __builtin_convertvector(a.v[i], WholePart);
+        __builtin_memcpy(to + kInPart * i, &whole, sizeof(whole));
+    }
+}
 inline Vec nearest(const Vec& a) {
     // Adding 1.5 * 2^23 leaves no bits behind the point.
     const Part magic = Part{} + 12582912.0F;

@@ -501,6 +501,30 @@ class _Sweep:
         self._refuse(fault)
         return SoftCounts(*sums), out
 
+    def lovasz(
+        self,
+        weights: FloatArray,
+        *,
+        hinge: bool,
+        exact: bool,
+        return_grad: bool,
+        out: NDArray[Any] | None,
+    ) -> tuple[FloatArray, NDArray[Any] | None]:
+        """Lovasz losses of groups and classes, and the gradient of their weighted sum."""
+        inside = None
+        if return_grad or out is not None:
+            out, inside = self._place(out)
+        per_sample = weights.shape[0] == self.logits.shape[0]
+        values, fault = self.native.lovasz(per_sample, hinge, exact, weights, inside)
+        self._refuse(fault)
+        return values, out
+
+    def costs(self) -> NDArray[Any]:
+        """Give the first pixel term of every pixel, 0 where it does not count."""
+        costs, fault = self.native.costs()
+        self._refuse(fault)
+        return costs
+
     def _place(self, out: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Where the gradient goes, and the same with channels on axis 1."""
         outside = np.moveaxis(self.logits, 1, -1) if self.channels_last else self.logits
