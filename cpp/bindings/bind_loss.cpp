@@ -87,8 +87,8 @@ class LossSweep {
         const LovaszOptions options{per_sample, hinge, exact};
         LossFault fault;
         with_input([&](const LossInput& input) {
-            fault = lovasz(input, options, weights.data(), values.mutable_data(), memory,
-                           to.strides);
+            fault =
+                lovasz(input, options, weights.data(), values.mutable_data(), memory, to.strides);
         });
         return py::make_tuple(values, found(fault));
     }
@@ -99,9 +99,8 @@ class LossSweep {
         std::vector<py::ssize_t> shape(target_.shape(), target_.shape() + target_.ndim());
         py::array_t<Real> costs(shape);
         LossFault fault;
-        with_input([&](const LossInput& input) {
-            fault = pixel_costs(input, costs.mutable_data());
-        });
+        with_input(
+            [&](const LossInput& input) { fault = pixel_costs(input, costs.mutable_data()); });
         return py::make_tuple(costs, found(fault));
     }
     py::tuple costs() const {

@@ -140,8 +140,8 @@ class Lovasz {
         if (group_pixels > std::numeric_limits<std::int32_t>::max())
             throw std::length_error("a group of a Lovasz loss has at most 2^31 - 1 pixels");
         for (std::int64_t group = 0; group < groups; ++group) {
-            const bool sorted = std::is_same_v<Real, double> || options_.exact ||
-                                options_.hinge || group_pixels < kFewPixels;
+            const bool sorted = std::is_same_v<Real, double> || options_.exact || options_.hinge ||
+                                group_pixels < kFewPixels;
             if (sorted)
                 sort_group(group);
             else
@@ -184,8 +184,7 @@ class Lovasz {
             for (std::int64_t t = tiles * part / parts; t < tiles * (part + 1) / parts; ++t) {
                 const std::int64_t sample = group * group_samples_ + t / tiles_per_sample_;
                 const std::int64_t first = t % tiles_per_sample_ * kLossTile;
-                const std::int64_t n =
-                    std::min<std::int64_t>(kLossTile, reader_.pixels() - first);
+                const std::int64_t n = std::min<std::int64_t>(kLossTile, reader_.pixels() - first);
                 const simd::LossTile<Real> tile =
                     reader_.read(sample, first, n, true, place.buffers, place.tally);
                 loss::kernels_of<Real>().chances(tile, rule_, place.p);
@@ -207,8 +206,7 @@ class Lovasz {
                         std::int64_t n, const Workplace& place) const {
         const auto pull_back = loss::kernels_of<Real>().pull_back;
         if (Real* direct = reader_.direct(gradient_, sample, first, n); direct != nullptr) {
-            pull_back(tile, rule_, place.p, place.by_p,
-                      {direct, reader_.direct_stride(), false});
+            pull_back(tile, rule_, place.p, place.by_p, {direct, reader_.direct_stride(), false});
             return;
         }
         pull_back(tile, rule_, place.p, place.by_p, {place.indirect, kLossTile, false});
@@ -235,8 +233,7 @@ class Lovasz {
                               std::copy_n(place.by_p + c * kLossTile, n,
                                           errors_of(sample - begin, c) + first);
                       });
-        run_blocks(channels(), threads_,
-                   [&](std::int64_t channel) { sort_class(group, channel); });
+        run_blocks(channels(), threads_, [&](std::int64_t channel) { sort_class(group, channel); });
         if (gradient_ == nullptr) return;
         for_each_tile(group, parts(),
                       [&](std::int64_t, const simd::LossTile<Real>& tile, std::int64_t sample,
@@ -303,8 +300,8 @@ class Lovasz {
         return items;
     }
 
-    double walk(const std::vector<Item<Real>>& items, std::int64_t channel,
-                std::int64_t foreground, double factor) const {
+    double walk(const std::vector<Item<Real>>& items, std::int64_t channel, std::int64_t foreground,
+                double factor) const {
         Jaccard jaccard(foreground);
         double value = 0.0;
         for (std::size_t i = 0; i < items.size();) {
@@ -338,24 +335,22 @@ class Lovasz {
             counts_.assign(static_cast<std::size_t>(parts_at_once * channels() * kCodes), 0U);
             std::vector<TileTally> tallies(static_cast<std::size_t>(parts_at_once));
             std::vector<char> unknown(static_cast<std::size_t>(parts_at_once));
-            for_each_tile(group, parts_at_once,
-                          [&](std::int64_t part, const simd::LossTile<float>& tile, std::int64_t,
-                              std::int64_t, std::int64_t, Workplace& place) {
-                              const auto at = static_cast<std::size_t>(part);
-                              unknown[at] |= static_cast<char>(
-                                  loss::kernels_of<float>().count_levels(
-                                      tile, rule_, place.p,
-                                      counts_.data() + part * channels() * kCodes));
-                              tallies[at].valid = place.tally.valid;
-                          });
+            for_each_tile(
+                group, parts_at_once,
+                [&](std::int64_t part, const simd::LossTile<float>& tile, std::int64_t,
+                    std::int64_t, std::int64_t, Workplace& place) {
+                    const auto at = static_cast<std::size_t>(part);
+                    unknown[at] |= static_cast<char>(loss::kernels_of<float>().count_levels(
+                        tile, rule_, place.p, counts_.data() + part * channels() * kCodes));
+                    tallies[at].valid = place.tally.valid;
+                });
             std::int64_t valid = 0;
             bool known = true;
             for (std::size_t part = 0; part < tallies.size(); ++part) {
                 valid += tallies[part].valid;
                 known &= unknown[part] == 0;
             }
-            if (gradient_ != nullptr)
-                table_.resize(static_cast<std::size_t>(channels() * kCodes));
+            if (gradient_ != nullptr) table_.resize(static_cast<std::size_t>(channels() * kCodes));
             run_blocks(channels(), threads_, [&](std::int64_t channel) {
                 double& value = values_[group * channels() + channel];
                 value = walk_levels(channel, valid, parts_at_once, weight(group, channel));
@@ -364,9 +359,8 @@ class Lovasz {
             });
             if (gradient_ == nullptr) return;
             for_each_tile(group, parts(),
-                          [&](std::int64_t, const simd::LossTile<float>& tile,
-                              std::int64_t sample, std::int64_t first, std::int64_t n,
-                              Workplace& place) {
+                          [&](std::int64_t, const simd::LossTile<float>& tile, std::int64_t sample,
+                              std::int64_t first, std::int64_t n, Workplace& place) {
                               loss::kernels_of<float>().look_up_levels(tile, rule_, place.p,
                                                                        table_.data(), place.by_p);
                               write_gradient(tile, sample, first, n, place);

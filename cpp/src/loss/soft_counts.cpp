@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "segmeter/loss.hpp"
-
 #include "segmeter/parallel.hpp"
 
 #include "loss/rules.hpp"
@@ -39,8 +38,6 @@ enum Row : std::int64_t { kIntersection, kPred, kPredSquared, kTarget, kTargetSq
 
 // Which sums a sweep makes.
 enum class Wanted : std::uint8_t { kNothing, kTarget, kTerms, kAll };
-
-
 
 std::int64_t rows_of(const LossInput& input) {
     return kTerms + 2 * static_cast<std::int64_t>(input.terms.size());
@@ -239,8 +236,8 @@ class Sweep {
             if (costs_ != nullptr) {
                 Real* to = costs_ + sample * reader_.pixels() + first;
                 for (std::int64_t i = 0; i < n; ++i)
-                    to[i] = tile.weight[i] == Real{0} ? Real{0}
-                                                      : costs[static_cast<std::size_t>(i)];
+                    to[i] =
+                        tile.weight[i] == Real{0} ? Real{0} : costs[static_cast<std::size_t>(i)];
             }
             if (sums_size != 0 && ++tiles % kTilesPerFlush == 0)
                 loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
@@ -322,8 +319,9 @@ LossFault sweep_as(const LossInput& input, Wanted wanted, const SoftCountsView* 
 LossFault sweep(const LossInput& input, Wanted wanted, const SoftCountsView* counts,
                 const SoftCountsGradientView* slopes, std::byte* gradient,
                 std::span<const std::int64_t> strides) {
-    return (loss::in_float64(input) ? sweep_as<double> : sweep_as<float>)(input, wanted, counts, slopes,
-                                                                    gradient, strides);
+    return (loss::in_float64(input) ? sweep_as<double> : sweep_as<float>)(input, wanted, counts,
+                                                                          slopes, gradient,
+                                                                          strides);
 }
 
 template <class Real>

@@ -681,8 +681,8 @@ inline Mask true_at(const Tile& tile, int c, int i) {
 
 void errors(const Tile& tile, const Rule& rule, const Real* p, Real* e) {
     const Vec outside = all(static_cast<Real>(__builtin_inff()));
-    const Vec most = all(sizeof(Real) == 8 ? static_cast<Real>(__DBL_MAX__)
-                                           : static_cast<Real>(__FLT_MAX__));
+    const Vec most =
+        all(sizeof(Real) == 8 ? static_cast<Real>(__DBL_MAX__) : static_cast<Real>(__FLT_MAX__));
     for (int c = 0; c < rule.channels; ++c)
         for (int i = 0; i < kLossTile; i += kLossLanes) {
             const Vec x = load(p + c * kLossTile + i);
@@ -729,8 +729,8 @@ void pull_back(const Tile& tile, const Rule& rule, const Real* p, const Real* by
 #if defined(SEGMETER_LOSS_DOUBLE)
 
 constexpr bool (*count_levels)(const Tile&, const Rule&, const Real*, std::uint32_t*) = nullptr;
-constexpr void (*look_up_levels)(const Tile&, const Rule&, const Real*, const float*, Real*) =
-    nullptr;
+constexpr void (*look_up_levels)(const Tile&, const Rule&, const Real*, const float*,
+                                 Real*) = nullptr;
 
 #else
 
@@ -745,8 +745,7 @@ inline Vec level_codes(Vec p, Mask is) {
 bool count_levels(const Tile& tile, const Rule& rule, const Real* p, std::uint32_t* counts) {
     bool known = true;
     Mask counted[kVecs];
-    for (int j = 0; j < kVecs; ++j)
-        counted[j] = unequal_zero(load(tile.weight + kLossLanes * j));
+    for (int j = 0; j < kVecs; ++j) counted[j] = unequal_zero(load(tile.weight + kLossLanes * j));
     for (int c = 0; c < rule.channels; ++c) {
         std::uint32_t* count = counts + std::int64_t{2} * kErrorLevels * c;
         for (int j = 0; j < kVecs; ++j) {
@@ -914,9 +913,9 @@ void to_bfloat(const float* from, std::int64_t n, std::uint16_t* to) {
 }  // namespace
 
 extern const LossKernels<Real> kLossKernels;
-const LossKernels<Real> kLossKernels = {softmax_labels, softmax_dense, channelwise, chances,
-                                       errors, pull_back, count_levels, look_up_levels,
-                                       count_labels, flush};
+const LossKernels<Real> kLossKernels = {softmax_labels, softmax_dense, channelwise,  chances,
+                                        errors,         pull_back,     count_levels, look_up_levels,
+                                        count_labels,   flush};
 
 #if !defined(SEGMETER_LOSS_DOUBLE)
 extern const HalfKernels kHalfKernels;

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from .._arrays import as_array, integer
-from ..reference.loss_lovasz import lovasz_jaccard
-from ..reference.loss_table import as_float64, dense_target, like, probabilities
 from . import _table
 from ._base import (
     ClassWeight,
@@ -27,6 +25,7 @@ from ._base import (
     numbers_text,
 )
 from ._pixel import CrossEntropy
+from ._table import PixelTerm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +54,7 @@ class LovaszLoss(Loss):
     preset: str | None = None
     strict: bool = False
 
-    sweep_activation: ClassVar[Literal["softmax", "sigmoid"]] = "softmax"
+    hinge: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_choice("region", self.region, Region)
@@ -69,14 +68,6 @@ class LovaszLoss(Loss):
             object.__setattr__(self, "classes", class_numbers(self.classes))
         weights = numbers_per_class("class_weight", self.class_weight)
         object.__setattr__(self, "class_weight", weights)
-
-    def errors(self, x: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-        """Error of every class at every pixel, (N, C, ...)."""
-        raise NotImplementedError
-
-    def slopes(self, by_error: FloatArray, x: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-        """Derivative by the logits from that by the errors."""
-        raise NotImplementedError
 
     def __call__(
         self,
@@ -95,101 +86,54 @@ class LovaszLoss(Loss):
         return_grad = return_grad or out is not None
         if return_grad and self.reduction == "none":
             raise ValueError("return_grad needs one number: use reduction='mean' or 'sum'")
-        array, labels = as_array(logits, "logits"), as_array(target, "target")
-        x, truth, counted = self._pixels(array, labels, mask, threads)
-        losses, shares, slopes = self._evaluate(x, truth, counted)
-        if self.reduction == "none":
-            return losses
-        value = float(np.nansum(losses * shares))
-        if not counted.any() and self.empty == "nan":
-            value = math.nan
-        if not return_grad:
-            return value
-        gradient = self.slopes(slopes, x, truth) * counted[:, None]
-        gradient = np.moveaxis(gradient, 1, -1) if self.channels_last else gradient
-        if out is None:
-            return value, like(gradient, array.dtype)
-        out[...] = like(gradient, array.dtype)
-        return value, out
-
-    def _pixels(
-        self, logits: NDArray[Any], target: NDArray[Any], mask: Any, threads: int
-    ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Logits (N, C, ...), which class is true, and which pixels count (N, ...)."""
+        target = as_array(target, "target")
         if target.dtype.kind == "f":
             raise TypeError("a Lovász loss needs labels: target must be of an integer type")
-        table = _table.soft_counts(  # checks shapes, labels and options
+        sweep = _table.prepare(
             logits,
             target,
-            activation=self.sweep_activation,
+            activation="sigmoid" if self.hinge else "softmax",
             ignore_index=self.ignore_index,
             mask=mask,
             channels_last=self.channels_last,
             threads=threads,
         )
-        channels = table.pred.shape[1]
-        check_length("class_weight", self.class_weight, channels)
-        chosen = () if isinstance(self.classes, str) else self.classes
-        outside = [k for k in chosen if not 0 <= k < channels]
-        if outside:
-            raise ValueError(f"classes must be from 0 to {channels - 1}, got {outside[0]}")
-        x = as_float64(logits)
-        x = np.moveaxis(x, -1, 1) if self.channels_last else x
-        if self.channels_last and target.ndim == x.ndim:
-            target = np.moveaxis(target, -1, 1)
-        counted = np.ones((x.shape[0], *x.shape[2:]), bool)
-        if self.ignore_index is not None:
-            counted &= ~np.isin(target, np.atleast_1d(self.ignore_index)).reshape(counted.shape)
-        if mask is not None:
-            counted &= ~as_array(mask, "mask")
-        dense = target.ndim == x.ndim and channels > 1
-        labels = target if dense else np.where(counted, target.reshape(counted.shape), 0)
-        truth = dense_target(labels, x.shape) > 0
-        return np.where(counted[:, None], x, 0.0), truth, counted
+        table = sweep.target_counts()
+        counts, shares = self._shares(table.target, table.valid)
+        weights = counts.astype(float) if self.reduction == "none" else shares
+        losses, gradient = sweep.lovasz(
+            weights, hinge=self.hinge, exact=self.exact, return_grad=return_grad, out=out
+        )
+        if self.reduction == "none":
+            return np.where(counts, losses, np.nan)
+        value = float(np.sum(losses * shares))
+        if not table.valid.any() and self.empty == "nan":
+            value = math.nan
+        return (value, gradient) if return_grad else value
 
-    def _evaluate(
-        self, x: FloatArray, truth: NDArray[np.bool_], counted: NDArray[np.bool_]
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Losses (R, C), their shares in the value, and slopes by the errors."""
-        errors = self.errors(x, truth)
-        samples, channels = x.shape[:2]
-        regions = [[n] for n in range(samples)]
+    def _shares(
+        self, target: FloatArray, valid: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], FloatArray]:
+        """Which classes count in a region (R, C), and their factors in the value."""
         if self.region == "batch":
-            regions = [list(range(samples))]
-        losses = np.full((len(regions), channels), np.nan)
-        weights = np.ones(channels) * (1.0 if self.class_weight is None else self.class_weight)
-        shares, wholes = np.zeros_like(losses), np.zeros_like(losses)
-        slopes = np.zeros_like(x)
-        for r, region in enumerate(regions):
-            kept = counted[region]
-            if not kept.any():
-                continue
-            for k in range(channels):
-                yes = truth[region, k][kept]
-                if not self._counts(k, yes):
-                    continue
-                losses[r, k], slope = lovasz_jaccard(errors[region, k][kept], yes)
-                shares[r, k] = weights[k]
-                wholes[r, k] = weights[k] if self.normalise_weight else 1.0
-                for n, part in zip(
-                    region,
-                    np.split(slope, np.cumsum([counted[n].sum() for n in region])[:-1]),
-                    strict=True,
-                ):
-                    slopes[n, k][counted[n]] = part
+            target, valid = target.sum(0, keepdims=True), valid.sum(keepdims=True)
+        channels = target.shape[1]
+        check_length("class_weight", self.class_weight, channels)
+        if isinstance(self.classes, str):
+            counts = target > 0 if self.classes == "present" else np.ones(target.shape, bool)
+        else:
+            outside = [k for k in self.classes if not 0 <= k < channels]
+            if outside:
+                raise ValueError(f"classes must be from 0 to {channels - 1}, got {outside[0]}")
+            counts = np.zeros(target.shape, bool)
+            counts[:, list(self.classes)] = True
+        counts &= (valid > 0)[:, None]
+        shares = counts * (1.0 if self.class_weight is None else np.asarray(self.class_weight))
         if self.reduction == "mean":
-            sums = wholes.sum(1, keepdims=True)
+            sums = (shares if self.normalise_weight else counts).sum(1, keepdims=True)
             shares = np.where(sums > 0, shares / np.where(sums > 0, sums, 1.0), 0.0)
             shares /= max(int((sums > 0).sum()), 1)
-        region_of = np.zeros(samples, int) if self.region == "batch" else np.arange(samples)
-        factors = shares[region_of].reshape(samples, channels, *[1] * (x.ndim - 2))
-        return losses, shares, slopes * factors
-
-    def _counts(self, k: int, yes: NDArray[np.bool_]) -> bool:
-        """Whether a class counts in a region."""
-        if self.classes == "present":
-            return bool(yes.any())
-        return self.classes == "all" or k in self.classes
+        return counts, shares
 
     def error_formula(self) -> str:
         """Errors in words."""
@@ -219,16 +163,6 @@ class LovaszLoss(Loss):
 class LovaszSoftmax(LovaszLoss):
     """Lovász-softmax loss as an object; options and definition as in :func:`lovasz_softmax`."""
 
-    def errors(self, x: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-        p, rest, _, _ = probabilities(x, "softmax")
-        return np.where(truth, rest, p)
-
-    def slopes(self, by_error: FloatArray, x: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-        p, _, _, _ = probabilities(x, "softmax")
-        by_p = np.where(truth, -by_error, by_error)
-        result: FloatArray = p * (by_p - (p * by_p).sum(1, keepdims=True))
-        return result
-
     def error_formula(self) -> str:
         return "error = 1 - p where the class is true, else p; p = softmax(logits)"
 
@@ -239,13 +173,7 @@ class LovaszHinge(LovaszLoss):
 
     classes: Which | Sequence[int] = "all"
 
-    sweep_activation: ClassVar[Literal["softmax", "sigmoid"]] = "sigmoid"
-
-    def errors(self, x: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-        return np.maximum(1.0 - np.where(truth, x, -x), 0.0)
-
-    def slopes(self, by_error: FloatArray, x: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
-        return np.where(self.errors(x, truth) > 0, np.where(truth, -by_error, by_error), 0.0)
+    hinge: ClassVar[bool] = True
 
     def error_formula(self) -> str:
         return "error = max(0, 1 - logit) where the class is true, else max(0, 1 + logit)"
@@ -338,7 +266,9 @@ class HardPixels(Loss):
     def _costs(
         self, x: NDArray[Any], target: NDArray[Any], mask: Any, pixel_weight: Any, threads: int
     ) -> FloatArray:
-        """Cost of every pixel, a sample at a time; NaN costs most."""
+        """Cost of every pixel; NaN costs most."""
+        if self.label_smoothing == 0.0:
+            return self._label_costs(x, target, mask, pixel_weight, threads)
         every, parts = self.cross_entropy("none"), []
         for n in range(x.shape[0] if x.ndim else 0):
             one = slice(n, n + 1)
@@ -356,6 +286,30 @@ class HardPixels(Loss):
         costs = np.concatenate(parts)
         result: FloatArray = np.where(np.isnan(costs), np.inf, costs)
         return result
+
+    def _label_costs(
+        self, x: NDArray[Any], target: NDArray[Any], mask: Any, pixel_weight: Any, threads: int
+    ) -> FloatArray:
+        """The same where every pixel has one label: one sweep."""
+        sweep = _table.prepare(
+            x,
+            target,
+            activation=self.activation,
+            ignore_index=self.ignore_index,
+            mask=mask,
+            pixel_weight=pixel_weight,
+            channels_last=self.channels_last,
+            pixel_terms=(PixelTerm("cross_entropy"),),
+            threads=threads,
+        )
+        check_length("class_weight", self.class_weight, sweep.logits.shape[1])
+        costs = sweep.costs()
+        if isinstance(self.class_weight, tuple) and sweep.logits.shape[1] > 1:
+            weights = np.asarray(self.class_weight, costs.dtype)
+            costs *= weights[np.clip(sweep.target, 0, weights.size - 1).astype(np.intp)]
+        if sweep.pixel_weight is not None:
+            costs *= sweep.pixel_weight
+        return np.where(np.isnan(costs), np.inf, costs)
 
     def _explain(self, which: str) -> str:
         inner = self.cross_entropy("mean").explain().splitlines()[1:]

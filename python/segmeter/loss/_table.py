@@ -321,10 +321,19 @@ def soft_counts(
     >>> dice.round(3)
     array([[0.857, 0.842]])
     """
-    sweep = _prepare(
-        logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
-        channels_last, pixel_terms, squares, threads,
-    )  # fmt: skip
+    sweep = prepare(
+        logits,
+        target,
+        activation=activation,
+        ignore_index=ignore_index,
+        mask=mask,
+        pixel_weight=pixel_weight,
+        label_smoothing=label_smoothing,
+        channels_last=channels_last,
+        pixel_terms=pixel_terms,
+        squares=squares,
+        threads=threads,
+    )
     return sweep.counts()
 
 
@@ -384,10 +393,19 @@ squares, threads
     array([[[ 0.25],
             [-0.25]]], dtype=float32)
     """
-    sweep = _prepare(
-        logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
-        channels_last, pixel_terms, squares, threads,
-    )  # fmt: skip
+    sweep = prepare(
+        logits,
+        target,
+        activation=activation,
+        ignore_index=ignore_index,
+        mask=mask,
+        pixel_weight=pixel_weight,
+        label_smoothing=label_smoothing,
+        channels_last=channels_last,
+        pixel_terms=pixel_terms,
+        squares=squares,
+        threads=threads,
+    )
     return sweep.backward(d, out)
 
 
@@ -434,10 +452,19 @@ def evaluate(
     TypeError, ValueError
         As in :func:`soft_counts` and :func:`soft_counts_backward`.
     """
-    sweep = _prepare(
-        logits, target, activation, ignore_index, mask, pixel_weight, label_smoothing,
-        channels_last, formula.terms, formula.squares, threads,
-    )  # fmt: skip
+    sweep = prepare(
+        logits,
+        target,
+        activation=activation,
+        ignore_index=ignore_index,
+        mask=mask,
+        pixel_weight=pixel_weight,
+        label_smoothing=label_smoothing,
+        channels_last=channels_last,
+        pixel_terms=formula.terms,
+        squares=formula.squares,
+        threads=threads,
+    )
     wanted = return_grad or out is not None
     if wanted and formula.linear:
         d = _scaled(formula.gradient(sweep.target_counts()), grad_scale)
@@ -462,7 +489,7 @@ _LABEL, _SHARE, _WEIGHT = 1, 2, 3  # what the native sweep finds wrong
 
 
 @dataclass(frozen=True, slots=True)
-class _Sweep:
+class Sweep:
     """Checked inputs of a sweep, channels on axis 1."""
 
     logits: NDArray[Any]
@@ -590,19 +617,21 @@ def _check_out(out: Any, logits: NDArray[Any]) -> None:
         raise ValueError("out must not share memory with the logits: they are read after it")
 
 
-def _prepare(
+def prepare(
     logits: ArrayLike,
     target: ArrayLike,
-    activation: Activation,
-    ignore_index: int | Sequence[int] | None,
-    mask: ArrayLike | None,
-    pixel_weight: ArrayLike | None,
-    label_smoothing: float,
-    channels_last: bool,
-    pixel_terms: Sequence[PixelTerm],
-    squares: bool,
-    threads: int,
-) -> _Sweep:
+    *,
+    activation: Activation = "softmax",
+    ignore_index: int | Sequence[int] | None = None,
+    mask: ArrayLike | None = None,
+    pixel_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    channels_last: bool = False,
+    pixel_terms: Sequence[PixelTerm] = (),
+    squares: bool = False,
+    threads: int = 0,
+) -> Sweep:
+    """Check the inputs of sweeps; as in :func:`soft_counts`."""
     if activation not in get_args(Activation):
         raise ValueError(
             f"activation must be one of {', '.join(get_args(Activation))}, got {activation!r}"
@@ -633,7 +662,7 @@ def _prepare(
         bool(squares),
         integer(threads, "threads"),
     )
-    return _Sweep(x, y, weights, terms, channels_last, native)
+    return Sweep(x, y, weights, terms, channels_last, native)
 
 
 def _logits(value: ArrayLike, activation: Activation, channels_last: bool) -> NDArray[Any]:

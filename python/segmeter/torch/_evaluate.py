@@ -194,7 +194,7 @@ class TableWork:
 
     def _prepared(self) -> Any:
         if self.sweep is None:
-            self.sweep = _table._prepare(
+            self.sweep = _table.prepare(
                 **self.options,
                 pixel_terms=self.formula.terms,
                 squares=self.formula.squares,

@@ -1,0 +1,162 @@
+"""The native Lovász losses against their twin, whatever the layout, and the bound of the levels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from segmeter import _core
+from segmeter.loss import lovasz_hinge, lovasz_softmax, top_k
+from segmeter.reference.loss_lovasz import lovasz_jaccard
+from segmeter.reference.loss_table import dense_target, probabilities
+
+
+def twin(
+    logits: np.ndarray, target: np.ndarray, out: np.ndarray, *, hinge: bool, region: str
+) -> tuple[float, np.ndarray]:
+    """Value and gradient over classes that are present, as defined."""
+    x = logits.astype(np.float64)
+    truth = dense_target(np.where(out, 0, target), x.shape) > 0
+    p = x if hinge else probabilities(x, "softmax")[0]
+    hinges = np.maximum(1.0 - np.where(truth, x, -x), 0.0)
+    errors = hinges if hinge else np.where(truth, 1.0 - p, p)
+    by_p = np.zeros_like(x)
+    regions = [[n] for n in range(len(x))] if region == "per_sample" else [list(range(len(x)))]
+    regions = [r for r in regions if (truth[r] & ~out[r][:, None]).any()]
+    total = 0.0
+    for r in regions:
+        kept = ~out[r]
+        classes = [k for k in range(x.shape[1]) if truth[r, k][kept].any()]
+        for k in classes:
+            share = 1.0 / (len(classes) * len(regions))
+            value, slope = lovasz_jaccard(errors[r, k][kept], truth[r, k][kept])
+            total += share * value
+            signed = np.where(truth[r, k][kept], -slope, slope) * (errors[r, k][kept] > 0)
+            place = np.zeros(kept.shape)
+            place[kept] = share * (signed if hinge else np.where(truth[r, k][kept], -slope, slope))
+            by_p[r, k] = place
+    gradient = by_p if hinge else p * (by_p - (p * by_p).sum(1, keepdims=True))
+    return total, np.where(out[:, None], 0.0, gradient)
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    hinge=st.booleans(),
+    region=st.sampled_from(["batch", "per_sample"]),
+    dtype=st.sampled_from(["f4", "f8", "f2"]),
+    step=st.sampled_from([0.0, 0.5]),
+)
+def test_sorted_errors_equal_the_twin(
+    seed: int, hinge: bool, region: str, dtype: str, step: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    channels = 1 if hinge and seed % 2 else 4
+    shape = (int(rng.integers(1, 4)), channels, *rng.integers(1, 12, int(rng.integers(0, 3))))
+    logits = rng.normal(0, 2, shape)
+    if step:
+        logits = np.rint(logits / step) * step  # equal errors
+    logits = logits.astype(dtype)
+    target = rng.integers(0, max(channels, 2), (shape[0], *shape[2:]))
+    out = rng.random(target.shape) < 0.2
+    options: dict[str, Any] = {"region": region, "mask": out, "return_grad": True}
+    if hinge:
+        value, gradient = lovasz_hinge(logits, target, classes="present", **options)
+    else:
+        value, gradient = lovasz_softmax(logits, target, exact=True, **options)
+    expected, wanted = twin(logits, target, out, hinge=hinge, region=region)
+    single = dtype != "f8"
+    assert_allclose(value, expected, rtol=3e-7 if single else 1e-12, atol=1e-12)
+    if step and single and not hinge:
+        return  # equal logits need not give equal float32 errors in classes of other sums
+    error = {"f2": 1e-3, "f4": 2e-6, "f8": 1e-12}[dtype]
+    assert_allclose(gradient, wanted, rtol=error, atol=error)
+
+
+def test_levels_are_within_their_bound_and_keep_the_gradient() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 2, (2, 5, 256, 256)).astype(np.float32)
+    target = rng.integers(0, 5, (2, 256, 256)).astype(np.uint8)
+    exact, wanted = lovasz_softmax(logits, target, exact=True, return_grad=True)
+    value, gradient = lovasz_softmax(logits, target, return_grad=True)
+    assert value != exact
+    assert abs(value - exact) <= 2.0**-17
+    assert abs(value - exact) <= 1e-6
+    # Pixels of one level share their slopes: together they are those of the exact order.
+    assert np.linalg.norm(gradient - wanted) <= 1e-3 * np.linalg.norm(wanted)
+
+
+def test_levels_by_their_definition() -> None:
+    rng = np.random.default_rng(2)
+    logits = rng.normal(0, 2, (1, 3, 200, 200)).astype(np.float32)
+    target = rng.integers(0, 3, (1, 200, 200))
+    p = probabilities(logits.astype(np.float64), "softmax")[0]
+    total = 0.0
+    for k in range(3):
+        truth = (target[0] == k).ravel()
+        errors = np.where(truth, 1 - p[0, k].ravel(), p[0, k].ravel())
+        total += lovasz_jaccard(np.rint(errors * 65535) / 65535, truth)[0] / 3
+    # A float32 error at the edge between two levels may fall on the other side.
+    assert_allclose(lovasz_softmax(logits, target), total, rtol=1e-8)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("region", ["batch", "per_sample"])
+def test_same_bits_for_threads_and_levels(exact: bool, region: str) -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (2, 4, 200, 201)).astype(np.float32)
+    target = rng.integers(0, 4, (2, 200, 201)).astype(np.uint8)
+    results = []
+    before = _core.simd_level()
+    for level in [one for one in _core.simd_levels() if one != "baseline"]:
+        _core.set_simd_level(level)
+        for threads in (1, 2, 3, 5, 7):
+            value, gradient = lovasz_softmax(
+                logits, target, exact=exact, region=region, return_grad=True, threads=threads
+            )
+            hardest, slope = top_k(logits, target, return_grad=True, threads=threads)
+            results.append((value, gradient.tobytes(), hardest, slope.tobytes()))
+    _core.set_simd_level(before)
+    assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("level", _core.simd_levels())
+def test_nan_reaches_the_value_and_its_pixel(exact: bool, level: str) -> None:
+    logits = np.zeros((1, 2, 256, 256), np.float32)
+    logits[0, 1, 7, 9] = np.nan
+    target = np.zeros((1, 256, 256), np.uint8)
+    target[0, :9] = 1
+    before = _core.simd_level()
+    _core.set_simd_level(level)
+    value, gradient = lovasz_softmax(logits, target, exact=exact, return_grad=True)
+    assert np.isnan(value)
+    assert np.isnan(gradient[0, :, 7, 9]).all()
+    target[0, 7, 9] = 255
+    value, gradient = lovasz_softmax(
+        logits, target, exact=exact, ignore_index=255, return_grad=True
+    )
+    _core.set_simd_level(before)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    assert_array_equal(gradient[0, :, 7, 9], 0)
+
+
+def test_absent_class_costs_its_largest_error() -> None:
+    logits = np.log(np.array([[[0.9, 0.7, 0.7], [0.1, 0.3, 0.3]]]))
+    value, gradient = lovasz_softmax(logits, [[0, 0, 0]], classes=[1], return_grad=True)
+    assert_allclose(value, 0.3)
+    # Two pixels share the slope of 1, p (1 - p) of the softmax apart.
+    assert_allclose(gradient[0, 1], [0, 0.105, 0.105])
+
+
+def test_extreme_hinges_stay_finite() -> None:
+    logits = np.array([[[1e4, -1e4, 3e38, 0.5]]], np.float32)
+    value, gradient = lovasz_hinge(logits, [[0, 1, 0, 1]], return_grad=True)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
