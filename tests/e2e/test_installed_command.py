@@ -279,3 +279,36 @@ def test_doctor_runs_without_the_extra(tmp_path: Path) -> None:
     done = run([sys.executable, str(program)])
     assert (done.returncode, done.stderr) == (0, "")
     assert "kernels" in done.stdout
+
+
+def test_boundaries_of_real_volumes(shared: Path, tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    for path in sorted((shared / "data" / "hippocampus" / "labels").glob("*.nii.gz"))[:4]:
+        stored = nibabel.load(path)
+        labels = np.asarray(stored.dataobj).astype(np.uint8)
+        moved = np.roll(labels, 1, axis=1)
+        if not list(tmp_path.glob("*/*")):
+            moved[moved == 2] = 0  # the first lacks a class
+        for side, array in (("pred", moved), ("target", labels)):
+            (tmp_path / side).mkdir(exist_ok=True)
+            image = nibabel.Nifti1Image(array, np.diag([2, 0.5, 1, 1]))
+            nibabel.save(image, tmp_path / side / path.name)
+    arguments = [
+        *("evaluate", "--pred", tmp_path / "pred", "--target", tmp_path / "target"),
+        *("--classes", "background,anterior,posterior", "--measures", "boundary"),
+        *("--tolerance", "anterior=0.4,posterior=0.5mm", "--json", "-"),
+    ]
+    done = run(MODULE, *arguments, "--fail-over", "hd_per_image:anterior=0.5")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    anterior, posterior = result["boundary_per_class"][1:]
+    assert anterior["hd_per_image"] == 0.5  # one voxel along the second axis
+    assert anterior["nsd_per_image"] < 1 == posterior["nsd_per_image"] * 4 / 3
+    assert [posterior[name] for name in ("images", "missed", "hd95_infinite")] == [4, 1, 1]
+    assert "surfaces (mm)" in done.stderr
+    failed = run(MODULE, *arguments, "--quiet", "--fail-over", "mean_hd95_per_image=99")
+    assert failed.returncode == 1
+    assert "mean_hd95_per_image is infinite in some image" in failed.stderr
+    wrong = run(MODULE, *arguments, "--spacing", "2,0.5")
+    assert wrong.returncode == 3
+    assert "spacing has 2 numbers" in wrong.stderr
