@@ -288,7 +288,7 @@ def test_real_tumours_equal_panoptica(shared: Path, peer: Callable[[str], Module
         instance_matcher=panoptica.MaxBipartiteMatching(
             matching_metric=metrics.Metric.DSC, matching_threshold=1e-6
         ),
-        instance_metrics=[metrics.Metric.DSC],
+        instance_metrics=[metrics.Metric.DSC, metrics.Metric.HD95, metrics.Metric.NSD],
         global_metrics=[],
         verbose=False,
     )
@@ -296,7 +296,10 @@ def test_real_tumours_equal_panoptica(shared: Path, peer: Callable[[str], Module
         shared, "OtherEXampleFromTCIA", "segmentation/isen-20", "segmentation/scan-20"
     )
     groups = region.BRATS_GROUPS_UNTIL_2022
-    ours = region.lesion_scores(region.lesion_wise(pred, target, rules="brats2026", groups=groups))
+    counts = region.lesion_wise(
+        pred, target, rules="brats2026", groups=groups, distance="hd95", tolerance=1.0
+    )
+    ours = region.lesion_scores(counts)
     for name, labels in groups.items():
         masks = [np.isin(labels_, labels).astype(np.uint8) for labels_ in (pred, target)]
         theirs = next(iter(evaluator.evaluate(*masks, verbose=False).values()))
@@ -307,3 +310,5 @@ def test_real_tumours_equal_panoptica(shared: Path, peer: Callable[[str], Module
         )
         assert ours[name]["dice"] == pytest.approx(theirs.sq_dsc, rel=1e-12)
         assert ours[name]["f1"] == pytest.approx(theirs.rq, rel=1e-12)
+        assert ours[name]["distance"] == pytest.approx(theirs.sq_hd95, rel=1e-12)
+        assert ours[name]["nsd"] == pytest.approx(theirs.sq_nsd, rel=1e-12)

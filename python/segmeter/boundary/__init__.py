@@ -27,6 +27,13 @@ from ._counts import (
 )
 from ._edt import distance_transform
 from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
+from ._regions import (
+    ObjectHausdorffCounts,
+    RegionDistances,
+    object_hausdorff,
+    object_hausdorff_counts,
+    region_surface_distances,
+)
 from ._scores import (
     SurfaceScores,
     asd,
@@ -57,6 +64,8 @@ __all__ = [
     "EmptyRules",
     "EmptyScores",
     "NsdCurve",
+    "ObjectHausdorffCounts",
+    "RegionDistances",
     "Surface",
     "SurfaceDistances",
     "SurfaceRules",
@@ -80,6 +89,9 @@ __all__ = [
     "masd",
     "nsd",
     "nsd_curve",
+    "object_hausdorff",
+    "object_hausdorff_counts",
+    "region_surface_distances",
     "surface_distances",
     "surface_overlap",
     "surface_scores",

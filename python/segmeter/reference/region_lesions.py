@@ -28,7 +28,8 @@ def lesion_wise(
     connectivity: int | None = None,
     spacing: float | Sequence[float] = 1.0,
     ignore_index: int | Sequence[int] | ArrayLike | None = None,
-    distance: Callable[[Mask, Mask, tuple[float, ...]], float] | None = None,
+    distance: str | Callable[[Mask, Mask, tuple[float, ...]], float] | None = None,
+    tolerance: float | None = None,
     threads: int = 0,
 ) -> LesionCounts:
     """SciPy twin of :func:`segmeter.lesion_wise`; same arguments, same result.
@@ -52,18 +53,20 @@ def lesion_wise(
     table = {"lesion": None} if groups is None else dict(groups)
     for g, labels in enumerate(table.values()):
         inside = [part != 0 if labels is None else np.isin(part, labels) for part in maps]
-        _group(rows, g, inside[0], inside[1], chosen, connectivity, steps, distance)
+        _group(rows, g, inside[0], inside[1], chosen, connectivity, steps, (distance, tolerance))
     return LesionCounts(
         rules=chosen,
         group_names=tuple(table),
-        **_columns(rows["lesion"], "lesion", _LESION, {"distance": np.float64}),
+        **_columns(rows["lesion"], "lesion", _LESION, dict.fromkeys(_LESION[-2:], np.float64)),
         **_columns(rows["pred"], "pred", _PRED, {}),
         **_columns(rows["pair"], "pair", ("lesion", "pred"), {}),
         voxel_volume=np.array([np.prod(steps)]),
     )
 
 
-_LESION = ("case", "group", "id", "volume", "pred_volume", "intersection", "matches", "distance")
+_LESION = (
+    "case", "group", "id", "volume", "pred_volume", "intersection", "matches", "distance", "nsd",
+)  # fmt: skip
 _PRED = ("case", "group", "id", "volume", "matches")
 
 
@@ -85,7 +88,7 @@ def _group(
     rules: LesionRules,
     connectivity: int | None,
     spacing: tuple[float, ...],
-    distance: Callable[[Mask, Mask, tuple[float, ...]], float] | None,
+    asked: tuple[Any, float | None],
 ) -> None:
     """Append what one group of labels gives."""
     preds, num_preds = label(pred, connectivity)
@@ -105,13 +108,41 @@ def _group(
         own = lesions == lesion
         matched = [k for owner, k in belongs if owner == lesion]
         union = np.isin(preds, matched)
-        between = distance(union, own, spacing) if distance and matched else np.nan
+        between = _between(union, own, spacing, rules, *asked) if matched else (np.nan, np.nan)
         sizes = int(own.sum()), int(union.sum()), int((own & union).sum())
-        rows["lesion"].append((0, g, lesion, *sizes, len(matched), between))
+        rows["lesion"].append((0, g, lesion, *sizes, len(matched), *between))
     for k in range(1, num_preds + 1):
         matches = sum(other == k for _, other in belongs)
         rows["pred"].append((0, g, k, int((preds == k).sum()), matches))
     rows["pair"] += [(first_lesion + lesion - 1, first_pred + k - 1) for lesion, k in belongs]
+
+
+def _between(
+    pred: Mask,
+    lesion: Mask,
+    spacing: tuple[float, ...],
+    rules: LesionRules,
+    distance: Any,
+    tolerance: float | None,
+) -> tuple[float, float]:
+    """Distance and normalised surface Dice of a lesion, in the whole image."""
+    from ..boundary import SURFACE_PRESETS, hausdorff_distance, nsd
+    from .boundary_surfaces import surface_distances
+
+    between = distance(pred, lesion, spacing) if callable(distance) else np.nan
+    if distance != "hd95" and tolerance is None:
+        return between, np.nan
+    conventions = SURFACE_PRESETS[rules.surface]
+    measured = surface_distances(
+        pred, lesion, spacing=spacing, surface=conventions.surface,
+        weights=conventions.weights, border=conventions.border,
+    )  # fmt: skip
+    if distance == "hd95":
+        (between,) = hausdorff_distance(measured, percentile=95, preset=conventions)  # type: ignore[misc]
+    if tolerance is None:
+        return between, np.nan
+    (overlap,) = nsd(measured, tolerance=tolerance, preset=conventions)  # type: ignore[misc]
+    return between, overlap
 
 
 def label(mask: Mask, connectivity: int | None) -> tuple[NDArray[Any], int]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from .._counts import Summable, equal_arrays, require_counts
 from ._components import Regions, instance_regions, label_components
+from ._crops import RegionCrops, joint_box
 from ._matching import Criterion, match_regions
-from ._morphology import binary_runs, dilate, ignored_pixels, label_pair, painted
+from ._morphology import binary_runs, dilate, ignored_pixels, label_pair
 from ._overlap import OverlapTable, overlap_table
 from ._runs import RunList
 from ._stored import positions, require_equal_lengths, required, typed
@@ -65,7 +66,10 @@ class LesionRules:
     needs_lesion : bool
         Whether a case without a counted lesion has no score even if there are false positives.
     distance_penalty : float
-        Distance of a missed lesion and of a false positive.
+        Distance of a missed lesion and of a false positive. Their normalised surface Dice is 0.
+    surface : str
+        Conventions of distances and of normalised surface Dice: a name in
+        :data:`segmeter.SURFACE_PRESETS`.
 
     Raises
     ------
@@ -84,6 +88,7 @@ class LesionRules:
     empty: float = math.nan
     needs_lesion: bool = False
     distance_penalty: float = math.inf
+    surface: str = "deepmind"
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -121,6 +126,7 @@ _BRATS_2026 = LesionRules(
     threshold=1e-6,
     average="matched",
     distance_penalty=373.0,
+    surface="panoptica",
 )
 
 LESION_RULES: dict[str, LesionRules] = {
@@ -152,7 +158,7 @@ def _columns(names: str, dtype: Any) -> dict[str, Any]:
 _COLUMNS = (
     _columns("lesion_case lesion_group lesion_id lesion_volume", np.int64)
     | _columns("lesion_pred_volume lesion_intersection lesion_matches", np.int64)
-    | _columns("lesion_distance", np.float64)
+    | _columns("lesion_distance lesion_nsd", np.float64)
     | _columns("pred_case pred_group pred_id pred_volume", np.int64)
     | _columns("pred_matches pair_lesion pair_pred", np.int64)
     | _columns("voxel_volume", np.float64)
@@ -181,6 +187,8 @@ class LesionCounts(Summable):
         How many components belong to it; 0: missed.
     lesion_distance : (L,) float64
         Distance between the lesion and its components, NaN where none was measured.
+    lesion_nsd : (L,) float64
+        Normalised surface Dice of the lesion with its components, NaN where not measured.
     pred_case, pred_group, pred_id, pred_volume, pred_matches : (P,) int64
         The same of the predicted components; ``pred_matches`` 0: false positive.
     pair_lesion, pair_pred : (M,) int64
@@ -212,6 +220,7 @@ class LesionCounts(Summable):
     lesion_intersection: IntArray
     lesion_matches: IntArray
     lesion_distance: FloatArray
+    lesion_nsd: FloatArray
     pred_case: IntArray
     pred_group: IntArray
     pred_id: IntArray
@@ -341,7 +350,8 @@ def lesion_wise(
     connectivity: int | None = None,
     spacing: float | Sequence[float] = 1.0,
     ignore_index: int | Sequence[int] | ArrayLike | None = None,
-    distance: Distance | None = None,
+    distance: Literal["hd95"] | Distance | None = None,
+    tolerance: float | None = None,
     threads: int = 0,
 ) -> LesionCounts:
     """Compare every lesion of the target with what was predicted in its place.
@@ -365,10 +375,14 @@ def lesion_wise(
         Size of a pixel along each axis: the rules' ``min_volume`` is a volume.
     ignore_index : int, sequence of int, or bool array, optional
         Labels of ``target``, or a mask, whose pixels belong to nothing in either map.
-    distance : callable, optional
-        ``distance(pred_mask, lesion_mask, spacing)``, called for every lesion that was found with
-        its components and itself as bool arrays, cut out of the image with a margin of one pixel.
-        What it returns becomes ``lesion_distance``: HD95, for example.
+    distance : {"hd95"} or callable, optional
+        What becomes ``lesion_distance`` of every lesion that was found. ``"hd95"``: the 95 %
+        Hausdorff distance by the conventions of the rules. Or ``distance(pred_mask, lesion_mask,
+        spacing)``, called with its components and itself as bool arrays, cut out of the image with
+        a margin of one pixel. Default: nothing is measured.
+    tolerance : float, optional
+        Measure the normalised surface Dice of every lesion that was found, at this tolerance in
+        the unit of ``spacing``, by the conventions of the rules.
     threads : int, default 0
         Number of threads; 0 chooses by size of the input. The result does not depend on it.
 
@@ -390,10 +404,12 @@ def lesion_wise(
     dilated 3 times (MEN, MET: once) by the 18-neighbourhood; target components under one
     component of the dilation are one lesion; the 26-connected predicted components that touch
     the dilation are its prediction; lesions up to 50 mm3 (MET: 2 mm3) are left out; mean of Dice
-    (and HD95) over lesions and false positives, these with 0 (and 374 mm). BraTS 2026 as
-    brats-evaluation 0.0.10: one-to-one matching with the largest sum of Dice scores of at least
-    1e-6; mean over the lesions found, or for metastases over lesions from 20 mm3 on and false
-    positives.
+    (and HD95) over lesions and false positives, these with 0 (and 374 mm); HD95 is that of
+    DeepMind's surface-distance. BraTS 2026 as brats-evaluation 0.0.10: one-to-one matching with the
+    largest sum of Dice scores of at least 1e-6; mean over the lesions found, or for metastases over
+    lesions from 20 mm3 on and false positives, these with 0 (and 373 mm); HD95 and normalised
+    surface Dice are those of panoptica. Where no lesion is found that program's table for gliomas
+    holds an infinite HD95; here it is 373 mm, as everywhere else in it.
 
     Both maps are read once, whatever the number of groups.
 
@@ -414,8 +430,7 @@ def lesion_wise(
     pred, target = label_pair(pred, target)
     group_table = _groups(groups)
     steps = _spacing(spacing, target.ndim)
-    if distance is not None and not callable(distance):
-        raise TypeError(f"distance must be a function of two masks, got {distance!r}")
+    _check_measured(distance, tolerance, rules)
     mask = ignored_pixels(target, ignore_index)
     pred_runs, target_runs = (
         RunList.from_array(part, ignore_index=mask, threads=threads) for part in (pred, target)
@@ -426,7 +441,7 @@ def lesion_wise(
         )
         for labels in group_table.values()
     ]
-    measured = [_distances(table, steps, distance) for table in tables]
+    measured = [_measured(table, steps, rules, distance, tolerance) for table in tables]
     return _joined(rules, tuple(group_table), tables, measured, math.prod(steps))
 
 
@@ -473,6 +488,24 @@ def _spacing(spacing: float | Sequence[float], ndim: int) -> tuple[float, ...]:
             f"spacing must be a positive number or one for each of {ndim} axes, got {spacing!r}"
         )
     return tuple(steps.tolist())
+
+
+def _check_measured(distance: object, tolerance: object, rules: LesionRules) -> None:
+    from ..boundary import SURFACE_PRESETS
+
+    if not (distance is None or distance == "hd95" or callable(distance)):
+        raise TypeError(f"distance must be 'hd95' or a function of two masks, got {distance!r}")
+    if rules.surface not in SURFACE_PRESETS:
+        raise ValueError(
+            f"surface of the rules must be one of {', '.join(map(repr, SURFACE_PRESETS))}, "
+            f"got {rules.surface!r}"
+        )
+    if tolerance is None:
+        return
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.number):
+        raise TypeError(f"tolerance must be a number, got {tolerance!r}")
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise ValueError(f"tolerance must be a finite number from 0 on, got {tolerance!r}")
 
 
 # --- one group --------------------------------------------------------------------------------
@@ -557,38 +590,65 @@ def _compared(
     return _Compared(lesions, preds, pair_lesion, pair_pred, common)
 
 
-def _distances(
-    table: _Compared, spacing: tuple[float, ...], distance: Distance | None
-) -> FloatArray:
-    """Distance of each lesion that was found to what belongs to it; NaN if nobody measures."""
-    result = np.full(len(table.lesions.id), np.nan)
-    if distance is None:
-        return result
-    for lesion in np.unique(table.pair_lesion).tolist():
-        preds = table.pair_pred[table.pair_lesion == lesion]
-        own = np.array([lesion])
-        box = _box_around(table.lesions, own, table.preds, preds)
-        result[lesion] = distance(
-            painted(table.preds, preds, box), painted(table.lesions, own, box), spacing
-        )
-    return result
+def _measured(
+    table: _Compared,
+    spacing: tuple[float, ...],
+    rules: LesionRules,
+    distance: str | Distance | None,
+    tolerance: float | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Distance and normalised surface Dice of each lesion that was found; NaN if not asked for."""
+    distances = np.full(len(table.lesions.id), np.nan)
+    overlaps = distances.copy()
+    found = np.unique(table.pair_lesion)
+    if (distance is None and tolerance is None) or not found.size:
+        return distances, overlaps
+    order = np.argsort(table.pair_lesion, kind="stable")
+    members = np.split(table.pair_pred[order], np.searchsorted(table.pair_lesion[order], found[1:]))
+    crops = RegionCrops(table.preds), RegionCrops(table.lesions)
+    if callable(distance):
+        for lesion, preds in zip(found.tolist(), members, strict=True):
+            box = joint_box(crops[0], preds, crops[1], [lesion])
+            masks = crops[0].mask(preds, box), crops[1].mask([lesion], box)
+            distances[lesion] = distance(*masks, spacing)
+    if distance == "hd95" or tolerance is not None:
+        pairs = [(k, (preds, found[k])) for k, preds in enumerate(members)]
+        hd95, overlap = _surface_scores(*crops, pairs, spacing, rules, tolerance)
+        if distance == "hd95":
+            distances[found] = hd95
+        overlaps[found] = overlap
+    return distances, overlaps
 
 
-def _box_around(
-    lesions: Regions, lesion: IntArray, preds: Regions, chosen: IntArray
-) -> tuple[slice, ...]:
-    """Smallest box around some regions, with a margin of one pixel within the image."""
-    boxes = np.concatenate([lesions.bounding_box[lesion], preds.bounding_box[chosen]])
-    low = np.maximum(boxes[:, :, 0].min(axis=0) - 1, 0)
-    high = np.minimum(boxes[:, :, 1].max(axis=0) + 1, lesions.shape)
-    return tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+def _surface_scores(
+    preds: RegionCrops,
+    lesions: RegionCrops,
+    pairs: list[tuple[int, tuple[IntArray, IntArray]]],
+    spacing: tuple[float, ...],
+    rules: LesionRules,
+    tolerance: float | None,
+) -> tuple[FloatArray, FloatArray]:
+    """HD95 and normalised surface Dice of pairs by the conventions of the rules."""
+    from .. import boundary  # which is made of this family
+    from ..boundary._regions import paired_distances
+
+    conventions = boundary.SURFACE_PRESETS[rules.surface]
+    how: dict[str, Any] = {
+        name: getattr(conventions, name) for name in ("surface", "weights", "border")
+    }
+    measured = paired_distances(preds, lesions, pairs, spacing=spacing, **how)
+    hd95 = boundary.hausdorff_distance(measured, percentile=95, preset=conventions)
+    if tolerance is None:
+        return np.asarray(hd95), np.full(len(pairs), np.nan)
+    overlap = boundary.nsd(measured, tolerance=tolerance, preset=conventions)
+    return np.asarray(hd95), np.asarray(overlap)
 
 
 def _joined(
     rules: LesionRules,
     names: tuple[str, ...],
     tables: list[_Compared],
-    distances: list[FloatArray],
+    measured: list[tuple[FloatArray, FloatArray]],
     voxel_volume: float,
 ) -> LesionCounts:
     """Tables of all groups below each other, as one case."""
@@ -606,7 +666,8 @@ def _joined(
             "lesion_pred_volume": _sums(table.pair_lesion, pred_area[table.pair_pred], lesions),
             "lesion_intersection": _sums(table.pair_lesion, table.pair_intersection, lesions),
             "lesion_matches": np.bincount(table.pair_lesion, minlength=lesions),
-            "lesion_distance": distances[g],
+            "lesion_distance": measured[g][0],
+            "lesion_nsd": measured[g][1],
             "pred_case": np.zeros(preds, np.int64),
             "pred_group": np.full(preds, g),
             "pred_id": np.arange(1, preds + 1),
@@ -640,12 +701,12 @@ def lesion_scores(counts: LesionCounts) -> dict[str, dict[str, float]]:
     Returns
     -------
     dict of str to dict
-        For each group ``dice`` and ``distance``, means over cases of the case's score by the
-        rules (:func:`lesion_scores_per_case`), and ``num_cases`` they are over;
+        For each group ``dice``, ``distance`` and ``nsd``, means over cases of the case's score by
+        the rules (:func:`lesion_scores_per_case`), and ``num_cases`` they are over;
         ``tp``, ``fn`` and ``fp``, lesions found and missed and components of no lesion, in all
         cases; ``sensitivity``, ``precision`` and ``f1`` of these, NaN where undefined;
-        ``left_out``, lesions too small for the rules. ``distance`` is NaN if a distance was not
-        measured.
+        ``left_out``, lesions too small for the rules. ``distance`` and ``nsd`` are NaN if one was
+        not measured.
 
     Examples
     --------
@@ -663,11 +724,8 @@ def lesion_scores(counts: LesionCounts) -> dict[str, dict[str, float]]:
         tp = int((counted & (counts.lesion_matches > 0)).sum())
         fn = int(counted.sum()) - tp
         fp = int(((counts.pred_group == g) & (counts.pred_matches == 0)).sum())
-        dice, distance = cases[name]["dice"], cases[name]["distance"]
-        scored = ~np.isnan(dice)
-        result[name] = {
-            "dice": _mean(dice[scored]),
-            "distance": _mean(distance[scored]),
+        scored = ~np.isnan(cases[name]["dice"])
+        result[name] = {score: _mean(values[scored]) for score, values in cases[name].items()} | {
             "num_cases": int(scored.sum()),
             "tp": tp,
             "fp": fp,
@@ -681,13 +739,13 @@ def lesion_scores(counts: LesionCounts) -> dict[str, dict[str, float]]:
 
 
 def lesion_scores_per_case(counts: LesionCounts) -> dict[str, dict[str, FloatArray]]:
-    """Lesion-wise Dice and distance of every case and group, by the rules of the counts.
+    """Lesion-wise Dice, distance and surface Dice of every case and group, by the counts' rules.
 
     Returns
     -------
     dict of str to dict
-        For each group ``dice`` and ``distance``, arrays (N,): NaN where the rules give no score;
-        ``distance`` also where one was not measured.
+        For each group ``dice``, ``distance`` and ``nsd``, arrays (N,): NaN where the rules give no
+        score; the last two also where one was not measured.
 
     Examples
     --------
@@ -728,13 +786,18 @@ def _case_scores(
 
     distance = np.where(found, counts.lesion_distance, rules.distance_penalty)
     penalties = 0.0 if rules.average == "matched" else _penalties(num_false, rules)
-    dice = _quotient(case_sum(counts.lesion_dice), size, 0.0)
-    distance = _quotient(case_sum(distance) + penalties, size, rules.distance_penalty)
-    dice = np.where(has_any, dice, rules.empty)
-    distance = np.where(has_any, distance, 1 - rules.empty)
-    if rules.needs_lesion:
-        dice, distance = (np.where(num_lesions > 0, part, np.nan) for part in (dice, distance))
-    return {"dice": dice, "distance": distance}
+    overlap = np.where(found, counts.lesion_nsd, 0.0)
+    scores = {
+        "dice": _quotient(case_sum(counts.lesion_dice), size, 0.0),
+        "distance": _quotient(case_sum(distance) + penalties, size, rules.distance_penalty),
+        "nsd": _quotient(case_sum(overlap), size, 0.0),
+    }
+    for name, values in scores.items():
+        perfect = 1 - rules.empty if name == "distance" else rules.empty
+        scores[name] = np.where(has_any, values, perfect)
+        if rules.needs_lesion:
+            scores[name] = np.where(num_lesions > 0, scores[name], np.nan)
+    return scores
 
 
 def _penalties(number: IntArray, rules: LesionRules) -> FloatArray:

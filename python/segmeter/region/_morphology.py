@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from ._components import Regions
-
     IntArray = NDArray[np.int64]
 
 
@@ -120,22 +118,6 @@ def run_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """Planes, rows of a plane, and pixels of a row."""
     planes, rows, width = (1, *shape) if len(shape) == 2 else shape
     return int(planes), int(rows), int(width)
-
-
-def painted(regions: Regions, chosen: IntArray, box: tuple[slice, ...]) -> NDArray[np.bool_]:
-    """Mask of some regions within a box that holds them."""
-    runs = regions.runs
-    is_chosen = np.zeros(len(regions.id), bool)
-    is_chosen[chosen] = True
-    kept = is_chosen[regions.run_region]
-    corner = [part.start for part in box]
-    extent = [part.stop - part.start for part in box]
-    rows = np.unravel_index(runs.row[kept], runs.shape[:-1])
-    place = tuple(row - at for row, at in zip(rows, corner[:-1], strict=True))
-    edges = np.zeros((*extent[:-1], extent[-1] + 1), np.int8)
-    np.add.at(edges, (*place, runs.begin[kept].astype(np.int64) - corner[-1]), 1)
-    np.add.at(edges, (*place, runs.end[kept].astype(np.int64) - corner[-1]), -1)
-    return np.asarray(np.cumsum(edges, axis=-1)[..., :-1] > 0)
 
 
 def label_pair(pred: Any, target: Any) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -1,9 +1,10 @@
-"""BraTS: lesion-wise Dice of tumour regions, by the rules of 2023 and of 2026.
+"""BraTS: lesion-wise Dice and HD95 of tumour regions, by the rules of 2023 and of 2026.
 
 Labels 1 (necrosis), 2 (oedema) and 3 (enhancing tumour) form the groups WT, TC and ET; under the
 rules of 2023 the enhancing tumour may also be 4, as it was until 2022. A case's score is that of
-:func:`segmeter.lesion_scores_per_case`; the score of a data set is the mean over its cases. HD95
-is left to the boundary family.
+:func:`segmeter.lesion_scores_per_case`; the score of a data set is the mean over its cases.
+Under the rules of 2026 there is also normalised surface Dice, at a tolerance of the smallest
+spacing.
 
 Source: for 2023 the lesion-wise evaluation of the challenge (Saluja et al.), for 2026
 brats-evaluation 0.0.10, which runs on panoptica.
@@ -17,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
-from segmeter.region import LesionCounts, lesion_scores, lesion_scores_per_case, lesion_wise
+from segmeter.region import (
+    LESION_RULES,
+    LesionCounts,
+    LesionRules,
+    lesion_scores,
+    lesion_scores_per_case,
+    lesion_wise,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,18 +66,15 @@ class BratsCounts:
         return cls(LesionCounts.from_arrays(arrays))
 
     def means(self) -> dict[str, NDArray[np.float64]]:
-        """Lesion-wise Dice and F1 of the groups, whose means are shown."""
+        """Lesion-wise scores of the groups, whose means are shown."""
         columns = self.class_scores()
-        return {
-            "mean_lesion_dice": columns["lesion_dice"],
-            "mean_lesion_f1": columns["f1"],
-        }
+        names = _score_columns(self.lesions.rules)
+        return {f"mean_{name}": columns[name] for name in names} | {"mean_lesion_f1": columns["f1"]}
 
     def class_scores(self) -> dict[str, NDArray[Any]]:
         """Columns of the table of groups."""
         table = lesion_scores(self.lesions)
-        columns = {
-            "lesion_dice": "dice",
+        columns = _score_columns(self.lesions.rules) | {
             "sensitivity": "sensitivity",
             "precision": "precision",
             "f1": "f1",
@@ -90,7 +95,8 @@ class BratsCounts:
     def official(self) -> dict[str, Any]:
         """Scores of every case and group, under the names of the challenge's tables."""
         counts = self.lesions
-        dice = lesion_scores_per_case(counts)
+        scores = lesion_scores_per_case(counts)
+        shown = {_OFFICIAL[name]: name for name in _score_columns(counts.rules).values()}
         counted = counts.lesion_counted
         cases = []
         for case in range(counts.num_cases):
@@ -105,11 +111,25 @@ class BratsCounts:
                     "Num_FP": int((false & (counts.pred_matches == 0)).sum()),
                     "Num_FN": int((own & counted & ~found).sum()),
                     "GT_Complete_Volume": float(volume),
-                    "LesionWise_Score_Dice": float(dice[name]["dice"][case]),
-                }
+                } | {key: float(scores[name][score][case]) for key, score in shown.items()}
             cases.append(row)
-        means = {name: scores["dice"] for name, scores in lesion_scores(counts).items()}
-        return {"cases": cases, "LesionWise_Score_Dice": means}
+        table = lesion_scores(counts)
+        return {"cases": cases} | {
+            key: {name: table[name][score] for name in table} for key, score in shown.items()
+        }
+
+
+_OFFICIAL = {
+    "dice": "LesionWise_Score_Dice",
+    "distance": "LesionWise_Score_HD95",
+    "nsd": "LesionWise_Score_NSD",
+}
+
+
+def _score_columns(rules: LesionRules) -> dict[str, str]:
+    """Columns of the lesion-wise scores, by name in :func:`segmeter.lesion_scores`."""
+    columns = {"lesion_dice": "dice", "lesion_hd95": "distance"}
+    return columns | ({"lesion_nsd": "nsd"} if rules.surface == "panoptica" else {})
 
 
 def measure_with(rules: str, groups: Mapping[str, Sequence[int]]) -> Measure:
@@ -130,9 +150,18 @@ def measure_with(rules: str, groups: Mapping[str, Sequence[int]]) -> Measure:
         if spacing is None:
             warning = f"{target_path}: no file says the spacing, so voxels are taken for 1 mm3"
         steps = 1.0 if spacing is None else spacing
-        counts = lesion_wise(pred, target, rules=rules, groups=groups, spacing=steps, threads=1)
+        columns = _score_columns(LESION_RULES[rules])
+        tolerance = float(np.min(steps)) if "lesion_nsd" in columns else None
+        counts = lesion_wise(
+            pred, target, rules=rules, groups=groups, spacing=steps, distance="hd95",
+            tolerance=tolerance, threads=1,
+        )  # fmt: skip
         per_case = lesion_scores_per_case(counts)
-        scores = {f"{name}_lesion_dice": float(per_case[name]["dice"][0]) for name in groups}
+        scores = {
+            f"{name}_{shown}": float(per_case[name][score][0])
+            for name in groups
+            for shown, score in columns.items()
+        }
         return Measured(BratsCounts(counts), warning, scores)
 
     return measure
@@ -149,7 +178,9 @@ def _protocol(
         measure=measure_with(rules, groups),
         pixels=False,
         uses_spacing=True,
-        score_names=("mean_lesion_dice", "mean_lesion_f1"),
+        score_names=tuple(
+            f"mean_{name}" for name in (*_score_columns(LESION_RULES[rules]), "lesion_f1")
+        ),
     )
 
 
