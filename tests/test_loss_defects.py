@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 import warnings
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from segmeter import loss
+from segmeter.reference import loss as twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +115,47 @@ def test_focal_gradient_at_certainty(name: str, request: pytest.FixtureRequest) 
     assert np.isnan(slope).any()
     _, mine = loss.focal(logits, target.reshape(1, 1), preset=name, gamma=0.5, return_grad=True)
     assert np.isfinite(mine).all()
+
+
+def test_monai_focal_of_minus_infinity(monai: ModuleType) -> None:
+    logits, target = np.array([[[-np.inf, 0.0], [0.0, 0.0]]]), np.array([[1, 0]])
+    theirs = monai.FocalLoss(use_softmax=True, to_onehot_y=True)
+    assert np.isnan(theirs(torch.tensor(logits), torch.tensor(target)[:, None]).item())
+    assert np.isfinite(loss.focal(logits, target, preset="monai", activation="softmax"))
+
+
+def test_monai_focal_rounds_to_float32(monai: ModuleType) -> None:
+    logits, target = problem()
+    theirs = monai.FocalLoss(use_softmax=True, to_onehot_y=True)
+    assert theirs(torch.tensor(logits), torch.tensor(target)[:, None]).dtype == torch.float32
+    expected = twins.focal(logits, target, divide_by_classes=True)
+    mine = loss.focal(logits, target, preset="monai", activation="softmax")
+    assert mine == pytest.approx(expected, rel=1e-12)
+
+
+def test_monai_dice_ce_and_the_background(monai: ModuleType) -> None:
+    assert "ignore_index" not in inspect.signature(monai.DiceCELoss).parameters
+    logits, target = problem()
+    x, y = torch.tensor(logits), torch.tensor(target)[:, None]
+    options = {"to_onehot_y": True, "softmax": True, "include_background": False}
+    both = monai.DiceCELoss(**options)(x, y).item()
+    dice = monai.DiceLoss(**options)(x, y).item()
+    assert both - dice == pytest.approx(loss.cross_entropy(logits, target))
+    mine = loss.dice_cross_entropy(preset="monai", include_background=False)
+    assert mine(logits, target) < both
+
+
+def test_keras_focal_of_a_pixel_that_is_certainly_wrong(
+    peer: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = peer("keras")
+    logits = np.array([[[20.0, 0.0]]], np.float32)
+    theirs = keras.losses.CategoricalFocalCrossentropy(from_logits=True)
+    _, slope = gradient_of(lambda x, y: theirs(y, x), logits, [[[0.0, 1.0]]])
+    assert not slope.any()
+    _, mine = loss.focal(logits, [[1]], preset="keras", return_grad=True)
+    assert mine[0, 0, 0] == pytest.approx(1.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["monai", "smp"])

@@ -97,7 +97,7 @@ _DEFECTS = (
         "smp",
         "0.6.0",
         "DiceLoss, JaccardLoss, TverskyLoss",
-        "TP is (|p| + |y| - |p - y|) / 2 in float32: small classes cancel to a few digits or none",
+        "TP is half of sum(p) + sum(y) - sum(abs(p - y)) in float32: small classes cancel",
         "TP is the sum of p y, in float64; pass soft_label=True for soft targets",
     ),
     Defect(
