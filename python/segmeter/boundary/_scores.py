@@ -708,8 +708,8 @@ def _result(values: FloatArray, pred: Any, options: SurfaceOptions) -> float | F
 
 def percentiles_of(percentile: object) -> tuple[float, ...]:
     """One percentile or several, each from 0 to 100."""
-    values = percentile if isinstance(percentile, Sequence | np.ndarray) else [percentile]
-    if isinstance(values, str) or len(values) == 0:
+    values: Any = percentile if has_axis(percentile) else [percentile]
+    if len(values) == 0:
         raise TypeError(f"percentile must be a number from 0 to 100, got {percentile!r}")
     return tuple(number(value, "percentile", 100.0) for value in values)
 
@@ -734,8 +734,8 @@ def tolerances_of(tolerance: object, distances: SurfaceDistances) -> FloatArray:
             )
         rows = [[number(value, "tolerance") for value in row] for row in tolerance.tolist()]
         return np.array(rows, dtype=np.float64).reshape(tolerance.shape)
-    values: Any = tolerance if isinstance(tolerance, Sequence | np.ndarray) else [tolerance]
-    if isinstance(values, str) or np.ndim(values) != 1:
+    values: Any = tolerance if has_axis(tolerance) else [tolerance]
+    if np.ndim(values) != 1:
         raise TypeError(f"tolerance must be a distance or several, got {tolerance!r}")
     row = [number(value, "tolerance") for value in values]
     return np.tile(np.array(row, dtype=np.float64), (len(classes), 1))
@@ -745,7 +745,9 @@ def has_axis(value: object) -> bool:
     return isinstance(value, Sequence | np.ndarray) and np.ndim(value) > 0
 
 
-def number(value: object, name: str, largest: float = math.inf) -> float:
+def number(value: Any, name: str, largest: float = math.inf) -> float:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, float | int | np.number):
         raise TypeError(f"{name} must be a number, got {value!r}")
     number = float(value)
