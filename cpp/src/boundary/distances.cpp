@@ -96,7 +96,7 @@ void compare_all(const Job& job, Direction& d) {
 // Points [begin, end) of a direction, as far as the budget lasts.
 template <int kLast>
 void search(const Job& job, Direction& d, std::size_t begin, std::size_t end) {
-    NearestSearch<kLast> nearest(*d.grid, job.near, job.squares, job.spacing);
+    NearestSearch<kLast> nearest(*d.grid, job.near, job.squares);
     const std::int64_t budget = d.budget();
     std::int64_t spent = 0;
     std::size_t i = begin;

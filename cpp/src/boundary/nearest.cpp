@@ -13,8 +13,6 @@ constexpr std::int64_t kMostColumns = PointGrid::kBefore;
 // Zero bytes before and after each row, so that windows of neighbours may be read.
 constexpr std::int64_t kGap = 5;
 
-constexpr Place kNowhere = {-1, -1, -1};
-
 }  // namespace
 
 // --- rows nearby ---
@@ -63,45 +61,60 @@ Place extents_of(const Place& low, const Place& high, const NearRows& near) {
             high[1] - low[1] + 1 + 2 * near.rows_around, high[2] - low[2] + 1};
 }
 
-// Calls visit(extents, bytes of a row, bytes of all) for each level.
-template <class Visit>
-void for_each_level(Place extents, Visit&& visit) {
-    std::int64_t gap = kGap;
-    while (true) {
-        const std::int64_t row_bytes = (extents[2] + 7) / 8 + gap;
-        visit(extents, row_bytes, extents[0] * extents[1] * row_bytes + 2 * 8);
-        if (extents[0] == 1 && extents[1] == 1 && extents[2] == 1) return;
-        for (std::int64_t& extent : extents) extent = (extent + 7) / 8;
-        gap = 0;
-    }
+std::int64_t bytes_of_row(const Place& extents) { return (extents[2] + 7) / 8 + kGap; }
+
+std::int64_t bytes_of_rows(const Place& extents) {
+    return extents[0] * extents[1] * bytes_of_row(extents) + 2 * 8;
+}
+
+// Extents in cubes of 4 points' side, of 16, ...: one for each level.
+std::vector<Place> extents_of_levels(Place extents) {
+    std::vector<Place> levels;
+    const auto grow = [&] {
+        for (std::int64_t& extent : extents) extent = (extent + 3) / 4;
+    };
+    grow();
+    do {
+        grow();
+        levels.push_back(extents);
+    } while (extents != Place{1, 1, 1});
+    return levels;
+}
+
+std::size_t size_of(const Place& extents) {
+    return static_cast<std::size_t>(extents[0] * extents[1] * extents[2]);
 }
 
 }  // namespace
 
 std::int64_t PointGrid::bytes(const Place& low, const Place& high, const NearRows& near) {
-    std::int64_t sum = 0;
-    for_each_level(extents_of(low, high, near),
-                   [&](const Place&, std::int64_t, std::int64_t all) { sum += all; });
+    const Place extents = extents_of(low, high, near);
+    std::int64_t sum = bytes_of_rows(extents);
+    for (const Place& level : extents_of_levels(extents))
+        sum += static_cast<std::int64_t>(sizeof(std::uint64_t) * size_of(level));
     return sum;
 }
 
 PointGrid::PointGrid(const Place& low, const Place& high, const NearRows& near)
     : low_{low[0] - near.planes_around, low[1] - near.rows_around, low[2]},
-      memory_(static_cast<std::size_t>(bytes(low, high, near))) {
-    std::uint8_t* next = memory_.data();
-    for_each_level(extents_of(low, high, near),
-                   [&](const Place& extents, std::int64_t row_bytes, std::int64_t all) {
-                       levels_.push_back({extents, row_bytes, extents[1] * row_bytes, next + 8});
-                       next += all;
-                   });
+      extents_(extents_of(low, high, near)),
+      row_bytes_(bytes_of_row(extents_)),
+      plane_bytes_(extents_[1] * row_bytes_),
+      memory_(static_cast<std::size_t>(bytes_of_rows(extents_))),
+      rows_(memory_.data() + 8) {
+    for (const Place& extents : extents_of_levels(extents_))
+        levels_.push_back({extents, std::vector<std::uint64_t>(size_of(extents))});
 }
 
 void PointGrid::add(const Place& point) {
     Place p = inside(point);
-    for (const Level& level : levels_) {
-        std::uint8_t* row = level.data + p[0] * level.plane_bytes + p[1] * level.row_bytes;
-        row[p[2] >> 3] = static_cast<std::uint8_t>(row[p[2] >> 3] | 1U << (p[2] & 7));
-        for (std::int64_t& at : p) at >>= 3;
+    std::uint8_t& byte = rows_[offset(p[0], p[1]) + (p[2] >> 3)];
+    byte = static_cast<std::uint8_t>(byte | 1U << (p[2] & 7));
+    for (std::int64_t& at : p) at >>= 2;
+    for (Level& level : levels_) {
+        const std::int64_t child = 16 * (p[0] & 3) + 4 * (p[1] & 3) + (p[2] & 3);
+        for (std::int64_t& at : p) at >>= 2;
+        level.children[level.index(p)] |= std::uint64_t{1} << child;
     }
 }
 
@@ -109,43 +122,39 @@ void PointGrid::add(const Place& point) {
 
 template <int kLast>
 NearestSearch<kLast>::NearestSearch(const PointGrid& grid, const NearRows& near,
-                                    const SquaredSteps& squares, std::span<const double, 3> spacing)
-    : grid_(grid), near_(near), squares_(squares), spacing_{spacing[0], spacing[1], spacing[2]} {
+                                    const SquaredSteps& squares)
+    : grid_(grid), near_(near), squares_(squares) {
     for (const NearRows::Row& row : near.rows)
         offsets_.push_back(grid.offset(row.plane_step, row.row_step));
-    last_ = static_cast<std::size_t>(grid.levels()[0].extents[2] / kColumns) + 1;
-    known_.assign(last_ + 1, kNowhere);
+    known_.assign(kSquares, kNone);
 }
 
 template <int kLast>
 double NearestSearch<kLast>::squared(const Place& from) {
-    const auto column = static_cast<std::size_t>(from[2] / kColumns);
+    const std::size_t square = square_of(from);
     if (grid_.holds(from)) {
-        known_[column] = known_[last_] = from;
+        remember(square, from);
         return 0.0;
     }
     from_ = from;
     best_ = kUnknown;
-    bound_by(column);
+    bound_by(known_[square]);
     bound_by(last_);
-    if (best_ <= near_.complete)
-        search_rows();
-    else
-        search_cubes();
-    known_[column] = known_[last_] = nearest_;
+    search_rows();
+    if (best_ > near_.complete) visit(grid_.levels().size() - 1, {0, 0, 0});
+    remember(square, nearest_);
     return best_;
 }
 
 template <int kLast>
-void NearestSearch<kLast>::bound_by(std::size_t known) {
-    const Place& point = known_[known];
+void NearestSearch<kLast>::bound_by(const Known& point) {
     if (point[0] < 0) return;
     const double square = sum_of_squares<kLast>(squares_.along(0, point[0] - from_[0]),
                                                 squares_.along(1, point[1] - from_[1]),
                                                 squares_.along(2, point[2] - from_[2]));
     if (square < best_) {
         best_ = square;
-        nearest_ = point;
+        nearest_ = {point[0], point[1], point[2]};
     }
 }
 
@@ -175,83 +184,99 @@ void NearestSearch<kLast>::search_rows() {
     best_ = best;
 }
 
+// Children number first, first + 1, ... of side 2^shift.
 template <int kLast>
-void NearestSearch<kLast>::search_cubes() {
-    const auto& extents = grid_.levels()[0].extents;
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-        low_[axis] = 0;
-        high_[axis] = extents[axis] - 1;
-        if (best_ == kUnknown) continue;
-        // Farther along one axis no point can be nearer.
-        const double steps = std::sqrt(best_) / spacing_[axis];
-        if (steps >= static_cast<double>(extents[axis])) continue;
-        const std::int64_t most = static_cast<std::int64_t>(steps) + 1;
-        low_[axis] = std::max<std::int64_t>(0, from_[axis] - most);
-        high_[axis] = std::min(extents[axis] - 1, from_[axis] + most);
-    }
-    visit(grid_.levels().size() - 1, {0, 0, 0});
-}
-
-// Square of the smallest distance along an axis to a cube of side 2^shift.
-template <int kLast>
-double NearestSearch<kLast>::square_to(std::size_t axis, std::int64_t at,
-                                       int shift) const noexcept {
-    const std::int64_t first = at << shift;
-    const std::int64_t last = first + (std::int64_t{1} << shift) - 1;
-    const std::int64_t here = from_[axis];
-    return squares_.steps[axis][static_cast<std::size_t>(
-        here < first ? first - here : std::max<std::int64_t>(0, here - last))];
-}
-
-// Children of a cube along an axis, nearest first.
-template <int kLast>
-auto NearestSearch<kLast>::parts_of(std::size_t axis, std::size_t level, std::int64_t cube) const
+auto NearestSearch<kLast>::parts_of(std::size_t axis, std::int64_t first, int shift) const noexcept
     -> Parts {
-    const int shift = 3 * static_cast<int>(level - 1);
-    const std::int64_t first = std::max(8 * cube, low_[axis] >> shift);
-    const std::int64_t last = std::min(8 * cube + 7, high_[axis] >> shift);
-    Parts found{};
-    if (first > last) return found;
-    const std::int64_t here = std::clamp(from_[axis] >> shift, first, last);
-    const auto add = [&](std::int64_t at) {
-        found.parts[found.count++] = {at, square_to(axis, at, shift)};
-    };
-    add(here);
-    for (std::int64_t step = 1; here - step >= first || here + step <= last; ++step) {
-        if (here - step >= first) add(here - step);
-        if (here + step <= last) add(here + step);
+    Parts parts{};
+    const std::vector<double>& squares = squares_.steps[axis];
+    const auto farthest = static_cast<std::int64_t>(squares.size()) - 1;  // beyond all points
+    const std::int64_t side = std::int64_t{1} << shift;
+    // How far the first child begins behind the point; each next one by a side more.
+    std::int64_t behind = (first << shift) - from_[axis];
+    for (unsigned i = 0; i < 4; ++i, behind += side) {
+        const std::int64_t steps = std::max(behind, std::max<std::int64_t>(0, 1 - side - behind));
+        parts.squares[i] = squares[static_cast<std::size_t>(std::min(steps, farthest))];
+        parts.nearer |= static_cast<unsigned>(parts.squares[i] < best_) << i;
     }
-    return found;
+    return parts;
 }
 
 template <int kLast>
 void NearestSearch<kLast>::visit(std::size_t level, const Place& cube) {
-    if (level == 0) {  // a grid of a single point
-        known_[last_] = cube;
-        bound_by(last_);
-        return;
+    const PointGrid::Level& cubes = grid_.levels()[level];
+    const int shift = 2 * static_cast<int>(level) + 2;
+    const Parts planes = parts_of(0, 4 * cube[0], shift);
+    const Parts rows = parts_of(1, 4 * cube[1], shift);
+    const Parts columns = parts_of(2, 4 * cube[2], shift);
+    // Bit 16 z + 4 y + x of a child that is near enough along each axis.
+    static constexpr std::array<std::uint64_t, 16> kPlanes = [] {
+        std::array<std::uint64_t, 16> masks{};
+        for (unsigned set = 0; set < 16; ++set)
+            for (unsigned i = 0; i < 4; ++i)
+                if ((set >> i & 1) != 0) masks[set] |= std::uint64_t{0xFFFF} << 16 * i;
+        return masks;
+    }();
+    static constexpr std::array<std::uint64_t, 16> kRows = [] {
+        std::array<std::uint64_t, 16> masks{};
+        for (unsigned set = 0; set < 16; ++set)
+            for (unsigned i = 0; i < 4; ++i)
+                if ((set >> i & 1) != 0) masks[set] |= std::uint64_t{0x000F000F000F000F} << 4 * i;
+        return masks;
+    }();
+    std::uint64_t children = cubes.children[cubes.index(cube)] & kPlanes[planes.nearer] &
+                             kRows[rows.nearer] & (columns.nearer * 0x1111111111111111U);
+    ++work_;
+    const auto enter = [&](int child) {
+        const auto z = static_cast<std::size_t>(child >> 4);
+        const auto y = static_cast<std::size_t>(child >> 2 & 3);
+        const auto x = static_cast<std::size_t>(child & 3);
+        if (sum_of_squares<kLast>(planes.squares[z], rows.squares[y], columns.squares[x]) >= best_)
+            return;
+        const Place next = {4 * cube[0] + (child >> 4), 4 * cube[1] + (child >> 2 & 3),
+                            4 * cube[2] + (child & 3)};
+        if (level > 0)
+            visit(level - 1, next);
+        else
+            visit_points(next);
+    };
+    // The one that the point is nearest to comes first.
+    const auto nearest = [&](std::size_t axis) {
+        return std::clamp<std::int64_t>((from_[axis] >> shift) - 4 * cube[axis], 0, 3);
+    };
+    const int first = static_cast<int>(16 * nearest(0) + 4 * nearest(1) + nearest(2));
+    if ((children >> first & 1) != 0) {
+        enter(first);
+        children &= ~(std::uint64_t{1} << first);
     }
-    const PointGrid::Level& children = grid_.levels()[level - 1];
-    const int shift = 3 * static_cast<int>(level - 1);
-    const Parts planes = parts_of(0, level, cube[0]);
-    const Parts rows = parts_of(1, level, cube[1]);
-    work_ += static_cast<std::int64_t>(planes.count * rows.count);
-    for (std::size_t i = 0; i < planes.count; ++i) {
-        const auto [z, plane] = planes.parts[i];
-        for (std::size_t j = 0; j < rows.count; ++j) {
-            const auto [y, row] = rows.parts[j];
-            if (plane + row >= best_) continue;
-            unsigned bits = children.row(z, y)[cube[2]];
-            for (; bits != 0; bits &= bits - 1) {
-                const std::int64_t x = 8 * cube[2] + std::countr_zero(bits);
-                const double square = sum_of_squares<kLast>(plane, row, square_to(2, x, shift));
+    for (; children != 0; children &= children - 1) enter(std::countr_zero(children));
+}
+
+template <int kLast>
+void NearestSearch<kLast>::visit_points(const Place& cube) {
+    const Parts planes = parts_of(0, 4 * cube[0], 0);
+    const Parts rows = parts_of(1, 4 * cube[1], 0);
+    const Parts columns = parts_of(2, 4 * cube[2], 0);
+    ++work_;
+    const std::uint8_t* corner = grid_.row(4 * cube[0], 4 * cube[1]) + (cube[2] >> 1);
+    const int shift = 4 * static_cast<int>(cube[2] & 1);
+    const auto inside = [&](std::size_t axis) {
+        return static_cast<unsigned>(
+            std::min<std::int64_t>(4, grid_.extents()[axis] - 4 * cube[axis]));
+    };
+    const unsigned rows_inside = inside(1);
+    for (unsigned z = 0; z < inside(0); ++z) {
+        if ((planes.nearer >> z & 1) == 0) continue;
+        for (unsigned y = 0; y < rows_inside; ++y) {
+            if (planes.squares[z] + rows.squares[y] >= best_) continue;
+            for (unsigned bits = corner[grid_.offset(z, y)] >> shift & columns.nearer; bits != 0;
+                 bits &= bits - 1) {
+                const auto x = static_cast<unsigned>(std::countr_zero(bits));
+                const double square =
+                    sum_of_squares<kLast>(planes.squares[z], rows.squares[y], columns.squares[x]);
                 if (square >= best_) continue;
-                if (level > 1) {
-                    visit(level - 1, {z, y, x});
-                } else {
-                    best_ = square;
-                    nearest_ = {z, y, x};
-                }
+                best_ = square;
+                nearest_ = {4 * cube[0] + z, 4 * cube[1] + y, 4 * cube[2] + x};
             }
         }
     }

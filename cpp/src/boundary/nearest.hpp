@@ -57,8 +57,8 @@ struct NearRows {
     std::int32_t rows_around = 0;
 };
 
-// Points as bits, and which cubes of 8, 64, ... points' side hold any. Coordinates are those of a
-// box with room for all of NearRows around it.
+// Points as bits, row by row, and which cubes of 4, 16, 64, ... points' side hold any. Coordinates
+// are those of a box with room for all of NearRows around it.
 class PointGrid {
    public:
     PointGrid(const Place& low, const Place& high, const NearRows& near);
@@ -70,40 +70,49 @@ class PointGrid {
         return {point[0] - low_[0], point[1] - low_[1], point[2] - low_[2]};
     }
     // 64 points of a row; that at column x of the grid is bit kBefore + x % 8.
-    [[nodiscard]] std::uint64_t window(const std::uint8_t* at) const noexcept {
+    [[nodiscard]] static std::uint64_t window(const std::uint8_t* at) noexcept {
         std::uint64_t bits;
         std::memcpy(&bits, at, sizeof(bits));
         if constexpr (std::endian::native == std::endian::big) bits = __builtin_bswap64(bits);
         return bits;
     }
     [[nodiscard]] const std::uint8_t* window_at(const Place& p) const noexcept {
-        return levels_[0].row(p[0], p[1]) + (p[2] >> 3) - kBefore / 8;
+        return row(p[0], p[1]) + (p[2] >> 3) - kBefore / 8;
     }
     [[nodiscard]] std::int64_t offset(std::int64_t planes, std::int64_t rows) const noexcept {
-        return planes * levels_[0].plane_bytes + rows * levels_[0].row_bytes;
+        return planes * plane_bytes_ + rows * row_bytes_;
+    }
+    [[nodiscard]] const std::uint8_t* row(std::int64_t z, std::int64_t y) const noexcept {
+        return rows_ + offset(z, y);
     }
     [[nodiscard]] bool holds(const Place& p) const noexcept {
-        return (levels_[0].row(p[0], p[1])[p[2] >> 3] >> (p[2] & 7) & 1) != 0;
+        return (row(p[0], p[1])[p[2] >> 3] >> (p[2] & 7) & 1) != 0;
     }
 
     static constexpr int kBefore = 24;
 
-    // Bits of the points (level 0), or of cubes of 8^level.
+    // Which of the 4x4x4 children of each cube hold points; bit 16 z + 4 y + x. The children of
+    // level 0 are cubes of 4 points' side, those of each next level four times as large; the last
+    // level is one cube.
     struct Level {
-        [[nodiscard]] const std::uint8_t* row(std::int64_t z, std::int64_t y) const noexcept {
-            return data + z * plane_bytes + y * row_bytes;
+        [[nodiscard]] std::size_t index(const Place& cube) const noexcept {
+            return static_cast<std::size_t>((cube[0] * extents[1] + cube[1]) * extents[2] +
+                                            cube[2]);
         }
         Place extents;
-        std::int64_t row_bytes;
-        std::int64_t plane_bytes;
-        std::uint8_t* data;
+        std::vector<std::uint64_t> children;
     };
-    [[nodiscard]] std::span<const Level> levels() const noexcept { return levels_; }
+    [[nodiscard]] const Place& extents() const noexcept { return extents_; }
+    [[nodiscard]] const std::vector<Level>& levels() const noexcept { return levels_; }
 
    private:
     Place low_;
-    std::vector<Level> levels_;
+    Place extents_;
+    std::int64_t row_bytes_;
+    std::int64_t plane_bytes_;
     std::vector<std::uint8_t> memory_;
+    std::uint8_t* rows_;
+    std::vector<Level> levels_;
 };
 
 // Searches for points one after another, which are near each other mostly: where the last ones
@@ -111,48 +120,51 @@ class PointGrid {
 template <int kLast>
 class NearestSearch {
    public:
-    NearestSearch(const PointGrid& grid, const NearRows& near, const SquaredSteps& squares,
-                  std::span<const double, 3> spacing);
+    NearestSearch(const PointGrid& grid, const NearRows& near, const SquaredSteps& squares);
 
     // Squared distance from a point of the grid.
     double squared(const Place& from);
-    // Rows of bits looked at so far in cubes.
+    // Cubes looked into so far.
     [[nodiscard]] std::int64_t work() const noexcept { return work_; }
 
    private:
     static constexpr double kUnknown = std::numeric_limits<double>::infinity();
-    // One child of a cube along one axis.
-    struct Part {
-        std::int64_t at;
-        double square;
-    };
+    // The four children of a cube along one axis: their squared distances, and a bit for each that
+    // is nearer than the best point.
     struct Parts {
-        std::array<Part, 8> parts;
-        std::size_t count;
+        std::array<double, 4> squares;
+        unsigned nearer;
     };
 
-    void bound_by(std::size_t known);
+    // Nearest points of the last points in each square of rows and columns (of several squares, if
+    // there are many), and of the very last point.
+    using Known = std::array<std::int32_t, 3>;
+    static constexpr Known kNone = {-1, -1, -1};
+    static constexpr std::size_t kSquares = 4096;
+    [[nodiscard]] static std::size_t square_of(const Place& p) noexcept {
+        return static_cast<std::size_t>((p[1] >> 2) * 67 + (p[2] >> 2)) % kSquares;
+    }
+    void remember(std::size_t square, const Place& point) noexcept {
+        known_[square] =
+            last_ = {static_cast<std::int32_t>(point[0]), static_cast<std::int32_t>(point[1]),
+                     static_cast<std::int32_t>(point[2])};
+    }
+    void bound_by(const Known& point);
     void search_rows();
-    void search_cubes();
     void visit(std::size_t level, const Place& cube);
-    [[nodiscard]] Parts parts_of(std::size_t axis, std::size_t level, std::int64_t cube) const;
-    [[nodiscard]] double square_to(std::size_t axis, std::int64_t at, int shift) const noexcept;
+    void visit_points(const Place& cube);
+    [[nodiscard]] Parts parts_of(std::size_t axis, std::int64_t first, int shift) const noexcept;
 
     const PointGrid& grid_;
     const NearRows& near_;
     const SquaredSteps& squares_;
-    std::array<double, 3> spacing_;
     std::vector<std::int64_t> offsets_;
     Place from_{};
     double best_ = kUnknown;
     Place nearest_{};
-    Place low_{};
-    Place high_{};
     std::int64_t work_ = 0;
-    // Nearest points of the last points, by column / kColumns; one entry more for the very last.
-    static constexpr std::int64_t kColumns = 4;
-    std::vector<Place> known_;
-    std::size_t last_ = 0;
+    std::vector<Known> known_;
+    Known last_ = kNone;
 };
 
 }  // namespace segmeter
