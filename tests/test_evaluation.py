@@ -705,7 +705,7 @@ def test_image_by_class_table_is_the_same_in_pieces(
     pred, target, *_ = noisy
     texts = []
     for images_at_once in (256, 3):
-        monkeypatch.setattr("segmeter.evaluation.result._IMAGES_AT_ONCE", images_at_once)
+        monkeypatch.setattr("segmeter.evaluation.measures.pixel._IMAGES_AT_ONCE", images_at_once)
         result = evaluate(pred, target, num_classes=4, ignore_index=255)
         result.to_csv(tmp_path / "x.csv", "per_image_per_class")
         texts.append((tmp_path / "x.csv").read_text() + result.to_json())

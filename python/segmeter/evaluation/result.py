@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmeter import pixel
-from segmeter.evaluation.protocols import get
+from segmeter.evaluation.measures.pixel import PixelTables
 from segmeter.pixel._counts import nan_mean
 from segmeter.report._text import is_distance
 
@@ -40,21 +40,7 @@ TABLES = (
 )
 """Names of the tables a :class:`Result` may have; ``Result.tables`` names those it has."""
 
-_COUNTS = ("tp", "fp", "fn", "tn")
-_CLASS_SCORES = ("iou", "dice", "precision", "recall", "specificity")
-_DATASET_SCORES = (
-    "pixel_accuracy",
-    "mean_accuracy",
-    "mean_iou",
-    "mean_dice",
-    "mean_precision",
-    "mean_recall",
-    "frequency_weighted_iou",
-    "cohen_kappa",
-    "matthews_corrcoef",
-)
 _CROSSED = ("per_image_per_class", "per_image_per_group")
-_IMAGES_AT_ONCE = 256  # rows of the image x class table are made in pieces, against memory
 
 
 @dataclass(frozen=True)
@@ -173,20 +159,8 @@ class Result:
         score, ``..._per_class_per_image`` the mean over classes of each class's mean over the
         images that have it. A protocol adds its own.
         """
-        scores = self._pixel_scores() if self.plan.pixels else {}
+        scores = {} if self._pixels is None else self._pixels.scores()
         return scores | {name: float(nan_mean(values)) for name, values in self._means.items()}
-
-    def _pixel_scores(self) -> dict[str, float]:
-        scores = {name: float(getattr(pixel, name)(self.matrix)) for name in _DATASET_SCORES}
-        images = self._image_scores
-        for name in ("pixel_accuracy", "mean_iou", "mean_dice"):
-            scores[f"{name}_per_image"] = float(nan_mean(images[name]))
-        for name in ("iou", "dice"):
-            scores[f"mean_{name}_per_class_per_image"] = float(nan_mean(self._image_means[name]))
-        if self.plan.protocol is not None:
-            protocol = get(self.plan.protocol)
-            scores |= {} if protocol.scores is None else protocol.scores(self.matrix)
-        return scores
 
     @cached_property
     def scores_over(self) -> dict[str, dict[str, int]]:
@@ -194,30 +168,12 @@ class Result:
 
         For distances also over how many cases (a class in an image), and how many were infinite.
         """
-        table = {name: _defined(values) for name, values in self._means.items()}
+        pixels = {} if self._pixels is None else self._pixels.over()
+        table = {name: _defined(values) for name, values in (pixels | self._means).items()}
         for counts in self.totals.measures.values():
             for name, more in counts.over().items():
                 table[name] |= more
-        return self._pixel_scores_over() | table if self.plan.pixels else table
-
-    def _pixel_scores_over(self) -> dict[str, dict[str, int]]:
-        classes = self.columns("per_class")
-        over = {
-            name: classes[column]
-            for name, column in (
-                ("mean_iou", "iou"),
-                ("mean_dice", "dice"),
-                ("mean_precision", "precision"),
-                ("mean_recall", "recall"),
-                ("mean_iou_per_class_per_image", "iou_per_image"),
-                ("mean_dice_per_class_per_image", "dice_per_image"),
-            )
-        }
-        over |= {f"{name}_per_image": values for name, values in self._image_scores.items()}
-        table = {name: _defined(np.asarray(values, np.float64)) for name, values in over.items()}
-        in_target = int((self.matrix.sum(axis=1) > 0).sum())
-        absent = self.plan.num_classes - in_target
-        return table | {"mean_accuracy": {"over": in_target, "undefined": absent}}
+        return table
 
     @property
     def per_class(self) -> list[Row]:
@@ -266,7 +222,8 @@ class Result:
         ValueError
             If there is no such column.
         """
-        choices = [*(self._image_scores if self.plan.pixels else ()), *self._own_image_scores]
+        pixels = () if self._pixels is None else self._pixels.image_scores
+        choices = [*pixels, *self._own_image_scores]
         if by is None:
             by = "mean_iou" if "mean_iou" in choices else next(iter(choices), None)
             if by is None:
@@ -306,7 +263,7 @@ class Result:
             rows = [problem.to_dict() for problem in self.totals.problems]
             names = ("id", "path", "kind", "level", "message")
             return {name: [row[name] for row in rows] for name in names}
-        pieces = list(self._image_class_pieces(table == "per_image_per_group"))
+        pieces = list(self._case_pieces(table == "per_image_per_group"))
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _check_table(self, table: str) -> None:
@@ -422,9 +379,7 @@ class Result:
         """
         self._check_table(table)
         crossed = table in _CROSSED
-        pieces = (
-            self._image_class_pieces(table.endswith("group")) if crossed else [self.columns(table)]
-        )
+        pieces = self._case_pieces(table.endswith("group")) if crossed else [self.columns(table)]
         # A file name that is not valid Unicode must not lose the whole table.
         with Path(path).open(
             "w", encoding="utf-8", errors="backslashreplace", newline=""
@@ -466,6 +421,12 @@ class Result:
         for counts in self.totals.measures.values():
             means |= counts.means()
         return means
+
+    @cached_property
+    def _pixels(self) -> PixelTables | None:
+        if not self.plan.pixels:
+            return None
+        return PixelTables(self.plan, self.totals.images, self.matrix)
 
     # --- the tables of other measures ---------------------------------------------------------
 
@@ -512,61 +473,11 @@ class Result:
 
     # --- the tables ---------------------------------------------------------------------------
 
-    @cached_property
-    def _counts(self) -> NDArray[np.int64]:
-        """(N, C + G, 4) true positives, false positives, false negatives, true negatives."""
-        width = self.plan.num_classes + len(self.plan.label_groups)
-        three = np.array([image.one_against_rest for image in self.totals.images], np.int64)
-        three = three.reshape(self.num_images, width, 3)
-        counted = np.array([image.counted for image in self.totals.images], np.int64)
-        return np.concatenate([three, (counted[:, None] - three.sum(-1))[..., None]], axis=-1)
-
-    @cached_property
-    def _image_means(self) -> dict[str, NDArray[np.float64]]:
-        """Per class and group: IoU and Dice, averaged over images that have it; their number."""
-        found = [
-            [_class_scores(piece)[name] for name in ("iou", "dice")] for piece in self._pieces()
-        ]
-        width = self._counts.shape[1]
-        both = np.concatenate([np.empty((2, 0, width)), *map(np.array, found)], axis=1)
-        means = nan_mean(np.swapaxes(both, 1, 2))
-        return {
-            "iou": means[0][: self.plan.num_classes],
-            "dice": means[1][: self.plan.num_classes],
-            "all_iou": means[0],
-            "all_dice": means[1],
-            "images": (~np.isnan(both[0])).sum(axis=0),
-        }
-
-    @cached_property
-    def _image_scores(self) -> dict[str, NDArray[np.float64]]:
-        """Scores of each image, over its classes."""
-        scores: dict[str, list[NDArray[np.float64]]] = {
-            "pixel_accuracy": [np.empty(0)],
-            "mean_iou": [np.empty(0)],
-            "mean_dice": [np.empty(0)],
-        }
-        for piece in self._pieces():
-            classes = piece[:, : self.plan.num_classes]
-            counted = classes[:, 0].sum(axis=-1)
-            right = classes[..., 0].sum(axis=-1)
-            share = np.where(counted > 0, right / np.maximum(counted, 1), np.nan)
-            scores["pixel_accuracy"].append(share)
-            for name in ("iou", "dice"):
-                scores[f"mean_{name}"].append(nan_mean(_class_scores(classes)[name]))
-        return {name: np.concatenate(parts) for name, parts in scores.items()}
-
-    def _pieces(self) -> Iterator[NDArray[np.int64]]:
-        for first in range(0, self.num_images, _IMAGES_AT_ONCE):
-            yield self._counts[first : first + _IMAGES_AT_ONCE]
-
     def _which(self, groups: bool) -> slice:
         classes = self.plan.num_classes
         return slice(classes, None) if groups else slice(classes)
 
     def _class_columns(self, groups: bool) -> Columns:
-        which = self._which(groups)
-        counts = self._counts[:, which].sum(axis=0)
         columns: Columns = {}
         if groups:
             columns["group"] = [name for name, _ in self.plan.label_groups]
@@ -577,16 +488,13 @@ class Result:
         else:
             columns["class"] = list(self.plan.class_names)
             columns["index"] = np.arange(self.plan.num_classes)
-        if self.plan.pixels:
-            columns |= dict(zip(_COUNTS, counts.T, strict=True))
-            columns |= _class_scores(counts)
-            columns["iou_per_image"] = self._image_means["all_iou"][which]
-            columns["dice_per_image"] = self._image_means["all_dice"][which]
-            columns["images"] = self._image_means["images"][which]
+        length = len(next(iter(columns.values())))
+        if self._pixels is not None:
+            columns |= self._pixels.class_columns(self._which(groups))
         protocol = self.totals.protocol
         if protocol is not None:
             own = protocol.group_scores() if groups else protocol.class_scores()
-            columns |= {name: _padded(values, len(counts)) for name, values in own.items()}
+            columns |= {name: _padded(values, length) for name, values in own.items()}
         return columns
 
     def _image_columns(self) -> Columns:
@@ -596,8 +504,8 @@ class Result:
             "pred": [image.pair.pred for image in images],
             "target": [image.pair.target for image in images],
         }
-        if self.plan.pixels:
-            columns |= self._image_pixel_columns()
+        if self._pixels is not None:
+            columns |= self._pixels.image_columns()
         return columns | self._own_image_scores
 
     @cached_property
@@ -612,39 +520,22 @@ class Result:
         names = rows[0] if rows else ()
         return {name: np.array([row[name] for row in rows]) for name in names}
 
-    def _image_pixel_columns(self) -> Columns:
-        images = self.totals.images
-        counted = np.array([image.counted for image in images], np.int64)
-        # A counted pixel is predicted as one of the classes or as void.
-        predicted = self._counts[:, self._which(False), :2].sum(axis=(1, 2))
-        return {
-            "pixels": np.array([image.pixels for image in images], np.int64),
-            "ignored": np.array([image.pixels - image.counted for image in images], np.int64),
-            "void": counted - predicted,
-            **self._image_scores,
-        }
-
-    def _image_class_pieces(self, groups: bool) -> Iterator[Columns]:
-        """The image x class (or group) table in pieces; a piece without rows if it is empty."""
-        which = self._which(groups)
+    def _case_pieces(self, groups: bool) -> Iterator[Columns]:
+        """The image x class (or group) table of the pixels in pieces."""
+        if self._pixels is None:
+            return
         names = [name for name, _ in self.plan.label_groups] if groups else self.plan.class_names
         ids = np.array([image.pair.id for image in self.totals.images], dtype=object)
-        for first in range(0, max(self.num_images, 1), _IMAGES_AT_ONCE):
-            counts = self._counts[first : first + _IMAGES_AT_ONCE, which].reshape(-1, 4)
-            some = ids[first : first + _IMAGES_AT_ONCE]
+        first = 0
+        for piece in self._pixels.case_columns(self._which(groups)):
+            number = len(piece["tp"]) // max(1, len(names))
+            some = ids[first : first + number]
+            first += number
             yield {
                 "id": np.repeat(some, len(names)),
                 "group" if groups else "class": np.tile(np.array(names, dtype=object), len(some)),
-                **dict(zip(_COUNTS, counts.T, strict=True)),
-                **_class_scores(counts),
+                **piece,
             }
-
-
-def _class_scores(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Scores of classes, each against the rest, from (..., 4) tp, fp, fn, tn."""
-    order = [3, 1, 2, 0]  # as a two-class matrix: [[tn, fp], [fn, tp]]
-    matrices = counts[..., order].reshape(*counts.shape[:-1], 2, 2)
-    return {name: getattr(pixel, name)(matrices)[..., 1] for name in _CLASS_SCORES}
 
 
 def _padded(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
