@@ -32,6 +32,10 @@ KINDS = {
 }
 
 
+RANKED = ("LovaszHinge", "LovaszSoftmax", "Ohem", "TopK")
+TABLES = [name for name in KINDS if name not in RANKED]
+
+
 @pytest.fixture(scope="module")
 def torch(peer: Callable[[str], ModuleType]) -> Iterator[Any]:
     torch = peer("torch")
@@ -118,7 +122,7 @@ def test_value_and_gradient_are_those_of_arrays(torch: Any, backend: Any, name: 
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TABLES)
 def test_plain_way_agrees(
     torch: Any, backend: Any, evaluate: Any, name: str, activation: str
 ) -> None:
@@ -138,10 +142,12 @@ def test_plain_way_agrees(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_derivatives(torch: Any, backend: Any, name: str) -> None:
+def test_derivatives(torch: Any, backend: Any, evaluate: Any, name: str) -> None:
     logits, labels = draw(torch, dtype=torch.float64, size=(3,))
     module = getattr(backend, f"{name}Loss")()
-    assert torch.autograd.gradcheck(lambda x: module(x, labels), logits)
+    # Errors are ranked in float32 at best: too coarse for a difference quotient.
+    way = plainly(evaluate, module) if name.startswith("Lovasz") else module
+    assert torch.autograd.gradcheck(lambda x: way(x, labels), logits)
     assert torch.autograd.gradgradcheck(lambda x: module(x, labels), logits)
 
 
@@ -168,6 +174,63 @@ def test_shapes_on_another_device(torch: Any, backend: Any, name: str) -> None:
     assert value.device.type == "meta"
     assert value.shape == ()
     assert logits.grad.shape == logits.shape
+
+
+# --- losses that rank pixels ----------------------------------------------------------------------
+
+RANKING: list[tuple[str, dict[str, Any]]] = [
+    ("LovaszSoftmax", {"exact": True}),
+    ("LovaszSoftmax", {"exact": True, "region": "per_sample", "classes": "all"}),
+    ("LovaszSoftmax", {"exact": True, "class_weight": [1, 2, 3], "normalise_weight": False}),
+    ("LovaszSoftmax", {"exact": True, "classes": [0, 2], "reduction": "sum"}),
+    ("LovaszHinge", {"exact": True}),
+    ("LovaszHinge", {"exact": True, "region": "per_sample", "classes": "present"}),
+    ("TopK", {"fraction": 0.3}),
+    ("TopK", {"fraction": 0.3, "normaliser": "all", "class_weight": [1, 2, 3]}),
+    ("TopK", {"fraction": 0.5, "label_smoothing": 0.1, "reduction": "sum"}),
+    ("Ohem", {"threshold": 0.4}),
+    ("Ohem", {"threshold": 0.01, "least": 9}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), RANKING)
+@pytest.mark.parametrize("ties", [False, True])
+def test_plain_ranking_agrees(
+    torch: Any, backend: Any, evaluate: Any, name: str, options: dict[str, Any], ties: bool
+) -> None:
+    logits, labels = draw(torch)
+    if ties:
+        logits = logits.detach().round()
+    labels[1][labels[1] == 2] = 0
+    generator = torch.Generator().manual_seed(3)
+    mask = torch.rand(labels.shape, generator=generator) < 0.2
+    labels[0, 0] = 255
+    module = getattr(backend, f"{name}Loss")(ignore_index=255, **options)
+    value, gradient = step(module, logits, labels, mask=mask)
+    other, other_gradient = step(plainly(evaluate, module), logits, labels, mask=mask)
+    torch.testing.assert_close(other, value, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(other_gradient, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_lovasz_one_by_one(torch: Any, backend: Any) -> None:
+    options = {"reduction": "none", "region": "per_sample", "exact": True}
+    logits, labels = draw(torch)
+    labels[1] = 0
+    values = backend.LovaszLoss(**options)(logits, labels)
+    expected = segmeter.loss.LovaszSoftmax(**options)(logits, labels)
+    np.testing.assert_allclose(values.detach(), expected, rtol=1e-5, atol=1e-7)
+    assert np.isnan(expected).any()
+
+
+def test_lovasz_by_activation(torch: Any, backend: Any) -> None:
+    for activation, kind in (("softmax", "Softmax"), ("sigmoid", "Hinge")):
+        one = backend.LovaszLoss(activation=activation)
+        assert one.loss == getattr(segmeter.loss, f"Lovasz{kind}")()
+    single, mask = draw(torch, 1)
+    value = backend.LovaszLoss(activation="sigmoid")(single, mask)
+    assert value.item() == np.float32(segmeter.loss.lovasz_hinge(single, mask))
+    with pytest.raises(ValueError, match="activation must be 'softmax' or 'sigmoid'"):
+        backend.LovaszLoss(activation="none")
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -361,7 +424,7 @@ def test_autocast(torch: Any, backend: Any, evaluate: Any, dtype: str) -> None:
 
 # --- autograd ------------------------------------------------------------------------------------
 
-LOSSES = ["Dice", "CrossEntropy", "Focal"]
+LOSSES = ["Dice", "CrossEntropy", "Focal", "LovaszSoftmax"]
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -425,6 +488,9 @@ def test_changes_in_place_are_noticed(torch: Any, backend: Any, name: str, chang
         "mask": torch.zeros(labels.shape, dtype=torch.bool),
         "pixel_weight": torch.ones(labels.shape),
     }
+    if name.startswith("Lovasz"):  # it has no weights
+        del tensors["pixel_weight"]
+        changed = "mask" if changed == "pixel_weight" else changed
     value = getattr(backend, f"{name}Loss")()(**tensors)
     with torch.no_grad():
         tensors[changed].zero_()
@@ -512,7 +578,7 @@ def test_sizes_may_change_under_compile(torch: Any, backend: Any) -> None:
             torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("name", ["Dice", "CrossEntropy"])
+@pytest.mark.parametrize("name", ["Dice", "CrossEntropy", "LovaszSoftmax"])
 @pytest.mark.parametrize("more", [False, True])
 def test_operators(torch: Any, backend: Any, name: str, more: bool) -> None:
     compiled = importlib.import_module("segmeter.torch._compiled")
@@ -520,6 +586,7 @@ def test_operators(torch: Any, backend: Any, name: str, more: bool) -> None:
     module = getattr(backend, f"{name}Loss")()
     known = compiled.known_as(module.loss, module._setting)
     mask, weight = torch.zeros(labels.shape, dtype=torch.bool), torch.ones(labels.shape)
+    weight = None if name == "LovaszSoftmax" else weight
     inputs = (logits, labels, *((mask, weight) if more else (None, None)), known)
     torch.library.opcheck(torch.ops.segmeter.loss.default, inputs)
     _, state = torch.ops.segmeter.loss(*inputs)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from .. import loss as _losses
 from ._metrics import Accumulator, ConfusionMatrix, PanopticQuality
-from ._modules import CompoundLoss, DeepSupervisionLoss, Loss, function_of, module_of
+from ._modules import CompoundLoss, DeepSupervisionLoss, Loss, function_of, lovasz, module_of
 
+LovaszLoss = module_of(lovasz, "LovaszLoss")
 DiceCELoss = module_of(_losses.dice_cross_entropy, "DiceCELoss")
 DiceFocalLoss = module_of(_losses.dice_focal, "DiceFocalLoss")
 
@@ -24,9 +25,13 @@ GeneralisedDiceLoss = module_of(_losses.GeneralisedDice)
 JaccardLoss = module_of(_losses.Jaccard)
 JaccardMetricLoss = module_of(_losses.JaccardMetric)
 LogDiceLoss = module_of(_losses.LogDice)
+LovaszHingeLoss = module_of(_losses.LovaszHinge)
+LovaszSoftmaxLoss = module_of(_losses.LovaszSoftmax)
 MatthewsCorrcoefLoss = module_of(_losses.MatthewsCorrcoef)
+OhemLoss = module_of(_losses.Ohem)
 PolyLoss = module_of(_losses.Poly)
 SensitivitySpecificityLoss = module_of(_losses.SensitivitySpecificity)
+TopKLoss = module_of(_losses.TopK)
 TverskyLoss = module_of(_losses.Tversky)
 
 cross_entropy = function_of(_losses.CrossEntropy)
@@ -39,9 +44,13 @@ generalised_dice = function_of(_losses.GeneralisedDice)
 jaccard = function_of(_losses.Jaccard)
 jaccard_metric = function_of(_losses.JaccardMetric)
 log_dice = function_of(_losses.LogDice)
+lovasz_hinge = function_of(_losses.LovaszHinge)
+lovasz_softmax = function_of(_losses.LovaszSoftmax)
 matthews_corrcoef = function_of(_losses.MatthewsCorrcoef)
+ohem = function_of(_losses.Ohem)
 poly = function_of(_losses.Poly)
 sensitivity_specificity = function_of(_losses.SensitivitySpecificity)
+top_k = function_of(_losses.TopK)
 tversky = function_of(_losses.Tversky)
 
 __all__ = [
@@ -62,10 +71,15 @@ __all__ = [
     "JaccardMetricLoss",
     "LogDiceLoss",
     "Loss",
+    "LovaszHingeLoss",
+    "LovaszLoss",
+    "LovaszSoftmaxLoss",
     "MatthewsCorrcoefLoss",
+    "OhemLoss",
     "PanopticQuality",
     "PolyLoss",
     "SensitivitySpecificityLoss",
+    "TopKLoss",
     "TverskyLoss",
     "cross_entropy",
     "dice",
@@ -77,8 +91,12 @@ __all__ = [
     "jaccard",
     "jaccard_metric",
     "log_dice",
+    "lovasz_hinge",
+    "lovasz_softmax",
     "matthews_corrcoef",
+    "ohem",
     "poly",
     "sensitivity_specificity",
+    "top_k",
     "tversky",
 ]

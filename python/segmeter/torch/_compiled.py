@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..loss._base import SweepLoss
 from . import _evaluate
 from ._arrays import as_tensor
 from ._distributed import as_arrays, as_tensors, pack, packed_length, unpack
@@ -34,7 +35,7 @@ def known_as(loss: Loss, setting: _evaluate.Setting) -> str:
 
 @torch.compiler.assume_constant_result
 def known_by(kind: Callable[..., Any], **options: Any) -> str:
-    """The same from the options of a loss; "" if it is none for the kernels."""
+    """The same from the options of a loss; "" if the kernels do not have it."""
     loss = kind(**options)
     return "" if loss.reduction == "none" else known_as(loss, _evaluate.Setting())
 
@@ -56,8 +57,14 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     """Value, and what the backward operator needs of this sweep."""
     inputs = _evaluate.Inputs(logits, target, mask, pixel_weight)
-    work = _evaluate.TableWork(*_KNOWN[loss], inputs)
-    value = torch.tensor(work.value(with_gradient=False), dtype=_evaluate.result_type(logits))
+    known, setting = _KNOWN[loss]
+    result = _evaluate.result_type(logits)
+    if not isinstance(known, SweepLoss):
+        whole = _evaluate.WholeWork(known, setting, inputs)
+        value = torch.tensor(whole.value(with_gradient=True), dtype=result)
+        return value, as_tensor(whole.gradient(1.0), logits.dtype)
+    work = _evaluate.TableWork(known, setting, inputs)
+    value = torch.tensor(work.value(with_gradient=False), dtype=result)
     assert work.table is not None
     return value, pack(as_tensors(work.table))
 
@@ -78,7 +85,10 @@ def _backward(
 ) -> Tensor:
     """Gradient with respect to the logits."""
     inputs = _evaluate.Inputs(logits, target, mask, pixel_weight)
-    work = _evaluate.TableWork(*_KNOWN[loss], inputs, as_arrays(unpack(state)))
+    known, setting = _KNOWN[loss]
+    if not isinstance(known, SweepLoss):
+        return (factor * state).to(state.dtype)
+    work = _evaluate.TableWork(known, setting, inputs, as_arrays(unpack(state)))
     return as_tensor(work.gradient(factor.item()), logits.dtype)
 
 
@@ -92,6 +102,8 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     value = logits.new_empty((), dtype=_evaluate.result_type(logits))
     known, setting = _KNOWN[loss]
+    if not isinstance(known, SweepLoss):
+        return value, torch.empty_like(logits)
     shape = _evaluate.Shape.of(_evaluate.Inputs(logits, target), known.inputs()["channels_last"])
     terms = known.for_target(soft=shape.soft).terms
     samples = 1 if setting.is_summed else len(logits)

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..loss import Compound, SoftCountsGradient, _table
 from ..loss._base import Bound, SweepLoss
+from ..loss._compound import scaled
 from ..loss._pixel import PixelLoss
-from . import _plain
+from ..loss._surrogate import LovaszLoss
+from . import _plain, _ranked
 from ._arrays import as_array, as_tensor, is_native, lies_channels_last
 from ._distributed import is_alone, pack, summed, summed_arrays, summed_number, unpack
 from ._require import torch
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ..loss import Loss, SoftCounts
 
     Tensor = Any
+    Ranked = Any  # a LovaszLoss or HardPixels
 
 
 class Inputs(NamedTuple):
@@ -122,7 +125,7 @@ def evaluate(parts: Parts, inputs: Inputs, setting: Setting) -> Tensor:
     return total
 
 
-def _evaluate_one(loss: SweepLoss, inputs: Inputs, setting: Setting) -> Tensor:
+def _evaluate_one(loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting) -> Tensor:
     if not inputs.are_for_kernels() or loss.reduction == "none":
         return plain(loss, inputs, setting)
     if torch.compiler.is_compiling():
@@ -154,19 +157,9 @@ class TableWork:
         self.pixels = shape.pixels
         if table is not None and setting.is_summed:
             self.pixels = round(summed_number(self.pixels, setting.process_group))
-        arrays: dict[str, Any] = {
-            name: None if tensor is None else as_array(tensor)
-            for name, tensor in zip(inputs._fields, inputs, strict=True)
-        }
-        # What torch calls channels_last, other strides under the same axes, goes to the kernels as
-        # the contiguous memory that it is.
         self.moved = not self.options["channels_last"] and lies_channels_last(inputs.logits)
-        if self.moved:
-            self.options["channels_last"] = True
-            for name in ("logits", "target"):
-                if arrays[name].ndim == inputs.logits.ndim:
-                    arrays[name] = np.moveaxis(arrays[name], 1, -1)
-        self.options |= arrays
+        self.options["channels_last"] |= self.moved
+        self.options |= arrays_of(inputs, self.moved)
         self.sweep: Any = None
 
     def value(self, with_gradient: bool) -> float:  # noqa: ARG002  # one sweep in any case
@@ -238,6 +231,49 @@ class LinearWork(TableWork):
         )
 
 
+class WholeWork:
+    """A loss that gives value and gradient at once, by ranking pixels."""
+
+    def __init__(self, loss: Ranked, setting: Setting, inputs: Inputs) -> None:
+        self.setting = setting
+        moved = not loss.channels_last and lies_channels_last(inputs.logits)
+        self.arrays, self.moved = arrays_of(inputs, moved), moved
+        self.loss = replace(loss, channels_last=True) if moved else loss
+        self.made: NDArray[Any] | None = None
+
+    def value(self, with_gradient: bool) -> float:
+        """Value of the loss; keeps the gradient, if there is to be one."""
+        if not with_gradient:
+            return float(self.loss(**self.arrays))
+        value, self.made = self.loss(**self.arrays, return_grad=True)
+        return float(value)
+
+    def gradient(self, factor: float) -> NDArray[Any]:
+        """Gradient times a factor; handed over once, as autograd may write into it."""
+        gradient, self.made = self.made, None
+        if gradient is None:
+            _, gradient = self.loss(**self.arrays, return_grad=True)
+        gradient = scaled(gradient, factor)
+        return np.moveaxis(gradient, -1, 1) if self.moved else gradient
+
+
+def arrays_of(inputs: Inputs, moved: bool) -> dict[str, Any]:
+    """The arrays of a call, channels moved to the end if they are so in memory.
+
+    What torch calls channels_last, other strides under the same axes, goes to the kernels as the
+    contiguous memory that it is.
+    """
+    arrays: dict[str, Any] = {
+        name: None if tensor is None else as_array(tensor)
+        for name, tensor in zip(inputs._fields, inputs, strict=True)
+    }
+    if moved:
+        for name in ("logits", "target"):
+            if arrays[name].ndim == inputs.logits.ndim:
+                arrays[name] = np.moveaxis(arrays[name], 1, -1)
+    return arrays
+
+
 def _for_samples(d: SoftCountsGradient, samples: int) -> SoftCountsGradient:
     """What holds for the sum of all samples holds for each."""
     return SoftCountsGradient(*(np.repeat(part, samples, axis=-2) for part in _parts(d)))
@@ -249,6 +285,14 @@ def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
 
 def _parts(d: SoftCountsGradient) -> list[NDArray[np.float64]]:
     return [d.intersection, d.pred, d.pred_squared, d.terms, d.terms_negative]
+
+
+def work_of(loss: SweepLoss | Ranked, setting: Setting, inputs: Inputs) -> Any:
+    """What computes a loss in eager mode."""
+    if not isinstance(loss, SweepLoss):
+        return WholeWork(loss, setting, inputs)
+    one_sweep = loss.linear and not setting.is_summed
+    return (LinearWork if one_sweep else TableWork)(loss, setting, inputs)
 
 
 class _Native(torch.autograd.Function):
@@ -265,8 +309,7 @@ class _Native(torch.autograd.Function):
         setting: Setting,
     ) -> Tensor:
         inputs = Inputs(logits, target, mask, pixel_weight)
-        is_one_sweep = loss.linear and not setting.is_summed
-        work = (LinearWork if is_one_sweep else TableWork)(loss, setting, inputs)
+        work = work_of(loss, setting, inputs)
         # Saved although `work` has their memory: so that a change in place is noticed.
         ctx.save_for_backward(*inputs)
         ctx.work, ctx.loss = work, loss
@@ -295,24 +338,54 @@ def _differentiable_gradient(
 # --- plain ----------------------------------------------------------------------------------------
 
 
-def plain(loss: SweepLoss, inputs: Inputs, setting: Setting | None = None) -> Tensor:
+def plain(loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting | None = None) -> Tensor:
     """The loss in torch operations alone."""
+    # Half types lose the sums of an image: autocast must not choose them here.
+    with _without_autocast(inputs.logits.device.type):
+        if isinstance(loss, SweepLoss):
+            value = _plain_sweep(loss, inputs, setting)
+        else:
+            value = _plain_ranked(loss, inputs)
+        return value.to(result_type(inputs.logits))
+
+
+def _plain_sweep(loss: SweepLoss, inputs: Inputs, setting: Setting | None) -> Tensor:
     options = loss.inputs()
     shape = Shape.of(inputs, options["channels_last"])
     loss.check_channels(shape.channels)
     formula = loss.for_target(soft=shape.soft)
     inputs = _channels_first(inputs) if options.pop("channels_last") else inputs
-    result = result_type(inputs.logits)
-    # Half types lose the sums of an image: autocast must not choose them here.
-    with _without_autocast(inputs.logits.device.type):
-        if loss.reduction == "none" and isinstance(formula, PixelLoss):
-            return _pixel_by_pixel(formula, inputs, options).to(result)
-        table = _plain_table(formula, inputs, options)
-        pixels = shape.pixels
-        if setting is not None and setting.is_summed:
-            packed, pixels = summed(pack(table), pixels, setting.process_group)
-            table = unpack(packed)
-        return formula.value(table, torch, pixels=pixels).to(result)
+    if loss.reduction == "none" and isinstance(formula, PixelLoss):
+        return _pixel_by_pixel(formula, inputs, options)
+    table = _plain_table(formula, inputs, options)
+    pixels = shape.pixels
+    if setting is not None and setting.is_summed:
+        packed, pixels = summed(pack(table), pixels, setting.process_group)
+        table = unpack(packed)
+    return formula.value(table, torch, pixels=pixels)
+
+
+def _plain_ranked(loss: Ranked, inputs: Inputs) -> Tensor:
+    if inputs.target.is_floating_point():
+        raise TypeError("target must hold labels: this loss ranks the pixels of a class")
+    inputs = _channels_first(inputs) if loss.channels_last else inputs
+    ignored = _labels(loss.ignore_index)
+    if isinstance(loss, LovaszLoss):
+        if inputs.pixel_weight is not None:
+            raise ValueError("a Lovász loss ranks pixels and has no pixel_weight; use mask")
+        activation = "none" if loss.hinge else "softmax"
+        pixels = _plain.Pixels(inputs.logits, inputs.target, activation, ignored, inputs.mask, None)
+        return _ranked.lovasz(loss, pixels.x, pixels.labels, pixels.counted, pixels.sums)
+    entropy = loss.cross_entropy("none")
+    options = entropy.inputs()
+    costs = _pixel_by_pixel(replace(entropy, channels_last=False), inputs, options)
+    counted = torch.ones(inputs.target.shape, dtype=torch.bool, device=inputs.target.device)
+    for label in ignored:
+        counted = counted & (inputs.target != label)
+    counted = counted.reshape(len(inputs.logits), *inputs.logits.shape[2:])
+    if inputs.mask is not None:
+        counted = counted & ~inputs.mask
+    return _ranked.hard_pixels(loss, costs, counted)
 
 
 def _without_autocast(device: str) -> Any:
@@ -322,18 +395,21 @@ def _without_autocast(device: str) -> Any:
 
 
 def _plain_table(formula: SweepLoss, inputs: Inputs, options: dict[str, Any]) -> SoftCounts:
-    ignored = options["ignore_index"]
     return _plain.soft_counts(
         inputs.logits,
         inputs.target,
         activation=options["activation"],
-        ignored=() if ignored is None else tuple(np.atleast_1d(ignored).tolist()),
+        ignored=_labels(options["ignore_index"]),
         mask=inputs.mask,
         pixel_weight=inputs.pixel_weight,
         label_smoothing=options["label_smoothing"],
         pixel_terms=formula.terms,
         squares=formula.squares,
     )
+
+
+def _labels(ignore_index: Any) -> tuple[int, ...]:
+    return () if ignore_index is None else tuple(np.atleast_1d(ignore_index).tolist())
 
 
 def _channels_first(inputs: Inputs) -> Inputs:

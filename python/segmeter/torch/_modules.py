@@ -6,7 +6,14 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..loss import Compound, DeepSupervision, compound, deep_supervision
+from ..loss import (
+    Compound,
+    DeepSupervision,
+    LovaszHinge,
+    LovaszSoftmax,
+    compound,
+    deep_supervision,
+)
 from ._compiled import compiled, known_by
 from ._evaluate import Inputs, Setting, evaluate, parts_of
 from ._require import torch
@@ -133,7 +140,7 @@ def module_of(kind: Callable[..., Any], name: str | None = None) -> type[Loss]:
     """The module of a maker of losses: ``Dice`` gives ``DiceLoss``."""
     name = name or f"{kind.__name__}Loss"
     about = (
-        f":class:`segmeter.loss.{kind.__name__}` of tensors, as a module.\n\n"
+        f":obj:`segmeter.loss.{kind.__name__}` of tensors, as a module.\n\n"
         f"Options as in :class:`segmeter.loss.{kind.__name__}`, and those of :class:`Loss`."
     )
     members = {"kind": staticmethod(kind), "__doc__": about, "__module__": "segmeter.torch"}
@@ -168,6 +175,13 @@ def function_of(kind: type[Any]) -> Callable[..., Tensor]:
         "``sync_batch`` and ``process_group`` as in :class:`Loss`."
     )
     return function
+
+
+def lovasz(*, activation: str = "softmax", **options: Any) -> Any:
+    """The Lovász loss that fits an activation: of probabilities, or for ``"sigmoid"`` the hinge."""
+    if activation not in ("softmax", "sigmoid"):
+        raise ValueError(f"activation must be 'softmax' or 'sigmoid', got {activation!r}")
+    return (LovaszSoftmax if activation == "softmax" else LovaszHinge)(**options)
 
 
 class CompoundLoss(Loss):

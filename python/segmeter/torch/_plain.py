@@ -63,7 +63,7 @@ def soft_counts(
     SoftCounts
         A label out of range makes the sums NaN: to look for one would make a GPU wait.
     """
-    pixels = _Pixels(logits, target, activation, ignored, mask, pixel_weight)
+    pixels = Pixels(logits, target, activation, ignored, mask, pixel_weight)
     positive, negative = pixels.terms(pixel_terms, label_smoothing)
     intersection, pred, pred_squared = pixels.products(squares)
     ones = pixels.target_sums()
@@ -80,7 +80,7 @@ def soft_counts(
     )
 
 
-class _Pixels:
+class Pixels:
     """Logits ``x (N, C, P)``, labels ``t (N, P)`` or shares ``y (N, C, P)``, weights ``w (N, P)``.
 
     Pixels that are left out have weight 0, and their logits are 0: whatever stood there reaches
@@ -115,13 +115,12 @@ class _Pixels:
         if counted is not None:
             x = torch.where(counted[:, None], x, 0.0)
             w = counted.to(x.dtype) if w is None else torch.where(counted, w, 0.0)
-        self.t: Tensor | None = None
-        self.y: Tensor | None = None
+        self.labels = self.t = self.y = None
         if labels:
             t = t if counted is None else torch.where(counted, t, 0)
             wrong = (t < 0) | (t >= max(self.channels, 2))
             x = torch.where(wrong[:, None], torch.nan, x)
-            t = torch.where(wrong, 0, t)
+            self.labels = t = torch.where(wrong, 0, t)
             if self.channels == 1:
                 self.y = t[:, None].to(x.dtype)
             else:
