@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from segmeter import io, region
+from segmeter.cli import main
 from segmeter.evaluation import check, evaluate
 from segmeter.evaluation.protocols import brats, get
 from segmeter.reference import region_lesions
@@ -68,6 +69,30 @@ def test_every_protocol_measures(name: str) -> None:
     again = brats.BratsCounts.from_arrays((counts + counts).to_arrays())
     assert np.nanmin(again.means()["mean_lesion_dice"]) == 1.0
     assert set(again.class_scores()) >= {"lesion_dice", "found", "missed", "invented"}
+
+
+def test_gates_on_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = np.zeros((12, 12, 12), np.uint8)
+    target[2:6, 2:6, 2:6] = 3
+    for side, labels in (("pred", np.roll(target, 1, axis=0)), ("target", target)):
+        np.save(tmp_path / f"{side}.npy", labels)
+    places = ["--pred", str(tmp_path / "pred.npy"), "--target", str(tmp_path / "target.npy")]
+    command = [
+        "evaluate",
+        *places,
+        "--protocol",
+        "brats2023-lesionwise",
+        "--spacing",
+        "1,1,1",
+        "-q",
+    ]
+    assert (
+        main([*command, "--fail-over", "lesion_hd95:ET=1", "--fail-over", "mean_lesion_hd95=1"])
+        == 0
+    )
+    assert main([*command, "--fail-over", "lesion_hd95:ET=0.5"]) == 1
+    assert main([*command, "--fail-over", "lesion_hd95:XY=9"]) == 1
+    assert "there is no score lesion_hd95:XY" in capsys.readouterr().err
 
 
 def test_spacing_of_the_user_holds(tmp_path: Path) -> None:

@@ -196,13 +196,14 @@ def _check_gates(gates: Sequence[_Gate], keywords: Mapping[str, Any]) -> None:
 
     names = _score_names(keywords)
     chosen = keywords.get("protocol")
-    reads_classes = chosen is not None and protocols.get(chosen).dataset is not None
+    own = None if chosen is None else protocols.get(chosen)
+    later = own is not None and not own.pixels
     for option, name, _ in gates:
         other = "--fail-over" if is_distance(name) else "--fail-under"
         if other != option and (is_distance(name) or name in names):
             kind = "a distance, the smaller the better" if is_distance(name) else "no distance"
             raise ValueError(f"{option}: {name} is {kind}; {other} sets its limit")
-        if reads_classes and ":" in name:  # its classes stand in its files
+        if later and ":" in name:  # scores of its classes are known when it has measured
             continue
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
@@ -264,7 +265,10 @@ def _failed(gates: Sequence[_Gate], scores: Mapping[str, float]) -> list[str]:
     """Gates that were missed, in words; an undefined score reaches no limit."""
     failed = []
     for option, name, limit in gates:
-        value = scores.get(name, math.nan)
+        if name not in scores:
+            failed.append(f"gate failed: there is no score {name}")
+            continue
+        value = scores[name]
         passed = value >= limit if option == "--fail-under" else value <= limit
         if not passed:
             side = "below" if option == "--fail-under" else "above"
