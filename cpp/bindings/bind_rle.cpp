@@ -280,11 +280,18 @@ bound_coco_match(std::int64_t height, std::int64_t width, const Runs& pred,
                  const std::optional<Column<double>>& target_areas,
                  const Column<std::uint8_t>& crowd, const Column<std::uint8_t>& ignored,
                  std::int64_t num_classes, const Column<double>& iou_thresholds,
-                 const Column<double>& area_ranges, std::int64_t max_detections) {
-    const CocoDetections detections{masks_of(height, width, pred), span_of(pred_classes),
-                                    optional_span(pred_areas), span_of(pred_scores)};
-    const CocoTargets targets{masks_of(height, width, target), span_of(target_classes),
-                              optional_span(target_areas), span_of(crowd), span_of(ignored)};
+                 const Column<double>& area_ranges, std::int64_t max_detections,
+                 const std::optional<Runs>& pred_bands, const std::optional<Runs>& target_bands) {
+    CocoDetections detections{masks_of(height, width, pred), span_of(pred_classes),
+                              optional_span(pred_areas), span_of(pred_scores)};
+    CocoTargets targets{masks_of(height, width, target), span_of(target_classes),
+                        optional_span(target_areas), span_of(crowd), span_of(ignored)};
+    if (pred_bands && target_bands) {
+        detections.bands = masks_of(height, width, *pred_bands);
+        targets.bands = masks_of(height, width, *target_bands);
+        require_length(detections.bands->size(), detections.masks, "pred_bands");
+        require_length(targets.bands->size(), targets.masks, "target_bands");
+    }
     for (const auto length : {pred_classes.size(), pred_scores.size()})
         require_length(length, detections.masks, "pred");
     for (const auto length : {target_classes.size(), crowd.size(), ignored.size()})
@@ -357,7 +364,7 @@ void bind_rle(py::module_& m) {
           py::arg("pred_classes"), py::arg("pred_areas"), py::arg("pred_scores"), py::arg("target"),
           py::arg("target_classes"), py::arg("target_areas"), py::arg("crowd"), py::arg("ignored"),
           py::arg("num_classes"), py::arg("iou_thresholds"), py::arg("area_ranges"),
-          py::arg("max_detections"));
+          py::arg("max_detections"), py::arg("pred_bands"), py::arg("target_bands"));
     m.def("coco_curves", &bound_coco_curves, py::arg("classes"), py::arg("scores"),
           py::arg("images"), py::arg("ranks"), py::arg("outcome"), py::arg("positives"),
           py::arg("recalls"), py::arg("limits"), py::arg("threads"));

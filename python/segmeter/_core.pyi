@@ -129,6 +129,8 @@ def coco_match(
     iou_thresholds: NDArray[np.float64],
     area_ranges: NDArray[np.float64],
     max_detections: int,
+    pred_bands: _Masks | None,
+    target_bands: _Masks | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]: ...
 def coco_curves(
     classes: NDArray[np.int64],

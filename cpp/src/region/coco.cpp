@@ -11,6 +11,8 @@ namespace {
 
 constexpr double kHighestThreshold = 1 - 1e-10;  // a threshold of 1 lets equal masks through
 
+constexpr std::int64_t kNoMasks[1] = {0};
+
 // A target that a detection may take, by its place among the targets of the class.
 struct Candidate {
     std::size_t place;
@@ -26,6 +28,8 @@ class ClassMatcher {
           rules_(rules),
           preds_(pred.masks),
           targets_(target.masks),
+          pred_bands_(pred.bands.value_or(RunMaskView{0, 0, {}, kNoMasks})),
+          target_bands_(target.bands.value_or(RunMaskView{0, 0, {}, kNoMasks})),
           lowest_(threshold(
               *std::min_element(rules.iou_thresholds.begin(), rules.iou_thresholds.end()))) {}
 
@@ -81,7 +85,17 @@ class ClassMatcher {
         if (at_most == 0 || over(at_most) < lowest_) return at_most == 0 ? 0.0 : -1.0;
         const std::int64_t shared =
             mask_intersection(pred_.masks[detection], target_.masks[target]);
-        return shared == 0 ? 0.0 : over(shared);
+        if (shared == 0) return 0.0;
+        if (crowd || !pred_.bands || !target_.bands) return over(shared);
+        return std::min(over(shared), band_iou(detection, target));
+    }
+
+    [[nodiscard]] double band_iou(std::int64_t detection, std::int64_t target) const {
+        const std::int64_t shared =
+            mask_intersection((*pred_.bands)[detection], (*target_.bands)[target]);
+        const std::int64_t whole = pred_bands_.areas[static_cast<std::size_t>(detection)] +
+                                   target_bands_.areas[static_cast<std::size_t>(target)] - shared;
+        return static_cast<double>(shared) / static_cast<double>(whole);
     }
 
     void find_candidates(std::span<const std::int64_t> detections,
@@ -149,6 +163,8 @@ class ClassMatcher {
     const CocoRules& rules_;
     MaskTable preds_;
     MaskTable targets_;
+    MaskTable pred_bands_;
+    MaskTable target_bands_;
     double lowest_;
     std::vector<Candidate> candidates_;  // of all detections, one after the other
     std::vector<std::size_t> first_;     // where those of a detection begin

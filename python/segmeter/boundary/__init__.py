@@ -26,6 +26,7 @@ from ._counts import (
     nsd_curve,
 )
 from ._edt import distance_transform
+from ._overlap import BoundaryOverlapTable, boundary_overlap_table
 from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
 from ._regions import (
     ObjectHausdorffCounts,
@@ -59,6 +60,7 @@ __all__ = [
     "BoundaryCounts",
     "BoundaryFCounts",
     "BoundaryIouCounts",
+    "BoundaryOverlapTable",
     "CaseMeans",
     "DirectedDistances",
     "EmptyRules",
@@ -79,6 +81,7 @@ __all__ = [
     "boundary_f_score",
     "boundary_iou",
     "boundary_iou_counts",
+    "boundary_overlap_table",
     "boundary_precision",
     "boundary_recall",
     "boundary_scores",

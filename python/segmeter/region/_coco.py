@@ -308,6 +308,7 @@ def coco_counts(
     target_area: ArrayLike | None = None,
     image_id: int = 0,
     rules: CocoRules = OFFICIAL,
+    boundary: float | None = None,
 ) -> CocoCounts:
     """Match the detections of one image with its targets, as the COCO evaluation does.
 
@@ -333,6 +334,10 @@ def coco_counts(
     rules : CocoRules
         Thresholds, area ranges and limits. The last limit is how many detections of a class are
         matched at all.
+    boundary : float, optional
+        For Boundary AP: the IoU of a pair is the smaller of that of the masks and that of their
+        bands, so wide as a share of the image's diagonal (0.02 in the benchmark); see
+        :meth:`RunLengthMasks.band`. Crowds are matched by masks.
 
     Returns
     -------
@@ -388,6 +393,7 @@ def coco_counts(
         num_classes,
         *rules._arrays,
         rules.max_detections[-1],
+        *((None, None) if boundary is None else _bands(pred, target, boundary)),
     )
     images = np.full(len(detection), image_id, np.int64)
     part = _Part(classes[detection], confidences[detection], images, rank, outcome)
@@ -558,6 +564,11 @@ def coco_average_precision(counts: CocoCounts, *, threads: int = 0) -> CocoAvera
         precision=precision.transpose(3, 4, 0, 1, 2),
         recall=recall.transpose(3, 0, 1, 2),
     )
+
+
+def _bands(pred: RunLengthMasks, target: RunLengthMasks, width: float) -> tuple[Any, Any]:
+    bands = pred.band(width), target.band(width)
+    return tuple((side.bounds, side.offsets) for side in bands)  # type: ignore[return-value]
 
 
 def _classes(

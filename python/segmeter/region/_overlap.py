@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -78,6 +78,10 @@ class OverlapTable(Summable):
     (array([2, 1]), array([0.67, 0.25]))
     """
 
+    # A value for each pair; and for each region, on both sides.
+    _pair_fields: ClassVar[tuple[str, ...]] = ("pred_index", "target_index", "intersection")
+    _region_fields: ClassVar[tuple[str, ...]] = ("id", "class", "area", "void")
+
     pred_id: IntArray
     target_id: IntArray
     pred_class: IntArray
@@ -143,10 +147,14 @@ class OverlapTable(Summable):
         """Whether the two regions of each pair are of one class."""
         return np.equal(self.pred_class[self.pred_index], self.target_class[self.target_index])
 
+    def pairs_at(self, positions: NDArray[Any]) -> dict[str, Any]:
+        """Some of the pairs, as the fields that hold them."""
+        return {name: getattr(self, name)[positions] for name in self._pair_fields}
+
     def _sum_of_areas(self) -> IntArray:
         return self.pred_counted_area[self.pred_index] + self.target_counted_area[self.target_index]
 
-    def by_class(self, label: int) -> OverlapTable:
+    def by_class(self, label: int) -> Self:
         """The regions of one class alone, in both maps.
 
         Pixels of other classes' regions are then background: areas stay, pairs with them go.
@@ -162,7 +170,7 @@ class OverlapTable(Summable):
         """
         return self._selected(self.pred_class == label, self.target_class == label)
 
-    def swapped(self) -> OverlapTable:
+    def swapped(self) -> Self:
         """The same table with prediction and target exchanged.
 
         Examples
@@ -171,37 +179,29 @@ class OverlapTable(Summable):
         >>> segmeter.overlap_table([1, 1], [0, 3]).swapped().pred_id
         array([3])
         """
-        arrays = self.to_arrays()
-        for name in ("id", "class", "area", "void", "index"):
-            pred, target = f"pred_{name}", f"target_{name}"
-            arrays[pred], arrays[target] = arrays[target], arrays[pred]
-        order = np.lexsort((arrays["pred_index"], arrays["target_index"]))
-        for name in ("pred_index", "target_index", "intersection"):
-            arrays[name] = arrays[name][order]
-        return OverlapTable.from_arrays(arrays)
+        order = np.lexsort((self.target_index, self.pred_index))
+        pairs = self.pairs_at(order)
+        pairs["pred_index"], pairs["target_index"] = pairs["target_index"], pairs["pred_index"]
+        sides: dict[str, Any] = {
+            f"{side}_{name}": getattr(self, f"{other}_{name}")
+            for side, other in (_SIDES, _SIDES[::-1])
+            for name in self._region_fields
+        }
+        return replace(self, **sides, **pairs)
 
-    def _selected(self, preds: NDArray[np.bool_], targets: NDArray[np.bool_]) -> OverlapTable:
-        pairs = preds[self.pred_index] & targets[self.target_index]
-        pred_position, target_position = np.cumsum(preds) - 1, np.cumsum(targets) - 1
-        return OverlapTable(
-            pred_id=self.pred_id[preds],
-            target_id=self.target_id[targets],
-            pred_class=self.pred_class[preds],
-            target_class=self.target_class[targets],
-            pred_area=self.pred_area[preds],
-            target_area=self.target_area[targets],
-            pred_void=self.pred_void[preds],
-            target_void=self.target_void[targets],
-            pred_index=pred_position[self.pred_index[pairs]],
-            target_index=target_position[self.target_index[pairs]],
-            intersection=self.intersection[pairs],
-            num_pixels=self.num_pixels,
-            num_ignored=self.num_ignored,
-            split_classes=self.split_classes,
-        )
+    def _selected(self, preds: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Self:
+        kept = np.flatnonzero(preds[self.pred_index] & targets[self.target_index])
+        pairs = self.pairs_at(kept)
+        sides: dict[str, Any] = {}
+        for side, chosen in zip(_SIDES, (preds, targets), strict=True):
+            position = np.cumsum(chosen) - 1
+            pairs[f"{side}_index"] = position[pairs[f"{side}_index"]]
+            for name in self._region_fields:
+                sides[f"{side}_{name}"] = getattr(self, f"{side}_{name}")[chosen]
+        return replace(self, **sides, **pairs)
 
     def __add__(self, other: OverlapTable) -> OverlapTable:
-        if not isinstance(other, OverlapTable):
+        if type(other) is not OverlapTable or type(self) is not OverlapTable:
             return NotImplemented
         if self.split_classes != other.split_classes:
             raise ValueError("tables with and without split classes cannot be added")

@@ -38,12 +38,7 @@ def entries_of(table: OverlapTable, matching: Matching) -> NDArray[np.intp]:
 def assigned_entries(table: OverlapTable, candidate: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Entries of the one-to-one assignment of candidates with the largest sum of IoU."""
     positions = np.flatnonzero(candidate)
-    sparse = replace(
-        table,
-        pred_index=table.pred_index[positions],
-        target_index=table.target_index[positions],
-        intersection=table.intersection[positions],
-    )
+    sparse = replace(table, **table.pairs_at(positions))
     matching = match_regions(
         sparse, method="optimal", objective="score", threshold=0.0, same_class=False
     )

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct CocoTargets {
     std::span<const double> areas;
     std::span<const std::uint8_t> crowd;  // matched any number of times, by intersection over pred
     std::span<const std::uint8_t> ignored;  // neither asked for nor held against a detection
+    // The bands along the outlines of the masks, or nothing. With those of both sides the IoU of a
+    // pair is the smaller of that of the masks and that of the bands; crowds have masks only.
+    std::optional<RunMaskView> bands = std::nullopt;
 };
 
 struct CocoDetections {
@@ -35,6 +39,7 @@ struct CocoDetections {
     std::span<const std::int64_t> classes;
     std::span<const double> areas;
     std::span<const double> scores;
+    std::optional<RunMaskView> bands = std::nullopt;
 };
 
 // The detections that take part, by class, then by decreasing score (equal ones as they came).
@@ -51,7 +56,8 @@ struct CocoMatches {
 // area is out of range, or whose target is ignored, is ignored itself. IoU is the quotient of two
 // exact integers. Cost: the IoU of pairs whose boxes and areas allow one at the lowest threshold;
 // the rest touches those pairs only.
-// Source: Lin et al., Microsoft COCO (ECCV 2014); the evaluation code of the data set.
+// Source: Lin et al., Microsoft COCO (ECCV 2014); the evaluation code of the data set. Bands: Cheng
+// et al., Boundary IoU (CVPR 2021).
 [[nodiscard]] CocoMatches coco_match(const CocoDetections& pred, const CocoTargets& target,
                                      std::int64_t num_classes, const CocoRules& rules);
 
