@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,25 @@ def peer() -> Callable[[str], ModuleType]:
             raise
 
     return load
+
+
+@pytest.fixture(scope="session")
+def smp() -> ModuleType:
+    """Losses of segmentation_models_pytorch alone: the package imports encoders that need timm."""
+    package = importlib.util.find_spec("segmentation_models_pytorch")
+    if package is None or package.origin is None:
+        _unavailable("segmentation_models_pytorch is not installed")
+        raise ModuleNotFoundError("segmentation_models_pytorch")
+    folder = Path(package.origin).parent / "losses"
+    spec = importlib.util.spec_from_file_location(
+        "smp_losses", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["smp_losses"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import os
-import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,25 +17,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def smp() -> ModuleType:
-    """Its losses alone: the package itself imports encoders, which we do not need."""
-    package = importlib.util.find_spec("segmentation_models_pytorch")
-    if package is None or package.origin is None:
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up("segmentation_models_pytorch is not installed")
-    folder = Path(package.origin).parent / "losses"
-    spec = importlib.util.spec_from_file_location(
-        "smp_losses", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["smp_losses"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

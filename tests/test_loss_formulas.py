@@ -86,7 +86,7 @@ def calls(draw: st.DrawFn) -> tuple[str, np.ndarray, np.ndarray, dict[str, Any]]
     if name == "generalised_dice" and options.get("average") == "weighted":
         del options["average"]
     if options.get("normalised"):
-        options["threshold"] = None
+        options.update(threshold=None, reduction="mean")
     return name, logits, target, options
 
 
@@ -442,6 +442,7 @@ def test_wrong_arrays(logits: Any, target: Any, error: type[Exception], message:
         (lambda: loss.Focal(alpha=1.5), "at most 1"),
         (lambda: loss.Focal(threshold=0.0), "threshold must be a finite number above 0"),
         (lambda: loss.Focal(normalised=True, threshold=0.5), "normalised needs"),
+        (lambda: loss.Focal(normalised=True, reduction="sum"), "normalised is a kind of mean"),
         (lambda: loss.CrossEntropy(label_smoothing=1.5), "label_smoothing"),
         (lambda: loss.CrossEntropy(positive_weight=2.0), "positive_weight is for"),
         (lambda: loss.CrossEntropy(normaliser="sum"), "normaliser must be one of"),

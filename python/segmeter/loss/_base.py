@@ -6,7 +6,7 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform, get_args
 
 import numpy as np
@@ -218,6 +218,12 @@ class SweepLoss(Loss):
     def inputs(self) -> dict[str, Any]:
         """Options of the sweep."""
 
+    def both(
+        self, table: SoftCounts, *, pixels: int | None = None
+    ) -> tuple[float, SoftCountsGradient]:
+        """Value and derivative at once."""
+        return float(self.value(table, pixels=pixels)), self.gradient(table, pixels=pixels)
+
     def check_channels(self, number: int) -> None:
         """Refuse options that do not fit the number of channels."""
 
@@ -267,7 +273,7 @@ class SweepLoss(Loss):
                 )
             return formula.unreduced(inputs)
         value, gradient = _table.evaluate(
-            Bound(formula, pixels), **inputs, return_grad=return_grad, out=out
+            Bound(formula, pixels, return_grad), **inputs, return_grad=return_grad, out=out
         )
         return (value, gradient) if return_grad else value
 
@@ -368,30 +374,28 @@ class TableLoss(SweepLoss):
         return lines
 
 
-@dataclass(frozen=True)
 class Bound:
-    """A loss and the number of pixels of its input: what a sweep evaluates."""
+    """A loss at one input: what a sweep evaluates.
 
-    loss: Any
-    pixels: int = field(compare=False)
+    Value and derivative share most of their work: with ``return_grad`` the derivative is kept
+    from when the value is asked for.
+    """
 
-    @property
-    def terms(self) -> tuple[PixelTerm, ...]:
-        return self.loss.terms  # type: ignore[no-any-return]
-
-    @property
-    def squares(self) -> bool:
-        return self.loss.squares  # type: ignore[no-any-return]
-
-    @property
-    def linear(self) -> bool:
-        return self.loss.linear  # type: ignore[no-any-return]
+    def __init__(self, loss: SweepLoss, pixels: int, return_grad: bool = True) -> None:
+        self.loss, self.pixels, self.return_grad = loss, pixels, return_grad
+        self.terms, self.squares, self.linear = loss.terms, loss.squares, loss.linear
+        self._gradient: SoftCountsGradient | None = None
 
     def value(self, table: SoftCounts) -> float:
-        return float(self.loss.value(table, pixels=self.pixels))
+        if self.linear or not self.return_grad:
+            return float(self.loss.value(table, pixels=self.pixels))
+        value, self._gradient = self.loss.both(table, pixels=self.pixels)
+        return value
 
     def gradient(self, table: SoftCounts) -> SoftCountsGradient:
-        return self.loss.gradient(table, pixels=self.pixels)  # type: ignore[no-any-return]
+        if self._gradient is None:
+            return self.loss.gradient(table, pixels=self.pixels)
+        return self._gradient
 
 
 def numbers_text(values: Any) -> str:

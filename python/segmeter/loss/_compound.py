@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ class SumLoss(SweepLoss):
     def channels_last(self) -> bool:  # type: ignore[override]  # read only is enough
         return self.members[0][1].channels_last
 
-    @property
+    @cached_property
     def terms(self) -> tuple[PixelTerm, ...]:
         return tuple(dict.fromkeys(term for _, loss in self.members for term in loss.terms))
 
@@ -63,34 +64,50 @@ class SumLoss(SweepLoss):
 
     def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
         total: Array = 0.0
-        for weight, loss in self.members:
-            total = total + weight * loss.value(self._part(table, loss), xp, pixels=pixels)
+        for (weight, loss), rows in zip(self.members, self._rows, strict=True):
+            total = total + weight * loss.value(_with_terms(table, rows), xp, pixels=pixels)
         return total
 
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        total = SoftCountsGradient.zeros(table)
-        for weight, loss in self.members:
-            part = loss.gradient(self._part(table, loss), pixels=pixels)
-            for name in ("intersection", "pred", "pred_squared"):
-                getattr(total, name)[...] += weight * getattr(part, name)
-            rows = self._rows(loss)
-            total.terms[rows] += weight * part.terms
-            total.terms_negative[rows] += weight * part.terms_negative
-        return total
+        return self.both(table, pixels=pixels)[1]
 
-    def _rows(self, loss: TableLoss) -> list[int]:
-        return [self.terms.index(term) for term in loss.terms]
+    def both(
+        self, table: SoftCounts, *, pixels: int | None = None
+    ) -> tuple[float, SoftCountsGradient]:
+        value, total = 0.0, SoftCountsGradient.zeros(table)
+        for (weight, loss), rows in zip(self.members, self._rows, strict=True):
+            one, part = loss.both(_with_terms(table, rows), pixels=pixels)
+            value += weight * one
+            total.intersection[...] += weight * part.intersection
+            total.pred[...] += weight * part.pred
+            total.pred_squared[...] += weight * part.pred_squared
+            if rows:
+                total.terms[rows] += weight * part.terms
+                total.terms_negative[rows] += weight * part.terms_negative
+        return value, total
 
-    def _part(self, table: SoftCounts, loss: TableLoss) -> SoftCounts:
-        """The table with the terms of one loss alone."""
-        rows = self._rows(loss)
-        arrays = table.to_arrays()
-        for name in ("terms", "terms_negative"):
-            arrays[name] = arrays[name][rows]
-        return SoftCounts(**arrays)
+    @cached_property
+    def _rows(self) -> tuple[list[int], ...]:
+        """Rows of the terms of every member."""
+        return tuple([self.terms.index(term) for term in loss.terms] for _, loss in self.members)
 
     def explain(self) -> str:
         return _explain_sum(self.members)
+
+
+def _with_terms(table: SoftCounts, rows: list[int]) -> SoftCounts:
+    """The table with some of its terms alone."""
+    return SoftCounts(
+        table.intersection,
+        table.pred,
+        table.pred_squared,
+        table.target,
+        table.target_squared,
+        table.terms[rows],
+        table.terms_negative[rows],
+        table.valid,
+        table.weight,
+    )
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ class Compound(Loss):
 
     members: tuple[tuple[float, Loss], ...]
 
-    @property
+    @cached_property
     def groups(self) -> tuple[tuple[float, Loss], ...]:
         """Losses of one sweep each, with their weights."""
         shared: dict[Any, list[tuple[float, TableLoss]]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -46,12 +47,12 @@ class PixelLoss(TableLoss):
         if self.divide_by_classes is not None:
             check_flag("divide_by_classes", self.divide_by_classes)
 
-    @property
+    @cached_property
     @abstractmethod
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         """Terms of the loss of a pixel, with their factors."""
 
-    @property
+    @cached_property
     def terms(self) -> tuple[PixelTerm, ...]:
         return tuple(term for _, term in self.parts)
 
@@ -198,7 +199,7 @@ class CrossEntropy(PixelLoss):
                 "negatives; with softmax use class_weight"
             )
 
-    @property
+    @cached_property
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         if self.exponent == 1:
             return ((1.0, PixelTerm("cross_entropy")),)
@@ -250,17 +251,19 @@ class Focal(PixelLoss):
             check_number("threshold", self.threshold, 0.0, 1.0, above=True)
         if self.normalised and (self.threshold is not None or self.gamma == 0):
             raise ValueError("normalised needs gamma above 0 and no threshold")
+        if self.normalised and self.reduction != "mean":
+            raise ValueError("normalised is a kind of mean: it needs reduction='mean'")
         self._store(alpha=numbers_per_class("alpha", self.alpha))
         if isinstance(self.alpha, float):
             check_number("alpha", self.alpha, 0.0, 1.0)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         if self.threshold is None:
             return ((1.0, PixelTerm("focal", self.gamma)),)
         return ((1.0, PixelTerm("reduced_focal", self.gamma, self.threshold)),)
 
-    @property
+    @cached_property
     def terms(self) -> tuple[PixelTerm, ...]:
         weight = (PixelTerm("poly", self.gamma),) if self.normalised else ()
         return super().terms + weight
@@ -348,7 +351,7 @@ class Poly(PixelLoss):
         check_number("epsilon", self.epsilon, -1.0)
         check_number("gamma", self.gamma)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         kind = PixelTerm("focal", self.gamma) if self.gamma else PixelTerm("cross_entropy")
         return (1.0, kind), (self.epsilon, PixelTerm("poly", self.gamma + 1.0))
@@ -369,7 +372,7 @@ class GeneralisedCrossEntropy(PixelLoss):
         super().__post_init__()
         check_number("q", self.q, 0.0, 1.0, above=True)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         return ((1.0, PixelTerm("generalised", self.q)),)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -311,7 +312,7 @@ class SensitivitySpecificity(RegionLoss):
         check_flag("squared", self.squared)
         check_number("smooth", self.smooth)
 
-    @property
+    @cached_property
     def terms(self) -> tuple[PixelTerm, ...]:
         return (PixelTerm("poly", 2.0),) if self.squared else ()
 

@@ -113,22 +113,32 @@ class RegionLoss(TableLoss):
         if self.reduction == "none":
             return self._one_by_one(losses, sums, counted, xp)
         mean = (self._shares(sums, counted, xp) * losses).sum()
-        nothing = 0.0 if self.empty == "zero" else math.nan
+        nothing = math.nan if self.empty == "nan" else 0.0
         return xp.where(counted.sum() > 0, self.total(mean, xp), nothing)
 
-    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:  # noqa: ARG002
+    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
+        return self.both(table, pixels=pixels)[1]
+
+    def both(
+        self,
+        table: SoftCounts,
+        *,
+        pixels: int | None = None,  # noqa: ARG002
+    ) -> tuple[float, SoftCountsGradient]:
         sums, counted, fold = self._sums(table, np)
         score = self.score(sums, np)
         shares = self._shares(sums, counted, np)
-        slope = shares * self.loss_slope(score)
-        slope = slope * self.total_slope(float((shares * self.loss_of(score, np)).sum()))
+        mean = float((shares * self.loss_of(score, np)).sum())
+        slope = shares * self.loss_slope(score) * self.total_slope(mean)
         gradient = SoftCountsGradient.zeros(table)
+        chosen = self.chosen(table.pred.shape[1])
         slopes = {}
         for name, part in self.score_slopes(sums).items():
-            slopes[name] = np.zeros_like(table.pred)
-            slopes[name][:, self.chosen(table.pred.shape[1])] = fold * (slope * part)
+            slopes[name] = np.zeros(table.pred.shape)
+            slopes[name][:, chosen] = fold * (slope * part)
         self.book(slopes, gradient)
-        return gradient
+        nothing = math.nan if self.empty == "nan" else 0.0
+        return float(self.total(mean, np)) if counted.any() else nothing, gradient
 
     def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
         """Sums (R, K), whether a region has counted pixels (R, 1), weights of pooled classes."""
