@@ -93,6 +93,20 @@ def pitfalls(case: Case) -> dict[str, Any]:
     }
 
 
+def meshmetrics(case: Case) -> dict[str, Any]:
+    maps = [np.squeeze(case["arrays"][name]) > 0 for name in ("pred", "ref")]
+    scores = segmeter.surface_scores(
+        *maps, preset="meshmetrics", spacing=case["params"]["spacing"], tolerance=2
+    )
+    return {
+        "HD": scores.hausdorff[0],
+        "HD95": scores.hausdorff_percentile[0, 0],
+        "ASSD": scores.assd[0],
+        "MASD": scores.masd[0],
+        "NSD_tau2": scores.nsd[0, 0],
+    }
+
+
 ANSWERS: dict[str, Callable[[Case], Any]] = {
     "hausdorff_voxel_edges": monai_hausdorff,
     "average_surface_distance": monai_average,
@@ -100,6 +114,7 @@ ANSWERS: dict[str, Callable[[Case], Any]] = {
     "deepmind_surface_distance": deepmind,
     "hd95_fullconn_contour": topcow,
     "pitfalls_distance": pitfalls,
+    "mesh_distance_metrics": meshmetrics,
 }
 NUMBER_OF_CASES = {
     "hausdorff_voxel_edges": 6,
@@ -108,6 +123,7 @@ NUMBER_OF_CASES = {
     "deepmind_surface_distance": 5,
     "hd95_fullconn_contour": 8,
     "pitfalls_distance": 1,
+    "mesh_distance_metrics": 2,
 }
 
 

@@ -264,3 +264,20 @@ def test_tools_without_a_package_by_what_they_printed(preset: str) -> None:
         mine = tables["ours"](preset, shape)
         printed = tables["FROM_SOURCE"][preset][1][column]
         np.testing.assert_allclose(list(mine.values()), printed, atol=5.1e-5)
+
+
+def test_meshmetrics_by_what_it_printed() -> None:
+    """Its mesh is in float32: a distance that is the tolerance exactly may fall to either side."""
+    tables: dict[str, Any] = runpy.run_path(str(TABLES))
+    for column, (pred, target, spacing) in enumerate(
+        (tables["flat_shape"](), tables["solid_shape"]())
+    ):
+        tolerance = tables["TOLERANCE"]
+        scores = segmeter.surface_scores(
+            pred, target, preset="meshmetrics", spacing=spacing,
+            tolerance=[tolerance - 1e-6, tolerance + 1e-6],
+        )  # fmt: skip
+        *distances, overlap = tables["FROM_SOURCE"]["meshmetrics"][1][column]
+        mine = [scores.hausdorff[0], scores.hausdorff_percentile[0, 0], scores.assd[0]]
+        np.testing.assert_allclose(mine, distances, atol=5.1e-5)
+        assert scores.nsd[0, 0] - 5.1e-5 <= overlap <= scores.nsd[0, 1] + 5.1e-5

@@ -20,7 +20,6 @@ from segmeter.boundary._distances import linear_percentiles, weighted_percentile
 from segmeter.reference import boundary_scores
 
 SCORES = ("hausdorff", "hausdorff_percentile", "asd", "assd", "masd", "nsd", "surface_overlap")
-MEASURED = [name for name, rules in SURFACE_PRESETS.items() if rules.surface != "face_mesh"]
 PERCENTILES = (0, 37.5, 50, 95, 100)
 TOLERANCES = (0, 0.8, 1, 2.5)
 
@@ -33,7 +32,7 @@ EMPTY = np.zeros_like(TARGET)
 
 rules_of_any_kind = st.builds(
     replace,
-    st.sampled_from([SURFACE_PRESETS[name] for name in MEASURED]),
+    st.sampled_from(list(SURFACE_PRESETS.values())),
     percentile=st.sampled_from(("weighted_cdf", "max_directed", "pooled", "directed")),
     mean=st.sampled_from(("pooled", "mean_of_directed", "max_of_directed", "directed")),
     overlap=st.sampled_from(("pooled", "mean_of_directed")),
@@ -82,7 +81,7 @@ def test_every_score_equals_its_twin(case: Any, rules: SurfaceRules) -> None:
     np.testing.assert_array_equal(scores.empty_pred, [d.empty_pred for d in distances.values()])
 
 
-@given(label_maps(), st.sampled_from(MEASURED))
+@given(label_maps(), st.sampled_from(list(SURFACE_PRESETS)))
 def test_every_function_gives_what_all_scores_give(case: Any, preset: str) -> None:
     pred, target, spacing = case
     options: dict[str, Any] = {"preset": preset, "spacing": spacing, "num_classes": 4}
@@ -107,7 +106,7 @@ def test_every_function_gives_what_all_scores_give(case: Any, preset: str) -> No
         np.testing.assert_array_equal(overlap, scores.surface_overlap[..., side])
 
 
-@given(label_maps(), st.sampled_from(MEASURED))
+@given(label_maps(), st.sampled_from(list(SURFACE_PRESETS)))
 def test_maps_of_swapped_roles_swap_the_directions(case: Any, preset: str) -> None:
     pred, target, spacing = case
     options: dict[str, Any] = {"preset": preset, "spacing": spacing, "num_classes": 4}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDES = ("pred_to_target", "target_to_pred", "pred_weight", "target_weight")
-SURFACES = ("corner", "voxel_face", "voxel_full", "foreground")
+SURFACES = ("corner", "voxel_face", "voxel_full", "foreground", "face_mesh")
 # Multiples of these are exact, or nearly: no two points are equally far but for rounding.
 STEPS = (1.0, 0.5, 0.8, 2.0, 2.5)
 DTYPES = ("u1", "i1", "u2", "i4", "u8", "i8")
@@ -90,6 +90,8 @@ def questions(draw: Any, longest: int) -> tuple[NDArray[Any], NDArray[Any], dict
     options["surface"] = draw(st.sampled_from(SURFACES))
     if options["surface"] == "corner":
         options["weights"] = draw(st.sampled_from(["marching", "face_share", "count"]))
+    if options["surface"] == "face_mesh":
+        options["weights"] = draw(st.sampled_from(["area", "count"]))
     options["border"] = draw(st.sampled_from(["background", "ignore"]))
     options["spacing"] = [draw(st.sampled_from((*STEPS, 1 / 3))) for _ in shape]
     dtype = np.dtype(draw(st.sampled_from(DTYPES))).newbyteorder(draw(st.sampled_from("<>")))
@@ -433,8 +435,10 @@ MASK = np.eye(4, dtype=np.uint8)
         ({"spacing": (1, True)}, TypeError, "numbers"),
         ({"surface": "voxel"}, ValueError, "surface must be 'corner' or"),
         ({"surface": None}, ValueError, "surface must be"),
-        ({"weights": "area"}, ValueError, "weights must be"),
-        ({"surface": "voxel_face", "weights": "marching"}, ValueError, "is for surface='corner'"),
+        ({"weights": "size"}, ValueError, "weights must be"),
+        ({"weights": "area"}, ValueError, "is not for surface='corner'"),
+        ({"surface": "voxel_face", "weights": "marching"}, ValueError, "it must be 'count'"),
+        ({"surface": "face_mesh", "weights": "marching"}, ValueError, "must be 'area' or 'count'"),
         ({"border": "zero"}, ValueError, "border must be"),
         ({"threads": -1}, ValueError, "threads"),
         ({"threads": True}, TypeError, "threads"),

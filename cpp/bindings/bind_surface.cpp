@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "segmeter/boundary/face_mesh.hpp"
 #include "segmeter/boundary/surface.hpp"
 
 #include "arrays.hpp"
@@ -39,18 +40,24 @@ py::object labels_met(const SurfacePoints& surface) {
     return py::make_tuple(surface.lowest_label, surface.highest_label);
 }
 
-py::object weights_of(const SurfacePoints& surface, const std::optional<Distances>& by_code) {
+// One weight per point, or per element of a face mesh, by the code of the point or of the face.
+py::object weights_of(const SurfacePoints& surface, bool is_mesh, std::int64_t size,
+                      const std::optional<Distances>& by_code) {
     if (!by_code) return py::none();
     if (by_code->size() != 256) throw py::value_error("there must be 256 weights");
-    Distances weights(surface.size());
+    Distances weights(size);
     const double* table = by_code->data();
     double* out = weights.mutable_data();
-    for (const std::uint64_t point : surface.points) *out++ = table[SurfacePoints::code(point)];
+    if (is_mesh) {
+        face_mesh_weights(surface, std::array{table[1], table[2], table[4]}, out);
+    } else {
+        for (const std::uint64_t point : surface.points) *out++ = table[SurfacePoints::code(point)];
+    }
     return weights;
 }
 
 // For pred and for target: (distances, weights or None, first point of each group and the end,
-// labels met); and whether an invalid label was met.
+// labels met); and whether an invalid label was met. Points of a face mesh are its elements.
 py::tuple bound_surface_distances(const py::array& pred, const py::array& target,
                                   const std::optional<py::array>& mask, const Meaning& pred_meaning,
                                   const Meaning& target_meaning, const Groups& groups,
@@ -64,26 +71,32 @@ py::tuple bound_surface_distances(const py::array& pred, const py::array& target
                                                    meaning_of(target_meaning)};
     const ClassGroups classes = {span_of(groups.first), span_of(groups.second)};
     const SurfaceOptions options = {static_cast<SurfaceRule>(rule), closed, num_groups, threads};
+    const bool is_mesh = options.rule == SurfaceRule::kFaceMesh;
     std::array<SurfacePoints, 2> surfaces;
+    std::array<std::vector<std::int64_t>, 2> begin;
     {
         const py::gil_scoped_release release;
-        for (std::size_t side = 0; side < 2; ++side)
+        for (std::size_t side = 0; side < 2; ++side) {
             surfaces[side] =
                 find_surfaces(maps[side], meanings[side], maps[1 - side], meanings[1 - side],
                               flags ? &*flags : nullptr, classes, options);
+            begin[side] = is_mesh ? face_elements(surfaces[side]) : surfaces[side].begin;
+        }
     }
-    std::array<Distances, 2> distances = {Distances(surfaces[0].size()),
-                                          Distances(surfaces[1].size())};
+    std::array<Distances, 2> distances = {Distances(begin[0].back()), Distances(begin[1].back())};
     std::array<double*, 2> out = {distances[0].mutable_data(), distances[1].mutable_data()};
     {
         const py::gil_scoped_release release;
-        surface_distances(surfaces[0], surfaces[1], spacing, last_axis, threads, out[0], out[1]);
+        const auto measure = is_mesh ? &face_mesh_distances : &surface_distances;
+        measure(surfaces[0], surfaces[1], spacing, last_axis, threads, out[0], out[1]);
     }
     py::tuple result(3);
     for (std::size_t side = 0; side < 2; ++side) {
-        SurfacePoints& surface = surfaces[side];
-        result[side] = py::make_tuple(std::move(distances[side]), weights_of(surface, weights),
-                                      adopt(std::move(surface.begin)), labels_met(surface));
+        const SurfacePoints& surface = surfaces[side];
+        const std::int64_t size = begin[side].back();
+        result[side] =
+            py::make_tuple(std::move(distances[side]), weights_of(surface, is_mesh, size, weights),
+                           adopt(std::move(begin[side])), labels_met(surface));
     }
     result[2] = surfaces[0].met_invalid || surfaces[1].met_invalid;
     return result;

@@ -57,7 +57,8 @@ struct Task {
         for (std::size_t c = 0; one_each && c + 1 < groups.begin.size(); ++c)
             one_each = groups.begin[c] == static_cast<std::int64_t>(c) &&
                        groups.group[c] == static_cast<std::int32_t>(c);
-        const bool corners = options.rule == SurfaceRule::kCorner;
+        const bool corners =
+            options.rule == SurfaceRule::kCorner || options.rule == SurfaceRule::kFaceMesh;
         for (std::size_t axis = 0; axis < 3; ++axis) {
             const bool is_axis = axis > 0 || map.has_planes;
             lattice[axis] = map.shape[axis] + std::int64_t{corners && is_axis};
@@ -145,7 +146,8 @@ class SlabFinder {
 
     void run() {
         switch (task_.options.rule) {
-            case SurfaceRule::kCorner: find_corners(); break;
+            case SurfaceRule::kCorner:
+            case SurfaceRule::kFaceMesh: find_corners(); break;
             case SurfaceRule::kForeground: find_foreground(); break;
             default: find_pixels();
         }
@@ -295,8 +297,39 @@ class SlabFinder {
 
     void add_code(std::int64_t z, std::int64_t y, std::int64_t x, std::int32_t group,
                   std::uint32_t code) {
+        if (task_.options.rule == SurfaceRule::kFaceMesh) {
+            const std::uint32_t faces = faces_of({z, y, x}, code);
+            if (faces != 0) add(z, y, x, group, faces);
+            return;
+        }
         if (task_.has_ignored && touches_ignored(z, y, x)) return;
         add(z, y, x, group, code);
+    }
+
+    // The axes that faces with this low corner are normal to, from the pixels around it. One side
+    // of each is the last pixel of the block; where that lies beyond the image, only the face
+    // across the axis that it does so along is one.
+    [[nodiscard]] std::uint32_t faces_of(const Place& corner, std::uint32_t code) const {
+        std::uint32_t faces = 0;
+        for (std::size_t normal = task_.map.has_planes ? 0 : 1; normal < 3; ++normal) {
+            if (((code >> (4U >> normal) ^ code) & 1) == 0) continue;
+            Place before = corner;
+            --before[normal];
+            bool is_face = true;
+            bool is_ignored = false;
+            for (const Place& pixel : {corner, before}) {
+                bool inside = true;
+                for (std::size_t axis = 0; axis < 3; ++axis) {
+                    const bool fits = pixel[axis] >= 0 && pixel[axis] < task_.map.shape[axis];
+                    inside = inside && fits;
+                    is_face = is_face && (fits || axis == normal);
+                }
+                is_ignored = is_ignored || (inside && task_.has_ignored &&
+                                            task_.is_ignored(pixel[0], pixel[1], pixel[2]));
+            }
+            if (is_face && !is_ignored) faces |= 1U << normal;
+        }
+        return faces;
     }
 
     [[nodiscard]] bool touches_ignored(std::int64_t z, std::int64_t y, std::int64_t x) const {

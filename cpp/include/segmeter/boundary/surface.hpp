@@ -6,6 +6,7 @@
 //   voxel_face  pixels of the group with a neighbour across a face that is not of it
 //   voxel_full  pixels of the group with one of 26 (in 2-D 8) neighbours that is not of it
 //   foreground  all pixels of the group
+//   face_mesh   low corners of the faces between pixels of the group and others; see face_mesh.hpp
 // Ignored pixels are unknown: no points, no neighbours, and a corner next to one is no point.
 // Beyond the image lies nobody's pixel (closed), or what lies at its edge goes on (not closed).
 //
@@ -29,7 +30,7 @@
 
 namespace segmeter {
 
-enum class SurfaceRule : std::uint8_t { kCorner, kVoxelFace, kVoxelFull, kForeground };
+enum class SurfaceRule : std::uint8_t { kCorner, kVoxelFace, kVoxelFull, kForeground, kFaceMesh };
 
 // What a label can be besides a class 0, 1, ...
 enum LabelRole : std::int32_t { kNobodys = -1, kIgnoredLabel = -2, kInvalidLabel = -3 };
@@ -73,6 +74,8 @@ class SurfacePoints {
         return {part(8 + bits[2] + bits[1], bits[0]), part(8 + bits[2], bits[1]), part(8, bits[2])};
     }
     // Which pixels around a corner are of the group: the last one is bit 0, the last axis fastest.
+    // Of a face mesh: to which axes faces with this low corner are normal, plane (1), row (2) and
+    // column (4).
     [[nodiscard]] static std::uint8_t code(std::uint64_t point) noexcept {
         return static_cast<std::uint8_t>(point & 0xFF);
     }
