@@ -259,6 +259,17 @@ def test_layouts_lists_masks_and_stored_counts(name: str) -> None:
         assert not any(a.any() for n, a in empty.to_arrays().items() if n != "widths")
 
 
+@pytest.mark.parametrize("name", MEASURES)
+def test_bool_bytes_beyond_1_are_true(name: str) -> None:
+    native, _ = MEASURES[name]
+    mask = np.zeros((20, 70), np.uint8)
+    mask[4:12, 10:50] = 2
+    shifted = np.roll(mask, 3, axis=1) // 2
+    odd = mask.view(np.bool_)
+    same(native(odd, shifted > 0), native(mask > 0, shifted > 0))
+    same(native(shifted > 0, odd, num_classes=2), native(shifted, mask // 2, num_classes=2))
+
+
 def test_counts_of_different_rules_do_not_add() -> None:
     ones = np.ones(2, np.int64)
     with pytest.raises(ValueError, match="widths"):

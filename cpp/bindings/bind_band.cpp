@@ -51,14 +51,18 @@ Counted bound_trimap_confusion(const Rules& rules, const py::array& pred, const 
 
 Counted bound_outline_matches(const Rules& rules, const py::array& pred, const py::array& target,
                               const std::optional<py::array>& mask, bool corner, bool border,
-                              bool ignored_is_outside, const Element& element,
-                              bool ignore_invalid) {
+                              bool ignored_is_outside, const Element& element, bool ignore_invalid,
+                              std::optional<std::int64_t> only_class) {
     const LabelMapPair maps(pred, target, mask);
     auto counts = zeros<std::int64_t>({rules.num_classes, kOutlineCounts});
     std::int64_t* cells = counts.mutable_data();
     const std::span<const NearRow> rows = rows_of(element);
-    const OutlineOptions options{corner ? OutlineRule::kCorner : OutlineRule::kInner, border,
-                                 ignored_is_outside, ignore_invalid, rules.threads};
+    const OutlineOptions options{corner ? OutlineRule::kCorner : OutlineRule::kInner,
+                                 border,
+                                 ignored_is_outside,
+                                 ignore_invalid,
+                                 only_class,
+                                 rules.threads};
     PixelTally tally;
     {
         const py::gil_scoped_release release;
@@ -98,7 +102,8 @@ void bind_band(py::module_& m) {
           py::arg("ignore_invalid"));
     m.def("outline_matches", &bound_outline_matches, py::arg("rules"), py::arg("pred"),
           py::arg("target"), py::arg("mask"), py::arg("corner"), py::arg("border"),
-          py::arg("ignored_is_outside"), py::arg("element"), py::arg("ignore_invalid"));
+          py::arg("ignored_is_outside"), py::arg("element"), py::arg("ignore_invalid"),
+          py::arg("only_class"));
     m.def("label_band", &bound_label_band, py::arg("labels"), py::arg("unknown"), py::arg("reach"),
           py::arg("border"), py::arg("threads"));
 }

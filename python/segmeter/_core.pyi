@@ -285,6 +285,7 @@ def outline_matches(
     ignored_is_outside: bool,
     element: NDArray[np.int64],
     ignore_invalid: bool,
+    only_class: int | None,
 ) -> tuple[NDArray[np.int64], tuple[int, int, int]]: ...
 def label_band(
     labels: NDArray[Any],

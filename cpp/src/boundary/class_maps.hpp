@@ -60,10 +60,15 @@ class ClassMap {
     ClassMap(const ArrayView& labels, const LabelTable& table, const VolumeShape& shape,
              int threads)
         : length_(shape.length) {
-        const bool is_byte = labels.dtype == DType::kUInt8 && sizeof(Code) == 1;
+        // A bool byte beyond 1 is true as well: as a label it would be out of range.
+        const bool is_byte =
+            (labels.dtype == DType::kUInt8 || labels.dtype == DType::kBool) && sizeof(Code) == 1;
         if (is_byte && holds_classes_only(table) && is_contiguous(labels)) {
             codes_ = reinterpret_cast<const Code*>(labels.data);
-            if (!any_from(table.void_slot(), shape, threads)) return;
+            const std::uint32_t end = labels.dtype == DType::kBool
+                                          ? std::min<std::uint32_t>(2, table.void_slot())
+                                          : table.void_slot();
+            if (!any_from(end, shape, threads)) return;
         }
         read(labels, table, shape, threads);
         has_odd_ = any_from(table.void_slot(), shape, threads);

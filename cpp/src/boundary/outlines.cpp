@@ -113,28 +113,26 @@ class Outline {
 
    private:
     void read() {
-        const std::int64_t words = inside_.words();
-        std::vector<std::uint8_t> flags(static_cast<std::size_t>(64 * words));
-        const auto pack = [&](std::uint64_t* out, auto&& flag) {
-            for (std::int64_t x = 0; x < box_.length(); ++x)
-                flags[static_cast<std::size_t>(x)] = flag(x) ? 1 : 0;
-            boundary::pack_flags(flags.data(), words, out);
-        };
+        const std::int64_t length = box_.length();
+        const std::int64_t last = inside_.words() - 1;
+        const auto differ = boundary::band_kernels().differ;
+        const std::vector<Code> label(static_cast<std::size_t>(length), label_);
+        const std::vector<std::uint8_t> none(static_cast<std::size_t>(length));
+        std::vector<std::uint64_t> ignored(static_cast<std::size_t>(inside_.words()));
         for (std::int64_t line = 0; line < box_.lines(); ++line) {
             const std::int64_t slice = box_.slice_begin + line / box_.rows();
             const std::int64_t row = box_.row_begin + line % box_.rows();
             const std::int64_t at =
                 (slice * image_.shape.rows + row) * image_.shape.length + box_.begin;
-            const Code* codes = codes_ + at;
-            pack(inside_.row(line), [&](std::int64_t x) { return codes[x] == label_; });
+            std::uint64_t* inside = inside_.row(line);
+            differ[simd::code_place(sizeof(Code))](codes_ + at, label.data(), length, inside);
+            for (std::int64_t word = 0; word <= last; ++word) inside[word] = ~inside[word];
+            inside[last] &= boundary::bits_below((length - 1) % 64 + 1);
             if (image_.ignored == nullptr) continue;
-            const std::uint8_t* ignored = image_.ignored + at;
-            if (has_unknown_) {
-                pack(unknown_.row(line), [&](std::int64_t x) { return ignored[x] != 0; });
-            } else {
-                pack(inside_.row(line),
-                     [&](std::int64_t x) { return codes[x] == label_ && ignored[x] == 0; });
-            }
+            std::uint64_t* out = has_unknown_ ? unknown_.row(line) : ignored.data();
+            differ[0](image_.ignored + at, none.data(), length, out);
+            for (std::int64_t word = 0; !has_unknown_ && word <= last; ++word)
+                inside[word] &= ~out[word];
         }
     }
 
@@ -330,6 +328,7 @@ PixelTally outline_matches(const ArrayView& pred, const ArrayView& target, const
         const Image image{maps.shape, options, maps.ignored(), target.shape.size() == 3};
         const std::vector<Box> boxes = class_boxes(maps);
         run_blocks(num_classes, maps.threads, [&](std::int64_t k) {
+            if (options.only_class && k != *options.only_class) return;
             if (boxes[static_cast<std::size_t>(k)].empty()) return;
             const Box box = widened(boxes[static_cast<std::size_t>(k)], maps.shape);
             const auto outline = [&](const ClassMap<Code>& map) {

@@ -470,6 +470,7 @@ def boundary_f_counts(
                 rules.ignored_is_outside,
                 element,
                 task.ignores_invalid,
+                task.row,
             )
         )
         return BoundaryFCounts(*np.ascontiguousarray(cells.T))

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "segmeter/cause.hpp"
@@ -70,6 +71,7 @@ struct OutlineOptions {
     bool border = false;              // kInner: beyond the image lies another class
     bool ignored_is_outside = false;  // ignored pixels are of no class, not unknown
     bool ignore_invalid = false;
+    std::optional<std::int64_t> only_class = std::nullopt;  // the others' counts stay as they are
     int threads = 0;
 };
 
