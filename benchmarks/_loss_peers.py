@@ -103,6 +103,13 @@ class Peer:
     target: str = "indices"
     preset: str | None = None
     compiled: bool = False
+    activation: str | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Options that give ours the peer's number and gradient."""
+        named = {"preset": self.preset, "activation": self.activation}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 # --- packages -----------------------------------------------------------------------------------
@@ -136,20 +143,21 @@ def smp() -> Any:
 
 
 class NNUNetDice(torch.nn.Module):
-    """nnU-Net's Dice with few temporaries: sums of p, of p at the target, and of the one-hot."""
+    """nnU-Net's Dice with few temporaries: without background, and negative, as it has it."""
 
     def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        probabilities = torch.softmax(logits, 1)
+        probabilities = torch.softmax(logits, 1)[:, 1:]
         axes = tuple(range(2, logits.ndim))
         with torch.no_grad():
             one_hot = torch.zeros(logits.shape, dtype=torch.bool)
             one_hot.scatter_(1, target, 1)
+            one_hot = one_hot[:, 1:]
             target_sum = one_hot.sum(axes)
         intersection = (probabilities * one_hot).sum(axes)
         prediction_sum = probabilities.sum(axes)
         smooth = 1e-5
-        dice = (2 * intersection + smooth) / torch.clip(target_sum + prediction_sum + smooth, 1e-8)
-        return 1 - dice.mean()
+        denominator = torch.clip(target_sum + prediction_sum + smooth, 1e-8)
+        return -((2 * intersection + smooth) / denominator).mean()
 
 
 class NNUNetDiceCE(torch.nn.Module):
@@ -215,14 +223,14 @@ DICE_CE = (
 )
 _FOCAL = _monai("FocalLoss", to_onehot_y=True, use_softmax=True)
 FOCAL = (
-    Peer("MONAI FocalLoss", _FOCAL, "channel", "monai"),
-    Peer("MONAI FocalLoss, compiled", _FOCAL, "channel", "monai", compiled=True),
+    Peer("MONAI FocalLoss", _FOCAL, "channel", "monai", False, "softmax"),
+    Peer("MONAI FocalLoss, compiled", _FOCAL, "channel", "monai", True, "softmax"),
     Peer(
         "kornia focal_loss",
         _kornia("focal_loss", alpha=None, gamma=2.0, reduction="mean"),
         preset="kornia",
     ),
-    Peer("smp FocalLoss (one against rest)", _smp("FocalLoss", "multiclass")),
+    Peer("smp FocalLoss (one against rest)", _smp("FocalLoss", "multiclass"), preset="smp"),
 )
 TVERSKY = (
     Peer("MONAI TverskyLoss", _softmax("TverskyLoss", alpha=0.3, beta=0.7), "channel", "monai"),
@@ -231,7 +239,7 @@ TVERSKY = (
 )
 LOVASZ = (
     Peer("smp LovaszLoss", _smp("LovaszLoss", "multiclass"), preset="smp"),
-    Peer("kornia lovasz_softmax_loss", _kornia("lovasz_softmax_loss")),
+    Peer("kornia lovasz_softmax_loss", _kornia("lovasz_softmax_loss"), preset="kornia"),
 )
 BINARY_DICE_CE = (
     Peer("MONAI DiceCELoss", _monai("DiceCELoss", sigmoid=True), "mask", "monai"),

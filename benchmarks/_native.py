@@ -114,13 +114,15 @@ def copiers(source: NDArray, reads: int, threads: int) -> dict[str, Callable[[],
 
     if native is None:
         return {"numpy, no compiler": with_copy(lambda: np.copyto(written, source))}
-    pointers = ctypes.c_void_p(written.ctypes.data), ctypes.c_void_p(source.ctypes.data)
-    size = ctypes.c_int64(source.nbytes)
+
+    def copy(through: int) -> None:
+        # Asked for their addresses here, so that the arrays live as long as the function.
+        target, origin = (ctypes.c_void_p(array.ctypes.data) for array in (written, source))
+        native.copy_buffer(target, origin, ctypes.c_int64(source.nbytes), threads, through)
+
     return {
-        name: with_copy(
-            lambda through=through: native.copy_buffer(*pointers, size, threads, through)
-        )
-        for name, through in (("past the caches", 0), ("through the caches", 1))
+        "past the caches": with_copy(lambda: copy(0)),
+        "through the caches": with_copy(lambda: copy(1)),
     }
 
 

@@ -109,7 +109,7 @@ def _check(
     if peer.preset is None:
         return None
     own = step(
-        own_loss(entry, preset=peer.preset),
+        own_loss(entry, **peer.options),
         workload.logits.detach().clone().requires_grad_(),
         workload.labels,
     )
@@ -288,8 +288,8 @@ def _exact(name: str, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch
     plain = importlib.import_module("segmeter.torch._evaluate").plain
     inputs = importlib.import_module("segmeter.torch._evaluate").Inputs
     double = logits.double().requires_grad_()
-    entry = ENTRIES["lovasz-exact" if name == "lovasz" else name]
-    value = plain(own_loss(entry).loss, inputs(double, labels))
+    ((_, loss),) = own_loss(ENTRIES[name])._parts
+    value = plain(loss, inputs(double, labels))
     value.backward()
     return value.detach(), double.grad
 
