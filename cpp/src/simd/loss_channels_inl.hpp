@@ -1,0 +1,183 @@
+// Sweeps of channels that stand alone. Part of loss_inl.hpp.
+#pragma once
+
+#include "simd/loss_terms_inl.hpp"
+
+namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
+namespace {
+
+// --- every channel a question of its own ---
+
+// Probability, its complement, and minus their logarithms.
+struct Chance {
+    Vec p;
+    Vec rest;
+    Vec ce;
+    Vec ce_rest;
+};
+
+inline Chance chance_of(Vec x, bool sigmoid, bool logarithms) {
+#if defined(SEGMETER_LOSS_DOUBLE)
+    if (!sigmoid) {
+        const Vec rest = one() - x;
+        if (!logarithms) return {x, rest, zero(), zero()};
+        return {x, rest, zero() - log_of(x), zero() - log1p_of(zero() - x)};
+    }
+#else
+    (void)sigmoid;  // probabilities are computed in float64
+#endif
+    const Vec size = absolute(x);
+    const Vec z = exp_of(zero() - size);
+    const Vec near = one() / (one() + z);
+    const Vec far = z * near;
+    const Mask negative = less(x, zero());
+    const Vec p = select(negative, far, near);
+    const Vec rest = select(negative, near, far);
+    if (!logarithms) return {p, rest, zero(), zero()};
+#if defined(SEGMETER_LOSS_DOUBLE)
+    const Vec small = log1p_of(z);
+#else
+    const Vec small = log1p_small(z);
+#endif
+    return {p, rest, select(negative, small + size, small), select(negative, small, small + size)};
+}
+
+// What is true of channel c at a vector of pixels: yes, or for how much.
+struct Truth {
+    Mask yes;
+    Vec y;
+};
+
+inline Truth truth_of(const Tile& tile, int c, int j) {
+    if (tile.label == nullptr) return {Mask{}, load(tile.y + c * kLossTile + kLossLanes * j)};
+    const Mask yes = equal(load_labels(tile.label + kLossLanes * j), c);
+    return {yes, select(yes, one(), zero())};
+}
+
+template <bool kSoft>
+inline void add_channel_sums(const Rule& rule, const Sums& sums, int c,
+                             const Chance (&chance)[kVecs], const Truth (&truth)[kVecs],
+                             const Vec (&w)[kVecs]) {
+    const std::int64_t table = std::int64_t{rule.channels} * kLossLanes;
+    const int to = c * kLossLanes;
+    Vec part[kVecs];
+    const auto add = [&](Real* row, auto&& value) {
+        for (int j = 0; j < kVecs; ++j) part[j] = value(j);
+        add_lanes(row, lane_sum(part));
+    };
+    if (sums.pred != nullptr) {
+        add(sums.pred + to, [&](int j) { return w[j] * chance[j].p; });
+        add(sums.intersection + to, [&](int j) { return w[j] * chance[j].p * truth[j].y; });
+    }
+    if (sums.pred_squared != nullptr)
+        add(sums.pred_squared + to, [&](int j) { return w[j] * chance[j].p * chance[j].p; });
+    if (sums.target != nullptr) add(sums.target + to, [&](int j) { return w[j] * truth[j].y; });
+    if (sums.target_squared != nullptr)
+        add(sums.target_squared + to, [&](int j) { return w[j] * truth[j].y * truth[j].y; });
+    for (int t = 0; t < rule.num_terms; ++t) {
+        Real* positive = sums.terms + t * table + to;
+        Real* negative = sums.terms_negative + t * table + to;
+        Vec yes[kVecs];
+        Vec no[kVecs];
+        for (int j = 0; j < kVecs; ++j) {
+            const Chance& own = chance[j];
+            if constexpr (kSoft) {
+                const Vec share = fma(all(rule.smooth_keep), truth[j].y, all(rule.smooth_add));
+                const Vec against = one() - share;
+                const Vec f = evaluate(rule.terms[t], own.p, own.rest, own.ce).f;
+                const Vec g = evaluate(rule.terms[t], own.rest, own.p, own.ce_rest).f;
+                yes[j] = drop(equal(share, zero()), w[j] * share * f);
+                no[j] = drop(equal(against, zero()), w[j] * against * g);
+            } else {
+                const Mask is = truth[j].yes;
+                const Vec f = evaluate(rule.terms[t], select(is, own.p, own.rest),
+                                       select(is, own.rest, own.p), select(is, own.ce, own.ce_rest))
+                                  .f;
+                const Vec cost = drop(equal(w[j], zero()), w[j] * f);
+                if (sums.costs != nullptr && t == 0) {
+                    Real* pixel = sums.costs + kLossLanes * j;
+                    store(pixel, c == 0 ? f : load(pixel) + f);
+                }
+                yes[j] = select(is, cost, zero());
+                no[j] = drop(is, cost);
+            }
+        }
+        add_lanes(positive, lane_sum(yes));
+        add_lanes(negative, lane_sum(no));
+    }
+}
+
+// The derivative of one channel by its logit, or by its probability.
+template <bool kSoft>
+inline Vec channel_gradient(const Rule& rule, const Slopes& slopes, int c, const Chance& own,
+                            const Truth& truth) {
+    Vec by_p = zero();
+    if (slopes.pred != nullptr) {
+        by_p = fma(all(slopes.intersection[c]), truth.y, all(slopes.pred[c]));
+        if (slopes.pred_squared != nullptr)
+            by_p = fma(all(2 * slopes.pred_squared[c]), own.p, by_p);
+    }
+    Vec up = zero();    // by log p
+    Vec down = zero();  // by log (1 - p)
+    for (int t = 0; t < rule.num_terms; ++t) {
+        const Vec a = all(slopes.terms[t * rule.channels + c]);
+        const Vec b = all(slopes.terms_negative[t * rule.channels + c]);
+        if constexpr (kSoft) {
+            const Vec share = fma(all(rule.smooth_keep), truth.y, all(rule.smooth_add));
+            const Vec yes = a * share;
+            const Vec no = b * (one() - share);
+            const Vec f = evaluate(rule.terms[t], own.p, own.rest, own.ce).h;
+            const Vec g = evaluate(rule.terms[t], own.rest, own.p, own.ce_rest).h;
+            up = up - drop(equal(yes, zero()), yes * f);
+            down = down - drop(equal(no, zero()), no * g);
+        } else {
+            const Vec h =
+                evaluate(rule.terms[t], select(truth.yes, own.p, own.rest),
+                         select(truth.yes, own.rest, own.p), select(truth.yes, own.ce, own.ce_rest))
+                    .h;
+            up = up - select(truth.yes, a * h, zero());
+            down = down - drop(truth.yes, b * h);
+        }
+    }
+    if (rule.sigmoid) return fma(own.p * own.rest, by_p, up * own.rest - down * own.p);
+    const Vec yes = drop(equal(up, zero()), up / own.p);
+    const Vec no = drop(equal(down, zero()), down / own.rest);
+    return by_p + (yes - no);
+}
+
+template <bool kSoft>
+void channelwise_as(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+                    const Gradient* gradient) {
+    Vec w[kVecs];
+    for (int j = 0; j < kVecs; ++j) w[j] = load(tile.weight + kLossLanes * j);
+    const bool logarithms = rule.num_terms > 0;
+    for (int c = 0; c < rule.channels; ++c) {
+        Chance chance[kVecs];
+        Truth truth[kVecs];
+        for (int j = 0; j < kVecs; ++j) {
+            Vec x = load(tile.x + c * tile.stride + kLossLanes * j);
+            if (!tile.plain) x = select(equal(w[j], zero()), all(Real{0.5}), x);
+            chance[j] = chance_of(x, rule.sigmoid, logarithms);
+            truth[j] = truth_of(tile, c, j);
+        }
+        if (sums != nullptr) add_channel_sums<kSoft>(rule, *sums, c, chance, truth, w);
+        if (slopes == nullptr) continue;
+        Real* to = gradient->data + c * gradient->stride;
+        for (int j = 0; j < kVecs; ++j) {
+            const Vec value = channel_gradient<kSoft>(rule, *slopes, c, chance[j], truth[j]);
+            if (gradient->stream)
+                stream(to + kLossLanes * j, w[j] * value);
+            else
+                store(to + kLossLanes * j, w[j] * value);
+        }
+    }
+}
+
+void channelwise(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+                 const Gradient* gradient, Real*) {
+    const bool soft = tile.label == nullptr || rule.smoothed;
+    (soft ? channelwise_as<true> : channelwise_as<false>)(tile, rule, sums, slopes, gradient);
+}
+
+}  // namespace
+}  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

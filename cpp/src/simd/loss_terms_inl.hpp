@@ -1,0 +1,129 @@
+// Pixel terms, and sums by labelled class. Part of loss_inl.hpp.
+#pragma once
+
+#include "simd/loss_kernels.hpp"
+#include "simd/loss_vec.hpp"
+
+namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
+namespace {
+
+constexpr int kVecs = kLossTile / kLossLanes;
+using Rule = LossRule<Real>;
+using Tile = LossTile<Real>;
+using Sums = LossSums<Real>;
+using Slopes = LossSlopes<Real>;
+using Gradient = LossGradient<Real>;
+
+// The vectors of a tile, lane by lane.
+inline Vec lane_sum(const Vec (&a)[kVecs]) { return (a[0] + a[1]) + (a[2] + a[3]); }
+inline void add_lanes(Real* sums, Vec a) { store(sums, load(sums) + a); }
+
+// --- terms: f(p), and h = -p f'(p) ---
+
+struct Term {
+    Vec f;
+    Vec h;
+};
+
+// u^power for u in [0, 1].
+inline Vec power_of(Vec u, Real power, int half_powers) {
+    if (half_powers < 0) {
+        const Vec value = exp_of(all(power) * log_of(u));
+        return drop(equal(u, zero()), value);
+    }
+    Vec value = (half_powers & 1) != 0 ? root(u) : one();
+    for (int i = 0; i < half_powers / 2; ++i) value = value * u;
+    return value;
+}
+
+inline Term focal(const TermRule<Real>& rule, Vec power, Vec p, Vec rest, Vec ce) {
+    // -p log p / (1 - p): 1 at p = 1, 0 at p = 0.
+    const Vec odds = drop(equal(p, zero()), select(equal(rest, zero()), one(), ce * p / rest));
+    return {select(equal(rest, zero()), zero(), power * ce),
+            power * fma(all(rule.parameter), odds, one())};
+}
+
+// `p` of what is true, `rest` = 1 - p and `ce` = -log p.
+inline Term evaluate(const TermRule<Real>& rule, Vec p, Vec rest, Vec ce) {
+    const Vec k = all(rule.parameter);
+    switch (rule.kind) {
+        case LossTerm::kCrossEntropy: return {ce, one()};
+        case LossTerm::kFocal:
+            return focal(rule, power_of(rest, rule.parameter, rule.half_powers), p, rest, ce);
+        case LossTerm::kReducedFocal: {
+            const Vec u = rest / all(rule.threshold);
+            // Below the threshold u may exceed 1: not used there.
+            const Vec power = power_of(min(u, all(Real{2})), rule.parameter, rule.half_powers);
+            const Term reduced = focal(rule, power, p, rest, ce);
+            const Mask hard = less(p, all(rule.threshold));
+            return {select(hard, ce, reduced.f), select(hard, one(), reduced.h)};
+        }
+        case LossTerm::kPoly: {
+            const Vec power = power_of(rest, rule.parameter, rule.half_powers);
+            // At p = 1 the derivative of a power below 1 has no bound: cut to 0.
+            const Vec slope = k * power * p / rest;
+            const Vec end = all(rule.parameter == Real{1} ? Real{1} : Real{0});
+            return {power, select(equal(rest, zero()), end, slope)};
+        }
+        case LossTerm::kGeneralised: {
+            const Vec part = one_minus_exp(zero() - k * ce);
+            const Vec power = exp_of(zero() - k * ce);
+            return {part / k, power};
+        }
+        case LossTerm::kPowerCrossEntropy: {
+            // (-log p)^k = exp(k log ce), with ce = 1 / u above 1.
+            const Mask large = less(one(), ce);
+            const Vec u = select(large, one() / ce, ce);
+            const Vec low = power_of(u, rule.parameter, rule.half_powers);
+            const Vec power = select(large, one() / low, low);
+            const Vec end = all(rule.parameter == Real{1} ? Real{1} : Real{0});
+            const Vec slope = select(equal(ce, zero()), end, k * power / ce);
+            return {power, slope};
+        }
+    }
+    return {zero(), zero()};
+}
+
+// --- what belongs to the labelled class of each pixel ---
+
+// table[label] of every pixel, 0 where there is none.
+inline void look_up(const Real* table, const std::int32_t* label, Real* values) {
+    for (int i = 0; i < kLossTile; ++i) values[i] = label[i] < 0 ? Real{0} : table[label[i]];
+}
+
+// Adds values[row][pixel] to the lanes of the pixel's label in sums[row].
+inline void book(const std::int32_t* label, int rows, const Real (*values)[kLossTile],
+                 Real* const* sums) {
+    // Most tiles of most maps have few labels.
+    constexpr int kFew = 6;
+    Labels labels[kVecs];
+    for (int j = 0; j < kVecs; ++j) labels[j] = load_labels(label + kLossLanes * j);
+    std::uint64_t left = 0;
+    for (int j = 0; j < kVecs; ++j)
+        left |= std::uint64_t{bits(equal(labels[j], -1))} << (kLossLanes * j);
+    left = ~left;
+    for (int round = 0; round < kFew && left != 0; ++round) {
+        const std::int32_t found = label[__builtin_ctzll(left)];
+        Mask mask[kVecs];
+        std::uint64_t same = 0;
+        for (int j = 0; j < kVecs; ++j) {
+            mask[j] = equal(labels[j], found);
+            same |= std::uint64_t{bits(mask[j])} << (kLossLanes * j);
+        }
+        left &= ~same;
+        for (int row = 0; row < rows; ++row) {
+            Vec part[kVecs];
+            for (int j = 0; j < kVecs; ++j)
+                part[j] = select(mask[j], load(values[row] + kLossLanes * j), zero());
+            add_lanes(sums[row] + kLossLanes * found, lane_sum(part));
+        }
+    }
+    for (; left != 0; left &= left - 1) {
+        const int i = __builtin_ctzll(left);
+        const int at = kLossLanes * label[i] + i % kLossLanes;
+        for (int row = 0; row < rows; ++row) sums[row][at] += values[row][i];
+    }
+}
+
+}  // namespace
+}  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE
