@@ -200,20 +200,16 @@ def mesh_faces(
     ([[0, 2]], [1])
     """
     inside, unknown = _beyond(mask, border), _beyond(ignored, border)
-    is_face = np.zeros((*(n + 1 for n in mask.shape), mask.ndim), bool)
+    is_face = np.zeros((mask.ndim, *(n + 1 for n in mask.shape)), bool)
     for axis in range(mask.ndim):
-        # Faces have as many places as there are pixels, and one more across them.
-        places = tuple(slice(0, n + (a == axis)) for a, n in enumerate(mask.shape))
-        pair = [
-            tuple(
-                slice(step if a == axis else 1, n + step if a == axis else n + 1)
-                for a, n in enumerate([k + (a == axis) for a, k in enumerate(mask.shape)])
-            )
-            for step in (0, 1)
-        ]
-        differ = inside[pair[0]] != inside[pair[1]]
-        is_face[(*places, axis)] = differ & ~unknown[pair[0]] & ~unknown[pair[1]]
-    found = np.argwhere(is_face)
+        window = [slice(1, -1)] * mask.ndim
+        window[axis] = slice(None, -1)
+        before = tuple(window)
+        window[axis] = slice(1, None)
+        behind = tuple(window)
+        differ = (inside[before] != inside[behind]) & ~unknown[before] & ~unknown[behind]
+        is_face[axis][tuple(slice(n) for n in differ.shape)] = differ
+    found = np.argwhere(np.moveaxis(is_face, 0, -1))
     return found[:, :-1], found[:, -1]
 
 
@@ -258,7 +254,7 @@ def distances_to_mesh(
         away = np.maximum(np.maximum(low - here, here - high), 0) / parts * np.asarray(spacing)
         squares = np.cumsum(away**2, axis=2)[:, :, -1]
         nearest[begin : begin + 256] = squares.min(axis=1, initial=np.inf)
-    return np.sqrt(nearest)
+    return np.asarray(np.sqrt(nearest))
 
 
 def distances_to(points: Mask, spacing: Sequence[float]) -> FloatArray:
