@@ -171,6 +171,10 @@ FROM_SOURCE: dict[str, tuple[str, list[list[float]]]] = {
 }
 """HD, HD95, ASSD and NSD of the flat shape and of the solid one."""
 
+FOUR_DECIMALS = 5.1e-5
+TIES = 2.5e-3
+"""MeshMetrics rounds distances, and on the solid shape some of exactly 2 end up above it."""
+
 
 def ours(preset: str, shape: Shape) -> Scores:
     """Scores by the preset; of a pair of percentiles the larger."""
@@ -195,16 +199,27 @@ def table(shape: Shape, column: int) -> str:
             lines += rows(f"{package} {version(package)}", preset, theirs, shape)
     for preset, (name, numbers) in FROM_SOURCE.items():
         theirs = dict(zip(COLUMNS, numbers[column], strict=True))
-        lines += rows(name, preset, theirs, shape, slack=5.1e-5)  # four decimals are known
+        lines += rows(name, preset, theirs, shape, slack=slack_of(preset, shape))
     mine = ours("deepmind", shape)
     return "\n".join([*lines, f"| segmeter, no preset | {cells(mine, COLUMNS)} |"])
 
 
-def rows(name: str, preset: str, theirs: Scores, shape: Shape, *, slack: float = 0.0) -> list[str]:
+def slack_of(preset: str, shape: Shape) -> Scores:
+    """How far printed numbers may be from ours."""
+    slack = dict.fromkeys(COLUMNS, FOUR_DECIMALS)
+    if preset == "meshmetrics" and shape[0].ndim == 3:
+        slack["NSD"] = TIES
+    return slack
+
+
+def rows(
+    name: str, preset: str, theirs: Scores, shape: Shape, *, slack: Scores | None = None
+) -> list[str]:
     """Two rows that agree, or an error."""
     mine = ours(preset, shape)
     for score, value in theirs.items():
-        if not math.isclose(value, mine[score], rel_tol=2e-6, abs_tol=slack):
+        allowed = (slack or {}).get(score, 0.0)
+        if not math.isclose(value, mine[score], rel_tol=2e-6, abs_tol=allowed):
             raise SystemExit(f"{name}: {score} is {value}, and by preset {mine[score]}")
     lines = [f"| {name} | {cells(theirs, COLUMNS)} |"]
     return [*lines, f'| `preset="{preset}"` | {cells(mine, theirs)} |']

@@ -143,7 +143,7 @@ class SurfaceRules:
     name : str
     surface : {"voxel_face", "voxel_full", "corner", "face_mesh", "foreground"}
         Which points are the surface; see :func:`surface_distances`.
-    weights : {"count", "marching", "face_share"} or None
+    weights : {"count", "marching", "face_share", "area"} or None
         How much each of them counts. None: as usual with the surface.
     border : {"background", "ignore"}
         Whether a mask has a surface where it touches the border of the image.
