@@ -326,6 +326,42 @@ def test_plain_way_shows_labels_out_of_range(torch: Any, backend: Any, evaluate:
         backend.DiceLoss()(logits, labels)
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_table_with_a_gradient(torch: Any, backend: Any, dense: bool) -> None:
+    """A loss that is written on the table, by the kernels and in plain torch."""
+    logits, target = draw(torch, dtype=torch.float64, size=(3, 2))
+    options: dict[str, Any] = {"pixel_terms": TERMS[:2], "squares": True, "label_smoothing": 0.1}
+    if dense:
+        target = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).double()
+    else:
+        options["ignore_index"] = 1
+
+    def loss(x: Any, y: Any) -> Any:
+        table = backend.soft_counts(x, y, **options)
+        dice = (table.intersection / (table.pred_squared + table.target)).sum()
+        return dice + (table.terms**2).sum() / table.weight.sum()
+
+    assert torch.autograd.gradcheck(lambda x: loss(x, target), logits)
+    assert torch.autograd.gradgradcheck(lambda x: loss(x, target), logits)
+    last = logits.detach().contiguous(memory_format=torch.channels_last)
+    expected = step(loss, logits, target)
+    torch.testing.assert_close(step(loss, last, target), expected)
+    torch.compiler.reset()
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(step(compiled, logits, target), expected)
+    meta = backend.soft_counts(logits.to("meta"), target.to("meta"), **options)
+    assert meta.terms.shape == (2, 2, 3)
+
+
+def test_examples_of_the_page() -> None:
+    root = Path(__file__).parents[1]
+    page = "docs/how-to-train-with-pytorch.md"
+    command = [sys.executable, root / "tools" / "check_examples.py", root / page]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " 0 failed" in done.stdout
+
+
 # --- memory and types ----------------------------------------------------------------------------
 
 

@@ -4,7 +4,9 @@
 
 A page's ```python blocks with `>>>` lines are one session, in order, in a folder of their own in
 which `data` is the shared data set folder. Pages that read `data` are skipped where there is none,
-unless CI is set. Exits 1 if an example printed something else than the page says.
+unless CI is set. Pages
+that import torch are skipped where it is not installed; the tests run them. Exits 1 if an example
+printed something else than the page says.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 import sys
 import tempfile
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +50,11 @@ def main() -> int:
         reads_data = any("data/" in example.source for example in session.examples)
         if reads_data and not DATA.is_dir() and not os.environ.get("CI"):
             print(f"{page.name}: skipped, no shared data")
+            continue
+        if any(
+            example.source == "import torch\n" for example in session.examples
+        ) and not find_spec("torch"):
+            print(f"{page.name}: skipped, no torch")
             continue
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             if DATA.is_dir():

@@ -8,6 +8,7 @@ tensors: ``DiceLoss(region="batch")``, ``dice(logits, target)``. Needs PyTorch:
 from __future__ import annotations
 
 from .. import loss as _losses
+from ._counts import soft_counts
 from ._metrics import Accumulator, ConfusionMatrix, PanopticQuality
 from ._modules import CompoundLoss, DeepSupervisionLoss, Loss, function_of, lovasz, module_of
 
@@ -97,6 +98,7 @@ __all__ = [
     "ohem",
     "poly",
     "sensitivity_specificity",
+    "soft_counts",
     "top_k",
     "tversky",
 ]

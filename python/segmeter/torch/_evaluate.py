@@ -341,7 +341,7 @@ def _differentiable_gradient(
 def plain(loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting | None = None) -> Tensor:
     """The loss in torch operations alone."""
     # Half types lose the sums of an image: autocast must not choose them here.
-    with _without_autocast(inputs.logits.device.type):
+    with without_autocast(inputs.logits.device.type):
         if isinstance(loss, SweepLoss):
             value = _plain_sweep(loss, inputs, setting)
         else:
@@ -369,7 +369,7 @@ def _plain_ranked(loss: Ranked, inputs: Inputs) -> Tensor:
     if inputs.target.is_floating_point():
         raise TypeError("target must hold labels: this loss ranks the pixels of a class")
     inputs = _channels_first(inputs) if loss.channels_last else inputs
-    ignored = _labels(loss.ignore_index)
+    ignored = labels_of(loss.ignore_index)
     if isinstance(loss, LovaszLoss):
         if inputs.pixel_weight is not None:
             raise ValueError("a Lovász loss ranks pixels and has no pixel_weight; use mask")
@@ -388,7 +388,8 @@ def _plain_ranked(loss: Ranked, inputs: Inputs) -> Tensor:
     return _ranked.hard_pixels(loss, costs, counted)
 
 
-def _without_autocast(device: str) -> Any:
+def without_autocast(device: str) -> Any:
+    """A context in which autocast chooses no types, on devices that have it."""
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device, enabled=False)
     return contextlib.nullcontext()
@@ -399,7 +400,7 @@ def _plain_table(formula: SweepLoss, inputs: Inputs, options: dict[str, Any]) ->
         inputs.logits,
         inputs.target,
         activation=options["activation"],
-        ignored=_labels(options["ignore_index"]),
+        ignored=labels_of(options["ignore_index"]),
         mask=inputs.mask,
         pixel_weight=inputs.pixel_weight,
         label_smoothing=options["label_smoothing"],
@@ -408,7 +409,8 @@ def _plain_table(formula: SweepLoss, inputs: Inputs, options: dict[str, Any]) ->
     )
 
 
-def _labels(ignore_index: Any) -> tuple[int, ...]:
+def labels_of(ignore_index: Any) -> tuple[int, ...]:
+    """Ignored labels as integers."""
     return () if ignore_index is None else tuple(np.atleast_1d(ignore_index).tolist())
 
 
