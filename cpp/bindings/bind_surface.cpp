@@ -67,39 +67,39 @@ py::tuple bound_surface_distances(const py::array& pred, const py::array& target
     const std::array<ArrayView, 2> maps = {view_of(pred), view_of(target)};
     const std::optional<ArrayView> flags = mask_view(mask, maps[1]);
     require_shape(maps[0], maps[1].shape, "pred");
-    const std::array<SurfaceLabels, 2> meanings = {meaning_of(pred_meaning),
-                                                   meaning_of(target_meaning)};
     const ClassGroups classes = {span_of(groups.first), span_of(groups.second)};
     const SurfaceOptions options = {static_cast<SurfaceRule>(rule), closed, num_groups, threads};
     const bool is_mesh = options.rule == SurfaceRule::kFaceMesh;
-    std::array<SurfacePoints, 2> surfaces;
-    std::array<std::vector<std::int64_t>, 2> begin;
+    SurfacePair surfaces;
+    std::vector<std::int64_t> pred_begin;
+    std::vector<std::int64_t> target_begin;
     {
         const py::gil_scoped_release release;
-        for (std::size_t side = 0; side < 2; ++side) {
-            surfaces[side] =
-                find_surfaces(maps[side], meanings[side], maps[1 - side], meanings[1 - side],
-                              flags ? &*flags : nullptr, classes, options);
-            begin[side] = is_mesh ? face_elements(surfaces[side]) : surfaces[side].begin;
-        }
+        surfaces =
+            find_surfaces(maps[0], meaning_of(pred_meaning), maps[1], meaning_of(target_meaning),
+                          flags ? &*flags : nullptr, classes, options);
+        pred_begin = is_mesh ? face_elements(surfaces.pred) : surfaces.pred.begin;
+        target_begin = is_mesh ? face_elements(surfaces.target) : surfaces.target.begin;
     }
-    std::array<Distances, 2> distances = {Distances(begin[0].back()), Distances(begin[1].back())};
-    std::array<double*, 2> out = {distances[0].mutable_data(), distances[1].mutable_data()};
+    Distances forward(pred_begin.back());
+    Distances backward(target_begin.back());
+    double* forward_out = forward.mutable_data();
+    double* backward_out = backward.mutable_data();
     {
         const py::gil_scoped_release release;
         const auto measure = is_mesh ? &face_mesh_distances : &surface_distances;
-        measure(surfaces[0], surfaces[1], spacing, last_axis, threads, out[0], out[1]);
+        measure(surfaces.pred, surfaces.target, spacing, last_axis, threads, forward_out,
+                backward_out);
     }
-    py::tuple result(3);
-    for (std::size_t side = 0; side < 2; ++side) {
-        const SurfacePoints& surface = surfaces[side];
-        const std::int64_t size = begin[side].back();
-        result[side] =
-            py::make_tuple(std::move(distances[side]), weights_of(surface, is_mesh, size, weights),
-                           adopt(std::move(begin[side])), labels_met(surface));
-    }
-    result[2] = surfaces[0].met_invalid || surfaces[1].met_invalid;
-    return result;
+    const auto side = [&](Distances& distances, const SurfacePoints& surface,
+                          std::vector<std::int64_t>& begin) {
+        py::object point_weights = weights_of(surface, is_mesh, begin.back(), weights);
+        return py::make_tuple(std::move(distances), std::move(point_weights),
+                              adopt(std::move(begin)), labels_met(surface));
+    };
+    return py::make_tuple(side(forward, surfaces.pred, pred_begin),
+                          side(backward, surfaces.target, target_begin),
+                          surfaces.pred.met_invalid || surfaces.target.met_invalid);
 }
 
 }  // namespace

@@ -1,15 +1,16 @@
 // Distances between the points of two surfaces, group by group.
 //
 // The points of the one surface become bits, and each point of the other looks for its nearest:
-// in the rows around it, nearest first, or in cubes of 8, 64, ... points' side. What a point may
-// cost is bounded for all of them together: when they have looked at more rows than a distance
-// transform of the box costs, the rest of the group is read from one.
+// in the rows around it, nearest first, and then in cubes of 4, 16, ... points' side. What the
+// points may cost is bounded for all of them together: when they have looked into more cubes than
+// a distance transform of the box is worth, the rest of the group is read from one.
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 
@@ -28,8 +29,9 @@ constexpr double kOpen = -1.0;  // not yet known
 constexpr std::size_t kPart = 4096;                          // points of a block of work
 constexpr std::int64_t kFewPairs = 4096;                     // tried one by one
 constexpr std::int64_t kBatchBytes = std::int64_t{8} << 20;  // grids that exist together
-constexpr std::int64_t kRowsPerPixel = 8;                    // the budget
-constexpr std::int64_t kWorkPerPoint = 512;                  // in pixels, for thread_count()
+constexpr std::int64_t kPixelsPerCube = 4;                   // of a distance transform, in time
+// In pixels, for thread_count(); fewer than it takes, so that a thread is worth waiting for.
+constexpr std::int64_t kWorkPerPoint = 32;
 
 using Points = std::span<const std::uint64_t>;
 
@@ -56,7 +58,8 @@ struct Direction {
     Points from;
     Points to;
     double* distances;
-    Box box;  // around both
+    Box box;              // around both
+    std::once_flag made;  // by whoever needs it first
     std::optional<PointGrid> grid;
     std::atomic<std::int64_t> work{0};
 
@@ -65,7 +68,7 @@ struct Direction {
     [[nodiscard]] bool is_small() const {
         return static_cast<std::int64_t>(from.size() * to.size()) <= kFewPairs;
     }
-    [[nodiscard]] std::int64_t budget() const { return kRowsPerPixel * box.size(); }
+    [[nodiscard]] std::int64_t budget() const { return box.size() / kPixelsPerCube; }
 };
 
 // What all groups share.
@@ -91,6 +94,11 @@ void compare_all(const Job& job, Direction& d) {
         }
         d.distances[i] = std::sqrt(best);
     }
+}
+
+void make_grid(const Job& job, Direction& d) {
+    d.grid.emplace(d.box.low, d.box.high, job.near);
+    for (const std::uint64_t point : d.to) d.grid->add(job.layout.place(point));
 }
 
 // Points [begin, end) of a direction, as far as the budget lasts.
@@ -144,27 +152,26 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
         std::size_t begin;
         std::size_t end;
     };
+    // The first part of each direction makes its grid: these come before all others.
     std::vector<Part> parts;
+    std::vector<Part> later;
     std::int64_t points = 0;
     for (Direction* d : batch) {
         points += static_cast<std::int64_t>(d->from.size());
         const std::size_t step = d->is_small() ? d->from.size() : kPart;
         for (std::size_t i = 0; i < d->from.size(); i += step)
-            parts.push_back({d, i, std::min(i + step, d->from.size())});
+            (i == 0 ? parts : later).push_back({d, i, std::min(i + step, d->from.size())});
     }
+    parts.insert(parts.end(), later.begin(), later.end());
     const int threads = thread_count(job.threads, kWorkPerPoint * points);
-    run_blocks(static_cast<std::int64_t>(batch.size()), threads, [&](std::int64_t i) {
-        Direction& d = *batch[static_cast<std::size_t>(i)];
-        if (d.is_small()) return;
-        d.grid.emplace(d.box.low, d.box.high, job.near);
-        for (const std::uint64_t point : d.to) d.grid->add(job.layout.place(point));
-    });
     run_blocks(static_cast<std::int64_t>(parts.size()), threads, [&](std::int64_t i) {
         const auto& [d, begin, end] = parts[static_cast<std::size_t>(i)];
-        if (d->is_small())
+        if (d->is_small()) {
             compare_all<kLast>(job, *d);
-        else
+        } else {
+            std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });
             search<kLast>(job, *d, begin, end);
+        }
     });
     for (Direction* d : batch) {
         d->grid.reset();

@@ -62,7 +62,8 @@ struct Task {
         for (std::size_t axis = 0; axis < 3; ++axis) {
             const bool is_axis = axis > 0 || map.has_planes;
             lattice[axis] = map.shape[axis] + std::int64_t{corners && is_axis};
-            bits[axis] = std::bit_width(static_cast<std::uint64_t>(lattice[axis]));
+            bits[axis] =
+                static_cast<int>(std::bit_width(static_cast<std::uint64_t>(lattice[axis])));
         }
         if (bits[0] + bits[1] + bits[2] > 40) throw std::invalid_argument("the map is too large");
         find_outside();
@@ -555,50 +556,52 @@ void sort_by_group(std::vector<Found>& found, SurfacePoints& result) {
     }
 }
 
-}  // namespace
-
-SurfacePoints find_surfaces(const ArrayView& labels, const SurfaceLabels& meaning,
-                            const ArrayView& other, const SurfaceLabels& other_meaning,
-                            const ArrayView* mask, const ClassGroups& groups,
-                            const SurfaceOptions& options) {
-    if (options.num_groups < 1 || options.num_groups > kMaxGroups)
-        throw std::invalid_argument("there must be 1 to 65535 groups");
-    const Task task(labels, meaning, other, other_meaning, mask, groups, options);
+SurfacePoints collected(const Task& task, std::vector<Found>& found) {
     SurfacePoints result;
-    result.begin.assign(static_cast<std::size_t>(options.num_groups) + 1, 0);
+    result.begin.assign(static_cast<std::size_t>(task.options.num_groups) + 1, 0);
     result.shape = task.lattice;
     result.bits = task.bits;
-    const std::int64_t pixels = labels.size();
-    if (pixels == 0) return result;
-
-    const std::vector<Slab> slabs = slabs_of(task);
-    std::vector<Found> found(slabs.size() + 1);
-    run_blocks(static_cast<std::int64_t>(slabs.size()), thread_count(options.threads, pixels),
-               [&](std::int64_t i) {
-                   const auto slab = static_cast<std::size_t>(i);
-                   find_in_slab(task, slabs[slab], found[slab]);
-               });
+    if (found.empty()) return result;
     // A map of one label may have no block to look at.
     const std::uint64_t first = task.map.bits_at(0, 0, 0);
     const std::uint32_t slot = task.slots(first);
-    found.back().met_invalid = slot == kSlotInvalid;
-    if (slot >= kFirstClass) {
-        found.back().met_class = true;
-        found.back().lowest = found.back().highest = first;
-    }
-    Found all;
+    result.met_invalid = slot == kSlotInvalid;
+    result.met_class = slot >= kFirstClass;
+    result.lowest_label = result.met_class ? first : std::numeric_limits<std::uint64_t>::max();
+    result.highest_label = result.met_class ? first : 0;
     for (const Found& part : found) {
-        all.met_invalid |= part.met_invalid;
-        all.met_class |= part.met_class;
-        all.lowest = std::min(all.lowest, part.lowest);
-        all.highest = std::max(all.highest, part.highest);
+        result.met_invalid |= part.met_invalid;
+        result.met_class |= part.met_class;
+        result.lowest_label = std::min(result.lowest_label, part.lowest);
+        result.highest_label = std::max(result.highest_label, part.highest);
     }
-    result.met_invalid = all.met_invalid;
-    result.met_class = all.met_class;
-    result.lowest_label = all.lowest;
-    result.highest_label = all.highest;
     sort_by_group(found, result);
     return result;
+}
+
+}  // namespace
+
+SurfacePair find_surfaces(const ArrayView& pred, const SurfaceLabels& pred_meaning,
+                          const ArrayView& target, const SurfaceLabels& target_meaning,
+                          const ArrayView* mask, const ClassGroups& groups,
+                          const SurfaceOptions& options) {
+    if (options.num_groups < 1 || options.num_groups > kMaxGroups)
+        throw std::invalid_argument("there must be 1 to 65535 groups");
+    const std::array<Task, 2> tasks = {
+        Task(pred, pred_meaning, target, target_meaning, mask, groups, options),
+        Task(target, target_meaning, pred, pred_meaning, mask, groups, options)};
+    const std::int64_t pixels = target.size();
+    const std::vector<Slab> slabs = pixels == 0 ? std::vector<Slab>{} : slabs_of(tasks[0]);
+    std::array<std::vector<Found>, 2> found;
+    for (std::vector<Found>& side : found) side.resize(slabs.size());
+    // Both maps at once: threads are called together and wait for each other only once.
+    const auto count = static_cast<std::int64_t>(slabs.size());
+    run_blocks(2 * count, thread_count(options.threads, 2 * pixels), [&](std::int64_t i) {
+        const auto side = static_cast<std::size_t>(i / count);
+        const auto slab = static_cast<std::size_t>(i % count);
+        find_in_slab(tasks[side], slabs[slab], found[side][slab]);
+    });
+    return {collected(tasks[0], found[0]), collected(tasks[1], found[1])};
 }
 
 }  // namespace segmeter

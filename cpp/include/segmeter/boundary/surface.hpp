@@ -68,8 +68,8 @@ class SurfacePoints {
     }
     // Plane, row and column of a point. The first is 0 in 2-D.
     [[nodiscard]] std::array<std::int64_t, 3> place(std::uint64_t point) const noexcept {
-        const auto part = [&](int shift, int bits) {
-            return static_cast<std::int64_t>((point >> shift) & ((std::uint64_t{1} << bits) - 1));
+        const auto part = [&](int shift, int width) {
+            return static_cast<std::int64_t>((point >> shift) & ((std::uint64_t{1} << width) - 1));
         };
         return {part(8 + bits[2] + bits[1], bits[0]), part(8 + bits[2], bits[1]), part(8, bits[2])};
     }
@@ -94,13 +94,18 @@ class SurfacePoints {
     std::uint64_t highest_label = 0;
 };
 
-// labels, other: the map, and the one it is compared with, which may hold ignored labels too; of
-// equal shape, 2 or 3 axes, integer or bool, native byte order, last axis contiguous. mask: null,
-// or bool of that shape, true = ignored, last axis contiguous.
-SurfacePoints find_surfaces(const ArrayView& labels, const SurfaceLabels& meaning,
-                            const ArrayView& other, const SurfaceLabels& other_meaning,
-                            const ArrayView* mask, const ClassGroups& groups,
-                            const SurfaceOptions& options);
+struct SurfacePair {
+    SurfacePoints pred;
+    SurfacePoints target;
+};
+
+// pred, target: of equal shape, 2 or 3 axes, integer or bool, native byte order, last axis
+// contiguous. A pixel with an ignored label in either is ignored. mask: null, or bool of that
+// shape, true = ignored, last axis contiguous.
+SurfacePair find_surfaces(const ArrayView& pred, const SurfaceLabels& pred_meaning,
+                          const ArrayView& target, const SurfaceLabels& target_meaning,
+                          const ArrayView* mask, const ClassGroups& groups,
+                          const SurfaceOptions& options);
 
 // Distances of all points of `pred` to those of the same group in `target`, and the other way
 // round; infinite where there are none. `last_axis`: which of plane, row and column (0, 1, 2) comes
