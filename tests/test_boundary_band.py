@@ -122,6 +122,22 @@ def test_boundary_f_equals_the_twin(arguments: dict[str, Any], data: st.DataObje
     same(segmeter.boundary_f_counts(**arguments), twin.boundary_f_counts(**arguments))
 
 
+@settings(max_examples=40)
+@given(
+    cases(), st.sampled_from(([1.0], [0.5, 3.0, 8.0])), st.sampled_from(("corner", "voxel_face"))
+)
+def test_displacement_equals_the_twin(
+    arguments: dict[str, Any], bands: list[float], surface: Any
+) -> None:
+    arguments |= {"bands": bands, "surface": surface, "background": None}
+    found = segmeter.displacement_counts(**arguments)
+    expected = twin.displacement_counts(**arguments)
+    np.testing.assert_array_equal(found.upper, expected.upper)
+    np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found.distance, expected.distance, rtol=1e-12, atol=1e-12)
+    same(type(found).from_arrays(found.to_arrays()), found)
+
+
 # --- peers -------------------------------------------------------------------------------------
 
 
@@ -191,6 +207,35 @@ def test_numbers_by_hand() -> None:
     assert (f.pred, f.target) == (20, 20)
     scores = [segmeter.boundary_precision(f), segmeter.boundary_recall(f)]
     assert segmeter.boundary_f_score(f) == pytest.approx(2 * scores[0] * scores[1] / sum(scores))
+
+
+def test_displacement_by_hand() -> None:
+    target = np.zeros((20, 20), bool)
+    target[5:15, 5:15] = True
+    pred = target.copy()
+    pred[5:15, 15:18] = True
+    distances = segmeter.surface_distances(pred, target, surface="voxel_face")
+    counts = segmeter.displacement_counts(distances, bands=[1, 2])
+    found = segmeter.boundary_displacement(counts)
+    # Of 42 + 36 points 10 are 3 off, 2 are 2 off and 2 one; and of the old edge 8 one to 3.
+    assert found.mean_up_to[0, -1] == pytest.approx(float(segmeter.assd(distances)[0]))
+    assert found.share.sum() == pytest.approx(1)
+    twice = segmeter.boundary_displacement(counts + counts)
+    np.testing.assert_array_equal(twice.mean, found.mean)
+    one_way = segmeter.boundary_displacement(counts, direction="pred_to_target")
+    np.testing.assert_allclose(one_way.share, [[30 / 42, 2 / 42, 10 / 42]])
+    nothing = segmeter.displacement_counts(pred, pred & False, bands=[1, 2])
+    assert segmeter.boundary_displacement(nothing).mean[0, -1] == np.inf
+    assert np.isnan(segmeter.boundary_displacement(nothing).mean[0, 0])
+    empty = segmeter.displacement_counts(pred & False, pred & False)
+    assert np.isnan(segmeter.boundary_displacement(empty).share).all()
+    for bands in ([], [2, 1], [1, 1], [0], [-1], [float("nan")]):
+        with pytest.raises(ValueError, match="bands"):
+            segmeter.displacement_counts(pred, target, bands=bands)
+    with pytest.raises(ValueError, match="upper"):
+        counts + empty
+    with pytest.raises(ValueError, match="direction"):
+        segmeter.boundary_displacement(counts, direction="up")  # type: ignore[arg-type]
 
 
 def test_a_right_prediction_beside_ignored_pixels_is_right() -> None:

@@ -25,6 +25,12 @@ from ._counts import (
     dataset_percentile,
     nsd_curve,
 )
+from ._displacement import (
+    BoundaryDisplacement,
+    DisplacementCounts,
+    boundary_displacement,
+    displacement_counts,
+)
 from ._edt import distance_transform
 from ._overlap import BoundaryOverlapTable, boundary_overlap_table
 from ._presets import SURFACE_PRESETS, EmptyRules, EmptyScores, SurfaceRules
@@ -58,11 +64,13 @@ __all__ = [
     "SURFACE_PRESETS",
     "Border",
     "BoundaryCounts",
+    "BoundaryDisplacement",
     "BoundaryFCounts",
     "BoundaryIouCounts",
     "BoundaryOverlapTable",
     "CaseMeans",
     "DirectedDistances",
+    "DisplacementCounts",
     "EmptyRules",
     "EmptyScores",
     "NsdCurve",
@@ -77,6 +85,7 @@ __all__ = [
     "asd",
     "assd",
     "boundary_counts",
+    "boundary_displacement",
     "boundary_f_counts",
     "boundary_f_score",
     "boundary_iou",
@@ -87,6 +96,7 @@ __all__ = [
     "boundary_scores",
     "dataset_nsd",
     "dataset_percentile",
+    "displacement_counts",
     "distance_transform",
     "hausdorff_distance",
     "masd",

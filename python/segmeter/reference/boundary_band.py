@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..boundary._band import BoundaryFCounts, BoundaryIouCounts, TrimapCounts
+from ..boundary._displacement import DisplacementCounts
 from .cause import NO_CLASS, classes_of
 from .pixel import _ignored_labels, _is_mask
 
@@ -221,6 +222,37 @@ def _near(outline: Mask, spacing: Sequence[float], limit: float, strict: bool) -
 
     distance = distances_to(outline, spacing)
     return np.asarray(distance < limit if strict else distance <= limit)
+
+
+def displacement_counts(
+    pred: Any, target: Any, *, bands: Sequence[float] = (1.0, 2.0, 5.0, 10.0), **options: Any
+) -> DisplacementCounts:
+    """Twin of :func:`segmeter.displacement_counts` for two maps. Needs SciPy.
+
+    Examples
+    --------
+    >>> one, two = np.array([[0, 1, 0, 0]]), np.array([[0, 1, 1, 0]])
+    >>> displacement_counts(one, two, bands=[0.5], surface="voxel_face").weight.tolist()
+    [[[1.0, 0.0], [1.0, 1.0]]]
+    """
+    from .boundary_surfaces import surface_distances
+
+    found = surface_distances(pred, target, **options)
+    low = [-1.0, *bands]
+    high = [*bands, math.inf]
+    cells = np.zeros((2, len(found), 2, len(high)))
+    for k, both in enumerate(found.values()):
+        sides = (
+            (both.pred_to_target, both.pred_weight),
+            (both.target_to_pred, both.target_weight),
+        )
+        for side, (distance, weight) in enumerate(sides):
+            for b, (over, up_to) in enumerate(zip(low, high, strict=True)):
+                inside = (distance > over) & (distance <= up_to)
+                cells[:, k, side, b] = (
+                    weight[inside].sum(), (weight * distance)[inside].sum(),
+                )  # fmt: skip
+    return DisplacementCounts(np.array(high), *cells)
 
 
 def _read(
