@@ -161,25 +161,29 @@ class TableWork:
         self.options["channels_last"] |= self.moved
         self.options |= arrays_of(inputs, self.moved)
         self.sweep: Any = None
+        self.slopes: SoftCountsGradient | None = None
 
-    def value(self, with_gradient: bool) -> float:  # noqa: ARG002  # one sweep in any case
-        """Value of the loss; keeps the table it came from."""
-        self.table = self._prepared().counts()
+    def value(self, with_gradient: bool) -> float:
+        """Value of the loss; keeps the table it came from, or the slopes of its entries."""
+        table = self._prepared().counts()
         if self.setting.is_summed:
-            self.table, self.pixels = summed_arrays(
-                self.table, self.pixels, self.setting.process_group
-            )
-        return float(self.formula.value(self.table, pixels=self.pixels))
+            table, self.pixels = summed_arrays(table, self.pixels, self.setting.process_group)
+        self.table = table
+        if not with_gradient:
+            return float(self.formula.value(table, pixels=self.pixels))
+        value, self.slopes = self.formula.both(table, pixels=self.pixels)
+        return value
 
     def gradient(self, factor: float) -> NDArray[Any]:
         """Gradient times a factor, from the table."""
-        assert self.table is not None
+        if self.slopes is None:
+            assert self.table is not None
+            self.slopes = self.formula.gradient(self.table, pixels=self.pixels)
+        slopes = self.slopes
         if self.setting.is_summed:
             factor = summed_number(factor, self.setting.process_group)
-        d = self.formula.gradient(self.table, pixels=self.pixels)
-        if self.setting.is_summed:
-            d = _for_samples(d, len(self.options["logits"]))
-        return self.given(self._prepared().backward(_scaled(d, factor), None))
+            slopes = _for_samples(slopes, len(self.options["logits"]))
+        return self.given(self._prepared().backward(_scaled(slopes, factor), None))
 
     def given(self, gradient: NDArray[Any]) -> NDArray[Any]:
         """The gradient under the axes of the logits."""
