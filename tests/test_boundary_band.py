@@ -36,7 +36,7 @@ def blobs(rng: np.random.Generator, shape: tuple[int, ...], classes: int, size: 
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> dict[str, Any]:
+def arguments_of_maps(draw: st.DrawFn) -> dict[str, Any]:
     """A map, a prediction that is wrong in the usual ways, and how labels are read."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     ndim = draw(st.sampled_from((2, 2, 3)))
@@ -80,7 +80,7 @@ def same(one: Any, other: Any) -> None:
 
 
 @settings(max_examples=150)
-@given(cases(), st.data())
+@given(arguments_of_maps(), st.data())
 def test_boundary_iou_equals_the_twin(arguments: dict[str, Any], data: st.DataObject) -> None:
     ndim = arguments["target"].ndim
     way = data.draw(st.sampled_from(("width", "width_pixels", "spacing", "width_physical")))
@@ -100,14 +100,14 @@ def test_boundary_iou_equals_the_twin(arguments: dict[str, Any], data: st.DataOb
 
 
 @settings(max_examples=80)
-@given(cases(), st.sampled_from((1, [2], (1, 7, 64), [40, 3])))
+@given(arguments_of_maps(), st.sampled_from((1, [2], (1, 7, 64), [40, 3])))
 def test_trimap_equals_the_twin(arguments: dict[str, Any], widths: Any) -> None:
     arguments["widths"] = widths
     same(segmeter.trimap_counts(**arguments), twin.trimap_counts(**arguments))
 
 
 @settings(max_examples=150)
-@given(cases(), st.data())
+@given(arguments_of_maps(), st.data())
 def test_boundary_f_equals_the_twin(arguments: dict[str, Any], data: st.DataObject) -> None:
     arguments["preset"] = data.draw(st.sampled_from(("davis", "bf")))
     way = data.draw(st.sampled_from(("default", "share", "pixels", "spacing", "physical")))
@@ -182,6 +182,18 @@ def test_davis_f_is_dilation_by_a_disk(peer: Callable[[str], ModuleType]) -> Non
         counts = segmeter.boundary_f_counts(pred, target)
         expected = [a.sum(), b.sum(), (a & near_b).sum(), (b & near_a).sum()]
         assert [int(part[0]) for part in counts.to_arrays().values()] == expected
+
+
+def test_figures_of_the_pitfalls_paper(cases: list[dict[str, Any]]) -> None:
+    figures = [case for case in cases if case["op"] == "pitfalls_boundary_iou"]
+    assert len(figures) == 2
+    for case in figures:
+        counts = segmeter.boundary_iou_counts(
+            case["arrays"]["pred"],
+            case["arrays"]["ref"],
+            width_pixels=case["params"]["boundary_dist"],
+        )
+        assert round(float(segmeter.boundary_iou(counts)[0]), 1) == case["expected"]
 
 
 # --- by hand -----------------------------------------------------------------------------------
