@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -58,6 +59,26 @@ std::vector<double> squares(std::int64_t n, double spacing) {
         table[static_cast<std::size_t>(n - d)] = length * length;
     }
     return table;
+}
+
+// Bytes that are 0 before the first one that is not; and behind the last one.
+std::int64_t zeros_before(const std::byte* row, std::int64_t n) {
+    std::int64_t i = 0;
+    for (std::uint64_t word = 0; i + 8 <= n; i += 8) {
+        std::memcpy(&word, row + i, sizeof(word));
+        if (word != 0) break;
+    }
+    while (i < n && row[i] == std::byte{0}) ++i;
+    return i;
+}
+std::int64_t zeros_behind(const std::byte* row, std::int64_t n) {
+    std::int64_t i = 0;
+    for (std::uint64_t word = 0; i + 8 <= n; i += 8) {
+        std::memcpy(&word, row + n - i - 8, sizeof(word));
+        if (word != 0) break;
+    }
+    while (i < n && row[n - 1 - i] == std::byte{0}) ++i;
+    return i;
 }
 
 // Lines of one axis, some of them side by side, with all that is needed to search them.
@@ -186,10 +207,17 @@ class Transform {
     void finish_slabs(std::int64_t begin, std::int64_t end) const;
     struct Worker;
     void finish(Worker& worker, std::int64_t first_plane, std::int64_t planes) const;
-    void search_columns(Worker& worker, std::int64_t plane) const;
-    void search_rows(Worker& worker, std::int64_t first_line, std::int64_t lines) const;
-    void merge_row_steps(Worker& worker, std::int64_t first_line, std::int64_t lines,
-                         double* out) const;
+    struct Box {
+        [[nodiscard]] std::int64_t lines() const noexcept { return line_end - line_begin; }
+        [[nodiscard]] std::int64_t columns() const noexcept { return column_end - column_begin; }
+        std::int64_t line_begin;
+        std::int64_t line_end;
+        std::int64_t column_begin;
+        std::int64_t column_end;
+    };
+    [[nodiscard]] Box box_of(std::int64_t first_line, std::int64_t lines) const;
+    void search_columns(Worker& worker, std::int64_t plane, const Box& box) const;
+    void search_rows(Worker& worker, std::int64_t first_line, const Box& box) const;
     void name_nearest(Worker& worker, std::int64_t first_plane, std::int64_t planes) const;
 
     const DistanceTransform& job_;
@@ -239,58 +267,92 @@ void Transform::finish_slabs(std::int64_t begin, std::int64_t end) const {
     }
 }
 
-void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t planes) const {
-    const std::int64_t pixels = planes * rows_ * width_;
-    if (nearest_ != nullptr) std::copy_n(steps(first_plane), pixels, worker.nearest_plane.data());
-    kernels_.square_steps(steps(first_plane), pixels, job_.spacing[0], worker.squared.data());
-    if (job_.ndim == 3) search_columns(worker, first_plane);
-    search_rows(worker, first_plane * rows_, planes * rows_);
-    if (nearest_ != nullptr) name_nearest(worker, first_plane, planes);
-    double* distance = distance_ + first_plane * rows_ * width_;
-    if (!job_.squared) kernels_.root(distance, pixels);
-    if (job_.negate_labels) scan_.negate(labels(first_plane * rows_ * width_), pixels, distance);
+// The part of a slab that has to be searched: lines and columns [begin, end). Where label 0 has
+// distance 0, that is the box around all others, with the 0 around them: no pixel is nearer to
+// another label beyond that.
+Transform::Box Transform::box_of(std::int64_t first_line, std::int64_t lines) const {
+    if (!job_.zero_is_background || nearest_ != nullptr) return {0, lines, 0, width_};
+    Box box{lines, 0, width_, 0};
+    const std::int64_t bytes = width_ * job_.label_size;
+    for (std::int64_t line = 0; line < lines; ++line) {
+        const std::byte* row = labels((first_line + line) * width_);
+        const std::int64_t first = zeros_before(row, bytes);
+        if (first == bytes) continue;
+        box.line_begin = std::min(box.line_begin, line);
+        box.line_end = line + 1;
+        box.column_begin = std::min(box.column_begin, first / job_.label_size);
+        const std::int64_t last = bytes - 1 - zeros_behind(row, bytes);
+        box.column_end = std::max(box.column_end, last / job_.label_size + 1);
+    }
+    if (box.line_end == 0) return {0, 0, 0, 0};
+    return {std::max<std::int64_t>(box.line_begin - 1, 0), std::min(box.line_end + 1, lines),
+            std::max<std::int64_t>(box.column_begin - 1, 0), std::min(box.column_end + 1, width_)};
 }
 
-void Transform::search_columns(Worker& worker, std::int64_t plane) const {
-    const simd::Tile& tile = worker.columns.tile();
-    double* squared = worker.squared.data();
+void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t planes) const {
+    const std::int64_t first_line = first_plane * rows_;
+    const std::int64_t pixels = planes * rows_ * width_;
+    double* distance = distance_ + first_line * width_;
+    const Box box = box_of(first_line, planes * rows_);
+    if (nearest_ != nullptr) std::copy_n(steps(first_plane), pixels, worker.nearest_plane.data());
+    kernels_.square_steps(steps(first_plane) + box.line_begin * width_, box.lines() * width_,
+                          job_.spacing[0], worker.squared.data() + box.line_begin * width_);
+    if (box.lines() * box.columns() < pixels) std::fill_n(distance, pixels, 0.0);
+    if (job_.ndim == 3) search_columns(worker, first_plane, box);
+    search_rows(worker, first_line, box);
+    if (nearest_ != nullptr) name_nearest(worker, first_plane, planes);
+    if (!job_.squared) kernels_.root(distance + box.line_begin * width_, box.lines() * width_);
+    if (job_.negate_labels) scan_.negate(labels(first_line * width_), pixels, distance);
+}
+
+void Transform::search_columns(Worker& worker, std::int64_t plane, const Box& box) const {
+    simd::Tile tile = worker.columns.tile();
+    tile.n = box.lines();
+    const std::int64_t before = box.line_begin * width_;
+    double* squared = worker.squared.data() + before;
     std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_row.data() : nullptr;
-    for (std::int64_t x = 0; x < width_; x += kLanes) {
-        const std::int64_t lanes = std::min(kLanes, width_ - x);
+    for (std::int64_t x = box.column_begin; x < box.column_end; x += kLanes) {
+        const std::int64_t lanes = std::min(kLanes, box.column_end - x);
         const simd::Filled filled = kernels_.load_columns(tile, squared + x, width_, lanes);
         if (filled.finite != 0) kernels_.solve(tile, filled.entries);
         kernels_.store_columns(tile, filled.finite, lanes, width_, squared + x,
                                nearest != nullptr ? nearest + x : nullptr);
     }
     if (!needs_steps_) return;
+    const std::int64_t first_pixel = plane * rows_ * width_ + before + box.column_begin;
+    std::int32_t* steps = worker.steps.data();
     scan(
-        rows_, width_, [&](std::int64_t row) { return labels((plane * rows_ + row) * width_); },
-        [&](std::int64_t row) { return worker.steps.data() + row * width_; }, worker.ahead.data());
-    for (std::int64_t row = 0; row < rows_; ++row)
-        kernels_.merge_steps(worker.steps.data() + row * width_, width_, row_spacing_,
-                             static_cast<std::int32_t>(row), 0, squared + row * width_,
+        box.lines(), box.columns(),
+        [&](std::int64_t row) { return labels(first_pixel + row * width_); },
+        [&](std::int64_t row) { return steps + row * width_; }, worker.ahead.data());
+    for (std::int64_t row = 0; row < box.lines(); ++row)
+        kernels_.merge_steps(steps + row * width_, box.columns(), row_spacing_,
+                             static_cast<std::int32_t>(row), 0,
+                             squared + row * width_ + box.column_begin,
                              nearest != nullptr ? nearest + row * width_ : nullptr);
 }
 
 // A few rows of the slab at a time, from the squares within the axes before to the result.
-void Transform::search_rows(Worker& worker, std::int64_t first_line, std::int64_t lines) const {
-    const simd::Tile& tile = worker.rows.tile();
+void Transform::search_rows(Worker& worker, std::int64_t first_line, const Box& box) const {
+    simd::Tile tile = worker.rows.tile();
+    tile.n = box.columns();
+    const double* squared = worker.squared.data() + box.column_begin;
+    double* distance = distance_ + first_line * width_ + box.column_begin;
     std::int32_t* nearest = nearest_ != nullptr ? worker.nearest_column.data() : nullptr;
-    for (std::int64_t line = 0; line < lines; line += kLanes) {
-        const std::int64_t lanes = std::min(kLanes, lines - line);
+    for (std::int64_t line = box.line_begin; line < box.line_end; line += kLanes) {
+        const std::int64_t lanes = std::min(kLanes, box.line_end - line);
         const simd::Filled filled =
-            kernels_.load_rows(tile, worker.squared.data() + line * width_, width_, lanes);
+            kernels_.load_rows(tile, squared + line * width_, width_, lanes);
         if (filled.finite != 0) kernels_.solve(tile, filled.entries);
-        kernels_.store_rows(tile, filled.finite, lanes, width_,
-                            distance_ + (first_line + line) * width_,
+        kernels_.store_rows(tile, filled.finite, lanes, width_, distance + line * width_,
                             nearest != nullptr ? nearest + line * width_ : nullptr);
     }
     if (!needs_steps_) return;
     std::int32_t* steps = worker.steps.data();
-    for (std::int64_t line = 0; line < lines; ++line) {
-        const std::int64_t pixel = (first_line + line) * width_;
-        scan_.along(labels(pixel), width_, job_.border_is_background, steps);
-        kernels_.merge_steps(steps, width_, spacing_, 0, 1, distance_ + pixel,
+    for (std::int64_t line = box.line_begin; line < box.line_end; ++line) {
+        const std::int64_t pixel = (first_line + line) * width_ + box.column_begin;
+        scan_.along(labels(pixel), box.columns(), job_.border_is_background, steps);
+        kernels_.merge_steps(steps, box.columns(), spacing_, 0, 1, distance + line * width_,
                              nearest != nullptr ? nearest + line * width_ : nullptr);
     }
 }
