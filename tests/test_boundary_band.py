@@ -124,7 +124,9 @@ def test_boundary_f_equals_the_twin(arguments: dict[str, Any], data: st.DataObje
 
 @settings(max_examples=40)
 @given(
-    cases(), st.sampled_from(([1.0], [0.5, 3.0, 8.0])), st.sampled_from(("corner", "voxel_face"))
+    arguments_of_maps(),
+    st.sampled_from(([1.0], [0.5, 3.0, 8.0])),
+    st.sampled_from(("corner", "voxel_face")),
 )
 def test_displacement_equals_the_twin(
     arguments: dict[str, Any], bands: list[float], surface: Any
