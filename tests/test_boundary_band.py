@@ -106,7 +106,7 @@ def test_trimap_equals_the_twin(arguments: dict[str, Any], widths: Any) -> None:
     same(segmeter.trimap_counts(**arguments), twin.trimap_counts(**arguments))
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(arguments_of_maps(), st.data())
 def test_boundary_f_equals_the_twin(arguments: dict[str, Any], data: st.DataObject) -> None:
     arguments["preset"] = data.draw(st.sampled_from(("davis", "bf")))
