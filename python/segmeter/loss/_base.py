@@ -114,11 +114,15 @@ def per_class(values: Any, chosen: list[int], like: Array) -> Array:
 
 def flags(condition: Array, like: Array, xp: Any) -> Array:
     """1 where a condition holds and 0 elsewhere, in the precision of `like`."""
+    if xp is np:  # tables are small: what a call costs counts
+        return np.asarray(condition, np.float64)
     return xp.where(condition, constant(1.0, like), constant(0.0, like))
 
 
 def share(part: Array, whole: Array, xp: Any) -> Array:
     """``part / whole``, 0 where the whole is 0."""
+    if xp is np and np.all(whole):
+        return part / whole
     nothing = whole == 0
     return xp.where(nothing, 0.0, part / xp.where(nothing, 1.0, whole))
 
@@ -327,6 +331,12 @@ class TableLoss(SweepLoss):
         if self.classes is not None:
             return list(self.classes)
         return list(range(0 if self.include_background else 1, number))
+
+    def columns(self, number: int) -> list[int] | slice:
+        """The same as an index, one that copies nothing where all count."""
+        if self.classes is None and self.include_background:
+            return slice(None)
+        return self.chosen(number)
 
     def inputs(self) -> dict[str, Any]:
         """Options of the sweep."""

@@ -60,7 +60,15 @@ class SumLoss(SweepLoss):
             loss.check_channels(number)
 
     def for_target(self, soft: bool) -> SumLoss:
-        return SumLoss(tuple((weight, loss.for_target(soft)) for weight, loss in self.members))
+        return self._for_soft if soft else self._for_labels
+
+    @cached_property
+    def _for_soft(self) -> SumLoss:
+        return SumLoss(tuple((weight, loss.for_target(True)) for weight, loss in self.members))
+
+    @cached_property
+    def _for_labels(self) -> SumLoss:
+        return SumLoss(tuple((weight, loss.for_target(False)) for weight, loss in self.members))
 
     def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
         total: Array = 0.0
@@ -96,7 +104,9 @@ class SumLoss(SweepLoss):
 
 
 def _with_terms(table: SoftCounts, rows: list[int]) -> SoftCounts:
-    """The table with some of its terms alone."""
+    """The table with some of its terms alone; with all of them, as it is."""
+    if len(rows) == len(table.terms) and rows == list(range(len(rows))):
+        return table
     return SoftCounts(
         table.intersection,
         table.pred,

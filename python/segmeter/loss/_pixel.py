@@ -84,7 +84,7 @@ class PixelLoss(TableLoss):
         """Write the slope by the cost of a pixel into those by the table."""
         channels = gradient.pred.shape[1]
         positive, negative = self.factors(channels, gradient.pred)
-        chosen = self.chosen(channels)
+        chosen = self.columns(channels)
         for index, (factor, _) in enumerate(self.parts):
             gradient.terms[index][:, chosen] += slope * factor * positive
             if self.one_vs_rest(channels):
@@ -93,7 +93,7 @@ class PixelLoss(TableLoss):
     def _costs(self, table: SoftCounts, xp: Any) -> Array:
         """What the classes cost in every sample, (N, K)."""
         channels = table.pred.shape[1]
-        chosen = self.chosen(channels)
+        chosen = self.columns(channels)
         sums = (table.terms, table.terms_negative)
         costs = 0.0 * table.target[:, chosen]
         for factors, terms in zip(self.factors(channels, table.target), sums, strict=True):

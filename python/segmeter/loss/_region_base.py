@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -45,14 +46,18 @@ Sums = dict[str, Array]
 def quotient(numerator: Array, denominator: Array, eps: float, xp: Any) -> Array:
     """``numerator / max(denominator, eps)``; nothing over nothing is a perfect score, 1."""
     denominator = xp.clip(denominator, eps, None) if eps > 0 else denominator
+    if xp is np and denominator.all():
+        return numerator / denominator
     nothing = denominator == 0
     return xp.where(nothing, 1.0, numerator / xp.where(nothing, 1.0, denominator))
 
 
 def quotient_slopes(numerator: Array, denominator: Array, eps: float) -> tuple[Array, Array]:
     """Derivatives of `quotient` by numerator and denominator; no slope where it is clipped."""
-    bounded = np.maximum(denominator, eps)
-    inverse = share(1.0, bounded, np)
+    if eps == 0:
+        inverse = share(1.0, denominator, np)
+        return inverse, -numerator * inverse * inverse
+    inverse = share(1.0, np.maximum(denominator, eps), np)
     return inverse, np.where(denominator < eps, 0.0, -numerator * inverse * inverse)
 
 
@@ -131,7 +136,7 @@ class RegionLoss(TableLoss):
         mean = float((shares * self.loss_of(score, np)).sum())
         slope = shares * self.loss_slope(score) * self.total_slope(mean)
         gradient = SoftCountsGradient.zeros(table)
-        chosen = self.chosen(table.pred.shape[1])
+        chosen = self.columns(table.pred.shape[1])
         slopes = {}
         for name, part in self.score_slopes(sums).items():
             slopes[name] = np.zeros(table.pred.shape)
@@ -142,7 +147,7 @@ class RegionLoss(TableLoss):
 
     def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
         """Sums (R, K), whether a region has counted pixels (R, 1), weights of pooled classes."""
-        chosen = self.chosen(table.pred.shape[1])
+        chosen = self.columns(table.pred.shape[1])
         sums = {name: array[:, chosen] for name, array in self.read(table).items()}
         sums["weight"] = table.weight[:, None] + 0.0 * sums["target"]
         counted = table.valid[:, None]
@@ -194,12 +199,25 @@ class RegionLoss(TableLoss):
 
     def _shares(self, sums: Sums, counted: Array, xp: Any) -> Array:
         """Factor of every loss in the value: of the target alone, so without a slope."""
+        if self._is_plain_mean and not self.pooled:
+            each = counted / sums["target"].shape[1]
+            return share(each, counted.sum(), xp)
         take, whole = self._weights(sums, counted, xp)
         if self.reduction == "sum":
             return take
         whole = whole.sum(1, keepdims=True)
         regions = flags(whole > 0, whole, xp).sum()
         return share(share(take, whole, xp), regions, xp)
+
+    @cached_property
+    def _is_plain_mean(self) -> bool:
+        """Whether every class of every region that counts weighs the same."""
+        return (
+            self.class_weight is None
+            and self.reduction == "mean"
+            and self.average == "macro"
+            and self.absent == "score"
+        )
 
     def _one_by_one(self, losses: Array, sums: Sums, counted: Array, xp: Any) -> Array:
         """Losses (R, K) times the class weights; NaN where nothing is counted or is skipped."""

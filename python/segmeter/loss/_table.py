@@ -219,7 +219,14 @@ class SoftCountsGradient:
         SoftCountsGradient
         """
         require_counts(counts, SoftCounts, "soft_counts")
-        return cls(*(np.zeros_like(getattr(counts, field.name)) for field in fields(cls)))
+        shape, terms = counts.pred.shape, counts.terms.shape
+        return cls(
+            intersection=np.zeros(shape),
+            pred=np.zeros(shape),
+            pred_squared=np.zeros(shape),
+            terms=np.zeros(terms),
+            terms_negative=np.zeros(terms),
+        )
 
 
 class Formula(Protocol):
@@ -563,6 +570,12 @@ class Sweep:
 
     def _check_slopes(self, d: SoftCountsGradient) -> None:
         samples, channels = self.logits.shape[:2]
+        shapes = ((samples, channels), (len(self.terms), samples, channels))
+        if (
+            d.intersection.shape == d.pred.shape == d.pred_squared.shape == shapes[0]
+            and d.terms.shape == d.terms_negative.shape == shapes[1]
+        ):
+            return
         for field in fields(d):
             expected: tuple[int, ...] = (samples, channels)
             if field.name.startswith("terms"):
