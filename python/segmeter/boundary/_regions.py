@@ -104,7 +104,8 @@ def region_surface_distances(
     connectivity : {4, 8} in 2-D, {6, 18, 26} in 3-D, optional
         For components. Default 8 or 26.
     ignore_index : int, sequence of int, or bool array, optional
-        Labels of ``target``, or a mask, whose pixels belong to no region in either map.
+        Labels of ``target``, or a mask, whose pixels belong to no region in either map; a region
+        that ends at them has no surface there.
     spacing : sequence of float, optional
         Distance of neighbouring pixels along each axis; left out, 1.
     surface, weights, border
@@ -139,7 +140,10 @@ def region_surface_distances(
     array([0.5, 0.5])
     """
     one_of(border, "border", get_args(Border))
-    preds, targets = _both_regions(pred, target, instances, connectivity, ignore_index, threads)
+    maps_given = not isinstance(pred, Regions) and not isinstance(target, Regions)
+    ignored = _ignored(as_array(target, "target"), ignore_index) if maps_given else None
+    where = ignored if maps_given else ignore_index
+    preds, targets = _both_regions(pred, target, instances, connectivity, where, threads)
     steps = spacing_of(spacing, len(targets.shape))
     if pairs is None:
         table = overlap_table(preds, targets, threads=threads)
@@ -147,7 +151,7 @@ def region_surface_distances(
     chosen = _positions(pairs, len(preds), len(targets))
     distances = paired_distances(
         RegionCrops(preds), RegionCrops(targets), enumerate(chosen.tolist()),
-        spacing=steps, surface=surface, weights=weights, border=border,
+        spacing=steps, surface=surface, weights=weights, border=border, ignored=ignored,
     )  # fmt: skip
     return RegionDistances(preds.id[chosen[:, 0]], targets.id[chosen[:, 1]], distances)
 
@@ -161,6 +165,7 @@ def paired_distances(
     surface: Surface,
     weights: SurfaceWeights | None,
     border: Border,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> SurfaceDistances:
     """Distances of named pairs, each of one or several predicted and target regions."""
     directed: dict[ClassName, DirectedDistances] = {}
@@ -170,8 +175,9 @@ def paired_distances(
         masks = preds.mask(chosen, box), targets.mask(others, box)
         # Threads of their own would cost more than a small box does.
         measured = surface_distances(
-            *masks, spacing=spacing, surface=surface, weights=weights, border=border, threads=1
-        )
+            *masks, spacing=spacing, surface=surface, weights=weights, border=border, threads=1,
+            ignore_index=None if ignored is None else ignored[box],
+        )  # fmt: skip
         (directed[name],) = measured.values()
     return SurfaceDistances(
         directed, spacing=spacing, shape=targets.shape, surface=surface,
