@@ -306,7 +306,6 @@ def _bands(maps: Maps, plan: Plan) -> IntArray:
         "ignore_index": maps.ignored,
         "out_of_range": "wrong",
         "spacing": maps.spacing,
-        "border": _rules(plan.preset).border,
         "threads": maps.threads,
     }
     found = [boundary_iou_counts(maps.pred, maps.target, **options)]
