@@ -402,8 +402,8 @@ def boundary_f_counts(
         are masks that hold one label besides 0, and the only class is that label.
     preset : {"davis", "bf"}, default "davis"
         ``"davis"``: F of the DAVIS benchmark. A pixel is of the outline if its right, lower or
-        lower right neighbour is on the other side; near is up to the tolerance, which is rounded up
-        to whole pixels; ignored pixels are background in both maps.
+        lower right neighbour is on the other side; near is up to the tolerance, of which a share of
+        the diagonal is rounded up to whole pixels; ignored pixels are background in both maps.
         ``"bf"``: the BF score. Pixels of the class with a face neighbour that is not; near is less
         than the tolerance; ignored pixels are unknown in both maps. The image's edge is no outline
         in either.

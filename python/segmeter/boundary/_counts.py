@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -274,8 +275,8 @@ def boundary_counts(
     Raises
     ------
     ValueError
-        If ``resolution`` is not above 0, or so small that the image's diagonal has more than ten
-        million bins; and as :func:`surface_scores`.
+        If ``resolution`` is not a finite number above 0, or so small that the image's diagonal has
+        more than ten million bins; and as :func:`surface_scores`.
 
     Examples
     --------
@@ -299,10 +300,10 @@ def boundary_counts(
 
 def _resolution(resolution: object, distances: SurfaceDistances) -> float:
     width = number(resolution, "resolution")
-    if not (width > 0 and distances.diagonal / width <= _MOST_BINS):
+    if not (0 < width < math.inf and distances.diagonal / width <= _MOST_BINS):
         raise ValueError(
-            "resolution must be above 0, and the image's diagonal at most ten million times as "
-            f"long, got {resolution!r} for a diagonal of {distances.diagonal:g}"
+            "resolution must be finite and above 0, and the image's diagonal at most ten million "
+            f"times as long, got {resolution!r} for a diagonal of {distances.diagonal:g}"
         )
     return width
 

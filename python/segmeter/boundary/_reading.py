@@ -165,7 +165,7 @@ def _groups_of(
             k: [k] for k in _distinct(classes, "classes", num_classes, ignored)
         }
     else:
-        if not isinstance(groups, Mapping):
+        if not isinstance(groups, Mapping) or not groups:
             raise TypeError(f"groups must map names to classes, got {groups!r}")
         named = {
             name: _distinct(members, f"groups[{name!r}]", num_classes, ignored)
