@@ -277,7 +277,7 @@ class Lovasz {
         std::vector<Item<Real>> items;
         if (factor != 0.0 && known) items = list_errors(channel, least);
         for (std::int64_t s = 0; s < group_samples_; ++s)
-            std::fill_n(errors_of(s, channel), reader_.pixels(), Real{0});
+            clear_errors(errors_of(s, channel), factor != 0.0);
         if (!known) {
             value = std::numeric_limits<double>::quiet_NaN();
             return;
@@ -285,6 +285,12 @@ class Lovasz {
         std::vector<Item<Real>> spare;
         sort_down(items, spare);
         value = walk(items, channel, foreground, factor);
+    }
+
+    // Errors become slopes of 0, but what is not known stays unknown where the class counts.
+    void clear_errors(Real* errors, bool keep_unknown) const {
+        for (std::int64_t i = 0; i < reader_.pixels(); ++i)
+            if (!keep_unknown || !std::isnan(errors[i])) errors[i] = Real{0};
     }
 
     std::vector<Item<Real>> list_errors(std::int64_t channel, Real least) const {

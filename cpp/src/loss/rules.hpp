@@ -65,7 +65,10 @@ simd::LossRule<Real> rule_of(const LossInput& input) {
                          static_cast<Real>(term.threshold), whole ? static_cast<int>(halves) : -1};
     }
     const bool softmax = input.activation == Activation::kSoftmax;
-    const double among = softmax ? static_cast<double>(rule.channels) : 2.0;
+    // One question among all classes, or one of yes and no per class.
+    const bool apart = input.activation == Activation::kSigmoid ||
+                       (input.activation == Activation::kNone && rule.channels == 1);
+    const double among = apart ? 2.0 : static_cast<double>(rule.channels);
     rule.smooth_keep = static_cast<Real>(1.0 - input.label_smoothing);
     rule.smooth_add = static_cast<Real>(input.label_smoothing / among);
     rule.smoothed = input.label_smoothing != 0.0;

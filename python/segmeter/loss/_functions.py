@@ -160,7 +160,8 @@ def cross_entropy(logits: Any, target: Any, **options: Any) -> Any:
     ----------
     {logits}
     label_smoothing : float, default 0.0
-        In 0..1: costs are those of the target (1 - s) y + s / C (softmax), or (1 - s) y + s / 2.
+        In 0..1: costs are those of the target (1 - s) y + s / C, or, where every class is a
+        question of its own (sigmoid, or a single channel), (1 - s) y + s / 2.
     positive_weight : float or sequence of float, optional
         Factor of the positives of every class, with ``activation="sigmoid"``.
     exponent : float, default 1.0

@@ -288,8 +288,8 @@ def soft_counts(
     pixel_weight : array_like of float, shape (N, ...), optional
         Weight of each pixel, finite and not negative.
     label_smoothing : float, default 0.0
-        In 0..1: the pixel terms see (1 - s) y + s / C (softmax), or (1 - s) y + s / 2. The other
-        sums see the labels as they are.
+        In 0..1: the pixel terms see (1 - s) y + s / C, or, with ``activation="sigmoid"`` or a
+        single channel of ``"none"``, (1 - s) y + s / 2. The other sums see the labels as they are.
     channels_last : bool, default False
         Whether the channel axis is the last one, of logits and of dense targets.
     pixel_terms : sequence of PixelTerm, default ()

@@ -183,7 +183,8 @@ def _weights(
 
 
 def _smoothed(y: FloatArray, label_smoothing: float, activation: str) -> FloatArray:
-    among = y.shape[1] if activation == "softmax" else 2
+    apart = activation == "sigmoid" or (activation == "none" and y.shape[1] == 1)
+    among = 2 if apart else y.shape[1]
     return (1.0 - label_smoothing) * y + label_smoothing / among
 
 

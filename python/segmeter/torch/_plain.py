@@ -237,7 +237,8 @@ class Pixels:
         if share is None:
             assert self.t is not None
             share = torch.zeros_like(self.x).scatter(1, self.t[:, None], 1.0)
-        among = self.channels if self.activation == "softmax" else 2
+        apart = self.activation == "sigmoid" or (self.activation == "none" and self.channels == 1)
+        among = 2 if apart else self.channels
         share = (1.0 - label_smoothing) * share + label_smoothing / among
         each = self.of_all()
         positive = [self.total(_product(share, term_value(term, each))) for term in terms]
