@@ -313,6 +313,7 @@ def _best(*names: str, own: str = "ours", compiled: bool = False) -> Any:
             for row in report["rows"]
             if row["kind"] == "peer"
             and "wall" in row
+            and not row["verdict"].startswith("WRONG")
             and ("compiled" in row["name"]) == compiled
             and (not names or any(name in row["name"] for name in names))
             and "micro" not in row["name"]  # sums over classes: another, cheaper loss
