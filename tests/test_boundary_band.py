@@ -373,6 +373,8 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("trimap_counts", {"widths": [1, 1]}, ValueError, "different"),
     ("trimap_counts", {"widths": 0}, ValueError, "1 or more"),
     ("trimap_counts", {"widths": 1.5}, TypeError, "integer"),
+    ("trimap_counts", {"widths": 2**70}, ValueError, "below"),
+    ("boundary_iou_counts", {"width_pixels": 2**70}, ValueError, "below"),
     ("boundary_f_counts", {"preset": "berkeley"}, ValueError, "preset"),
     ("boundary_f_counts", {"tolerance": -1}, ValueError, "above 0"),
     ("boundary_f_counts", {"tolerance": float("nan")}, ValueError, "finite"),
@@ -390,6 +392,22 @@ def test_bad_input_is_named(
     arguments: dict[str, Any] = {"pred": target, "target": target} | wrong
     with pytest.raises(error, match=message):
         getattr(segmeter, name)(**arguments)
+
+
+@pytest.mark.parametrize(
+    "band",
+    [
+        {"width_pixels": 2**31 - 1},
+        {"width_physical": 1e99, "spacing": (1e-99, 1e-99)},
+        {"spacing": (1e99, 1e-99), "width": 1},
+    ],
+)
+def test_bands_wider_than_any_image_hold_all_of_it(band: dict[str, Any]) -> None:
+    target = np.eye(9, dtype=int)
+    counts = segmeter.boundary_iou_counts(target, target, **band)
+    assert counts.intersection.item() == 9
+    table = segmeter.boundary_overlap_table(target, target, **band)
+    assert table.intersection.sum() == 9
 
 
 def test_lists_name_the_image_that_is_wrong() -> None:

@@ -502,7 +502,7 @@ def test_counts_refuse_what_does_not_fit() -> None:
     with pytest.raises(TypeError):
         counts + 1
     assert counts != 1
-    for resolution in (0, -1, 1e-9, math.nan):
+    for resolution in (0, -1, 1e-9, math.nan, math.inf):
         with pytest.raises(ValueError, match="resolution must be"):
             segmeter.boundary_counts(PRED, TARGET, num_classes=3, resolution=resolution)
     with pytest.raises(TypeError, match="counts must be BoundaryCounts, as boundary_counts"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -363,7 +366,10 @@ def test_every_half_is_read_and_written(level: str) -> None:
         ({"pixel_weight": np.ones((1, 4), int)}, TypeError, "pixel_weight must be floating"),
         ({"label_smoothing": 2.0}, ValueError, "label_smoothing must be in 0..1"),
         ({"activation": "relu"}, ValueError, "activation must be one of softmax, sigmoid, none"),
-        ({"threads": -1}, ValueError, "threads must not be negative"),
+        ({"label_smoothing": True}, TypeError, "label_smoothing must be a number"),
+        ({"label_smoothing": "a"}, TypeError, "label_smoothing must be a number"),
+        ({"threads": -1}, ValueError, "threads must be 0"),
+        ({"threads": 2**40}, ValueError, "threads must be 0"),
         ({"threads": True}, TypeError, "threads must be an integer"),
         ({"ignore_index": 1.5}, TypeError, "ignore_index must be an integer"),
         ({"pixel_terms": ("focal",)}, TypeError, "PixelTerm"),
@@ -392,10 +398,46 @@ def test_bad_out(out: Any, error: type[Exception], words: str) -> None:
         cross_entropy(np.zeros((1, 3, 4)), np.zeros((1, 4), int), out=out)
 
 
-def test_out_must_not_be_the_logits() -> None:
-    logits = np.zeros((1, 3, 4))
-    with pytest.raises(ValueError, match="share memory"):
+def test_out_must_not_be_an_input() -> None:
+    logits, shares, weight = np.zeros((1, 3, 4)), np.zeros((1, 3, 4)), np.ones((1, 4))
+    with pytest.raises(ValueError, match="share memory with the logits"):
         cross_entropy(logits, np.zeros((1, 4), int), out=logits)
+    with pytest.raises(ValueError, match="share memory with target"):
+        cross_entropy(logits, shares, out=shares)
+    with pytest.raises(ValueError, match="share memory with pixel_weight"):
+        cross_entropy(
+            logits[:, :1], shares[:, 0].astype(int), activation="sigmoid", pixel_weight=weight,
+            out=weight[:, np.newaxis],
+        )  # fmt: skip
+
+
+def test_out_of_no_pixels() -> None:
+    for shape in ((0, 3, 4), (2, 3, 0)):
+        out = as_strided(np.empty(1), shape, (0, 0, 8))
+        target = np.zeros((shape[0], shape[2]), int)
+        assert cross_entropy(np.zeros(shape), target, out=out, return_grad=True)[1] is out
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"parameter": "a"}, TypeError), ({"parameter": True}, TypeError)]
+    + [({"threshold": value}, TypeError) for value in (None, True)]
+    + [({"threshold": 0.0}, ValueError), ({"parameter": -1}, ValueError)],
+)
+def test_bad_terms(change: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(change))):
+        PixelTerm("focal", **change)
+
+
+def test_bad_slopes() -> None:
+    logits, target = np.zeros((1, 3, 4)), np.zeros((1, 4), int)
+    good = SoftCountsGradient.zeros(soft_counts(logits, target))
+    for change, error in (("pred", ValueError), ("terms", TypeError)):
+        wrong = {"pred": np.zeros((1, 2)), "terms": np.zeros((0, 1, 3), complex)}[change]
+        with pytest.raises(error, match=f"d.{change} must"):
+            soft_counts_backward(logits, target, replace(good, **{change: wrong}))
+    with pytest.raises(TypeError, match="d must be SoftCountsGradient"):
+        soft_counts_backward(logits, target, [good])
 
 
 def test_out_of_any_layout_is_filled() -> None:
@@ -456,8 +498,32 @@ def test_memory_that_is_kept_is_bounded() -> None:
         assert not _buffers._pool
         with pytest.raises(ValueError, match="negative"):
             set_buffer_limit(-1)
+        for size in (1.5, True, "all"):
+            with pytest.raises(TypeError, match="size must be an integer"):
+                set_buffer_limit(size)
     finally:
         set_buffer_limit(2**30)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_does_not_inherit_the_lock_of_the_memory() -> None:
+    """Another thread of the parent may be choosing a buffer when it forks."""
+    code = """if True:
+        import os, signal, numpy as np
+        from segmeter.loss import _buffers, cross_entropy
+        logits, target = np.zeros((1, 2, 1024, 1024), np.float32), np.zeros((1, 1024, 1024), "u1")
+        with _buffers._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)  # a deadlock must end
+                cross_entropy(logits, target, return_grad=True)
+                os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "7\n", done.stderr
 
 
 def test_gradient_keeps_the_order_of_axes() -> None:

@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MAX_THREADS = 1024
+
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
     """NumPy view of an array, tensor or nested sequence.
@@ -84,3 +86,35 @@ def integer(value: Any, name: str) -> int:
         except TypeError:
             pass
     raise TypeError(f"{name} must be an integer, got {value!r}")
+
+
+def real_number(value: Any, name: str) -> float:
+    """Give a number as a float; truth values are none.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is no number.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def thread_limit(threads: Any) -> int:
+    """Give the ``threads`` argument of any function, if it is one.
+
+    Raises
+    ------
+    TypeError
+        If ``threads`` is no integer.
+    ValueError
+        If it is negative or absurd.
+    """
+    limit = integer(threads, "threads")
+    if not 0 <= limit <= _MAX_THREADS:
+        raise ValueError(f"threads must be 0 (automatic) to {_MAX_THREADS}, got {limit}")
+    return limit

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar, g
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, integer, is_list_of_arrays
+from .._arrays import as_array, integer, is_list_of_arrays, thread_limit
 from .._counts import require_counts
 from ..pixel._counts import Absent, ratio, resolve
 from ..pixel._matrix import _check, _is_mask_array, _mask, _require_mask, _Rules, _rules
@@ -312,7 +312,7 @@ def trimap_counts(
     chosen = _widths(widths)
 
     def count(one: _Pair) -> TrimapCounts:
-        reaches = [_isotropic(width, one.target.ndim) for width in chosen]
+        reaches = [_isotropic(width, one.target.shape) for width in chosen]
         matrix = one.whole(
             lambda read, p, t, mask: _core.trimap_confusion(
                 read, p, t, mask, reaches, False, task.ignores_invalid
@@ -601,22 +601,21 @@ class Band(NamedTuple):
         """Pixels to either side along slices, rows and columns of an image of this shape."""
         steps = spacing_of(self.spacing, len(shape))
         if self.pixels is not None:
-            return _isotropic(self.pixels, len(shape))
+            return _isotropic(self.pixels, shape)
         unit = min(steps)
         if self.physical is not None:
             units = self.physical / unit
         else:
-            diagonal = math.sqrt(
-                sum((n * (s / unit)) ** 2 for n, s in zip(shape, steps, strict=True))
-            )
+            diagonal = math.hypot(*(n * (s / unit) for n, s in zip(shape, steps, strict=True)))
             units = max(1, round(self.share * diagonal))
         # A width of exactly so many steps must hold them, whatever the quotients' last bits.
-        each = [math.floor(units * (1 + 1e-12) / (step / unit)) for step in steps]
-        return _as_volume(each)
+        each = [units * (1 + 1e-12) / (step / unit) for step in steps]
+        # No window needs to reach farther than the image, and no machine's integers do.
+        return _as_volume([math.floor(min(n, far)) for n, far in zip(shape, each, strict=True)])
 
 
-def _isotropic(width: int, ndim: int) -> tuple[int, int, int]:
-    return _as_volume([width] * ndim)
+def _isotropic(width: int, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    return _as_volume([min(n, width) for n in shape])
 
 
 def _as_volume(each: Sequence[int]) -> tuple[int, int, int]:
@@ -628,6 +627,8 @@ def _pixels(value: Any, name: str) -> int:
     number = integer(value, name)
     if number < 1:
         raise ValueError(f"{name} must be 1 or more pixels, got {number}")
+    if number >= 2**31:
+        raise ValueError(f"{name} must be below 2**31 pixels, got {number}")
     return number
 
 
@@ -849,6 +850,7 @@ def _group_rules(base: _Rules, groups: Any, threads: Any) -> list[_Rules]:
         of_pred, of_target = (
             mapped(mapping, chosen) for mapping in (base.pred_mapping, base.target_mapping)
         )
-        limit = integer(threads, "threads")
-        rules.append(_Rules(2, of_pred, of_target, (), base.out_of_range, True, limit))
+        rules.append(
+            _Rules(2, of_pred, of_target, (), base.out_of_range, True, thread_limit(threads))
+        )
     return rules

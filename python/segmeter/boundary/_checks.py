@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import as_array
-
-MAX_THREADS = 1024
+from .._arrays import as_array, real_number
 
 
 def spacing_of(spacing: Any, ndim: int) -> tuple[float, ...]:
@@ -33,10 +31,7 @@ def spacing_of(spacing: Any, ndim: int) -> tuple[float, ...]:
 
 
 def _step(value: Any) -> float:
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    if not is_number or isinstance(value, bool):
-        raise TypeError(f"spacing must hold numbers, got {value!r}")
-    step = float(value)
+    step = real_number(value, "spacing")
     # Squares of distances are sums of squares of multiples of it.
     if not (math.isfinite(step) and 1e-100 < step < 1e100):
         raise ValueError(f"spacing must hold finite numbers above 0, got {value!r}")
@@ -78,10 +73,7 @@ def positive_number(value: Any, name: str) -> float:
     >>> positive_number(2, "width")
     2.0
     """
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    if not is_number or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    number = real_number(value, name)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
     return number

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array
-from ..region._runs import thread_limit
+from .._arrays import as_array, thread_limit
 from ._checks import one_of, spacing_of
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array
+from .._arrays import as_array, thread_limit
 from ..region import OverlapTable, overlap_table
 from ..region._overlap import _ignored
-from ..region._runs import thread_limit
 from ..region._stored import natural_numbers, required
 from ._band import DILATION_RATIO, Band
 from ._checks import one_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import as_array
+from .._arrays import as_array, thread_limit
 from .._counts import require_counts
 from ..pixel._counts import Absent, FloatArray, ratio, resolve
 from ..region import (
@@ -22,7 +22,6 @@ from ..region import (
 )
 from ..region._crops import RegionCrops, joint_box
 from ..region._mergeable import MergeableCounts
-from ..region._runs import thread_limit
 from ._checks import one_of, spacing_of
 from ._surfaces import (
     Border,

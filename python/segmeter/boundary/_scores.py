@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
+from .._arrays import real_number
 from ._checks import one_of
 from ._distances import Directions, share
 from ._presets import surface_rules
@@ -746,11 +747,7 @@ def has_axis(value: object) -> bool:
 
 
 def number(value: Any, name: str, largest: float = math.inf) -> float:
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, float | int | np.number):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    number = real_number(value, name)
     if not 0 <= number <= largest:
         limits = "from 0 to 100" if largest == 100 else "from 0 on"
         raise ValueError(f"{name} must be a number {limits}, got {value!r}")

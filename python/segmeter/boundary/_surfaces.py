@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from .. import _core
-from ..region._runs import thread_limit
+from .._arrays import thread_limit
 from ._checks import label_map_pair, one_of, spacing_of
 from ._reading import ClassName, Reading, ignored_mask, label_of_masks, reading_of
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform, get_a
 
 import numpy as np
 
-from .._arrays import as_array, integer
+from .._arrays import as_array, integer, real_number
 from . import _presets, _table
 from ._table import Activation
 
@@ -48,9 +48,7 @@ def check_number(
     name: str, value: object, low: float = 0.0, high: float = math.inf, *, above: bool = False
 ) -> None:
     """Refuse what is not a finite number in [low, high], or in (low, high] with ``above``."""
-    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    number = real_number(value, name)
     if not low <= number <= high or math.isinf(number) or (above and number == low):
         bound = f"above {low:g}" if above else f"at least {low:g}"
         limit = "" if math.isinf(high) else f" and at most {high:g}"

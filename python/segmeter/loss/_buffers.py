@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arrays import integer
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SMALLEST = 1 << 20
 _LIMIT = 1 << 30
-_UNUSED = 3  # references to a free buffer: the pool's, a local variable's, getrefcount's own
 
 _lock = threading.Lock()
 _pool: list[NDArray[np.uint8]] = []
@@ -58,12 +60,15 @@ def set_buffer_limit(size: int) -> None:
     ------
     ValueError
         If ``size`` is negative.
+    TypeError
+        If it is no integer.
 
     Examples
     --------
     >>> set_buffer_limit(2**30)
     """
     global _limit
+    size = integer(size, "size")
     if size < 0:
         raise ValueError(f"size must not be negative, got {size}")
     with _lock:
@@ -74,10 +79,9 @@ def set_buffer_limit(size: int) -> None:
 def _memory(size: int) -> NDArray[np.uint8]:
     with _lock:
         for index in range(len(_pool)):
-            buffer = _pool[index]
-            if buffer.nbytes == size and sys.getrefcount(buffer) == _UNUSED:
+            if _pool[index].nbytes == size and _is_free(index):
                 _pool.append(_pool.pop(index))  # the one used longest ago goes first
-                return buffer[:]
+                return _pool[-1][:]
         buffer = _fresh(size)
         _make_room(size)
         if sum(kept.nbytes for kept in _pool) + size <= _limit:
@@ -85,15 +89,25 @@ def _memory(size: int) -> NDArray[np.uint8]:
         return buffer[:]
 
 
+def _references(buffers: list[NDArray[np.uint8]], index: int) -> int:
+    return sys.getrefcount(buffers[index])
+
+
+# Versions of Python differ in how many references such a call holds by itself.
+_UNUSED = _references([np.empty(0, np.uint8)], 0)
+
+
+def _is_free(index: int) -> bool:
+    return _references(_pool, index) == _UNUSED
+
+
 def _make_room(size: int) -> None:
     """Forget buffers that nobody uses, oldest first, until ``size`` bytes fit."""
     excess = sum(kept.nbytes for kept in _pool) + size - _limit
     index = 0
     while excess > 0 and index < len(_pool):
-        buffer = _pool[index]
-        if sys.getrefcount(buffer) == _UNUSED:
-            excess -= buffer.nbytes
-            del _pool[index]
+        if _is_free(index):
+            excess -= _pool.pop(index).nbytes
         else:
             index += 1
 
@@ -107,3 +121,13 @@ def _fresh(size: int) -> NDArray[np.uint8]:
         with contextlib.suppress(OSError):  # a system without them gives small pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, np.uint8)
+
+
+def _unlock_in_child() -> None:
+    """Another thread may have held the lock when this process was forked, and is not in it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, integer
+from .._arrays import as_array, integer, real_number, thread_limit
 from .._counts import Summable, require_counts
 from ._buffers import gradient_buffer
 
@@ -76,6 +76,8 @@ class PixelTerm:
             raise ValueError(
                 f"kind must be one of {', '.join(get_args(TermKind))}, got {self.kind!r}"
             )
+        for name in ("parameter", "threshold"):
+            real_number(getattr(self, name), name)
         least = 0.0 if self.kind in ("focal", "reduced_focal") else np.nextafter(0.0, 1.0)
         if not (isfinite(self.parameter) and self.parameter >= least):
             name = _PARAMETER.get(self.kind, "parameter")
@@ -565,10 +567,21 @@ class Sweep:
         if out is None:
             out = gradient_buffer(outside)
         else:
-            _check_out(out, outside)
+            self._check_out(out, outside)
         return out, np.moveaxis(out, -1, 1) if self.channels_last else out
 
+    def _check_out(self, out: Any, logits: NDArray[Any]) -> None:
+        _check_place(out, logits)
+        read = {"the logits": logits, "target": self.target, "pixel_weight": self.pixel_weight}
+        for name, array in read.items():
+            if array is not None and np.may_share_memory(out, array):
+                raise ValueError(
+                    f"out must not share memory with {name}: the sweep reads what it would write"
+                )
+
     def _check_slopes(self, d: SoftCountsGradient) -> None:
+        if not isinstance(d, SoftCountsGradient):
+            raise TypeError(f"d must be SoftCountsGradient, got {type(d).__name__}")
         samples, channels = self.logits.shape[:2]
         shapes = ((samples, channels), (len(self.terms), samples, channels))
         if (
@@ -580,10 +593,11 @@ class Sweep:
             expected: tuple[int, ...] = (samples, channels)
             if field.name.startswith("terms"):
                 expected = (len(self.terms), *expected)
-            if getattr(d, field.name).shape != expected:
-                raise ValueError(
-                    f"d.{field.name} must have shape {expected}, got {getattr(d, field.name).shape}"
-                )
+            table = np.asarray(getattr(d, field.name))
+            if table.shape != expected:
+                raise ValueError(f"d.{field.name} must have shape {expected}, got {table.shape}")
+            if table.dtype.kind not in "biuf":
+                raise TypeError(f"d.{field.name} must hold real numbers, got {table.dtype}")
 
     def _refuse(self, fault: tuple[int, int, int, int]) -> None:
         """Say what is wrong with the first pixel that the rules do not allow."""
@@ -615,7 +629,7 @@ def _tables(d: SoftCountsGradient) -> list[FloatArray]:
     return [d.intersection, d.pred, d.pred_squared, d.terms, d.terms_negative]
 
 
-def _check_out(out: Any, logits: NDArray[Any]) -> None:
+def _check_place(out: Any, logits: NDArray[Any]) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
     if out.dtype != logits.dtype:
@@ -624,10 +638,9 @@ def _check_out(out: Any, logits: NDArray[Any]) -> None:
         raise ValueError(f"out must have the logits' shape {logits.shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
-    if 0 in (stride for stride, n in zip(out.strides, out.shape, strict=True) if n > 1):
+    strides = (stride for stride, n in zip(out.strides, out.shape, strict=True) if n > 1)
+    if out.size > 0 and 0 in strides:
         raise ValueError("out must have a place for every element, got a broadcast array")
-    if np.may_share_memory(out, logits):
-        raise ValueError("out must not share memory with the logits: they are read after it")
 
 
 def prepare(
@@ -649,10 +662,8 @@ def prepare(
         raise ValueError(
             f"activation must be one of {', '.join(get_args(Activation))}, got {activation!r}"
         )
-    if not 0.0 <= label_smoothing <= 1.0:
+    if not 0.0 <= real_number(label_smoothing, "label_smoothing") <= 1.0:
         raise ValueError(f"label_smoothing must be in 0..1, got {label_smoothing}")
-    if integer(threads, "threads") < 0:
-        raise ValueError(f"threads must not be negative, got {threads}")
     terms = tuple(pixel_terms)
     if not all(isinstance(term, PixelTerm) for term in terms):
         raise TypeError("pixel_terms must be PixelTerm objects")
@@ -673,7 +684,7 @@ def prepare(
         float(label_smoothing),
         [(_KINDS[term.kind], float(term.parameter), float(term.threshold)) for term in terms],
         bool(squares),
-        integer(threads, "threads"),
+        thread_limit(threads),
     )
     return Sweep(x, y, weights, terms, channels_last, native)
 

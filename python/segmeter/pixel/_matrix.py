@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, integer, is_list_of_arrays
+from .._arrays import as_array, integer, is_list_of_arrays, thread_limit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -534,9 +534,7 @@ def _validated(
         raise ValueError(f"num_classes must be between 1 and {MAX_CLASSES}, got {num_classes}")
     if out_of_range not in ("raise", "ignore", "wrong"):
         raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
-    threads = integer(threads, "threads")
-    if not 0 <= threads <= 1024:
-        raise ValueError(f"threads must be 0 (automatic) to 1024, got {threads}")
+    threads = thread_limit(threads)
     wide = out_of_range == "wrong" if void_column is None else bool(void_column)
     if out_of_range == "wrong" and not wide:
         raise ValueError("out_of_range='wrong' needs void_column=True: wrong pixels go there")

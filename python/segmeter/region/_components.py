@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 
 from .. import _core
-from .._arrays import integer
-from ._runs import RunList, Selection, painted, thread_limit, wide_type
+from .._arrays import integer, thread_limit
+from ._runs import RunList, Selection, painted, wide_type
 from ._stored import positions, require_equal_lengths, required, whole_number, whole_numbers
 
 if TYPE_CHECKING:

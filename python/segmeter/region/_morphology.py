@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array
-from ._runs import RunList, thread_limit
+from .._arrays import as_array, thread_limit
+from ._runs import RunList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

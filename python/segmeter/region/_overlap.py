@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, integer
+from .._arrays import as_array, integer, thread_limit
 from .._counts import Summable
 from ._components import Regions
-from ._runs import RunList, bits_of, thread_limit, wide_type
+from ._runs import RunList, bits_of, wide_type
 from ._stored import (
     natural_numbers,
     positions,

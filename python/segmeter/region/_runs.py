@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, integer
+from .._arrays import as_array, integer, thread_limit
 from ._stored import required, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-_MAX_THREADS = 1024
 
 
 class RunList:
@@ -373,14 +371,6 @@ def bits_of(label: int, dtype: np.dtype[Any]) -> int | None:
     if not limits.min <= label <= limits.max:
         return None
     return label - 2**64 if label >= 2**63 else label
-
-
-def thread_limit(threads: Any) -> int:
-    """The validated ``threads`` argument."""
-    limit = integer(threads, "threads")
-    if not 0 <= limit <= _MAX_THREADS:
-        raise ValueError(f"threads must be 0 (automatic) to {_MAX_THREADS}, got {limit}")
-    return limit
 
 
 def _mask(ignore_index: Any, labels: NDArray[Any]) -> NDArray[np.bool_] | None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array
+from .._arrays import as_array, thread_limit
 from .._counts import Summable, equal_arrays, require_counts
 from ._components import label_components
 from ._morphology import complement, ignored_pixels, label_pair, mask_runs, run_shape
-from ._runs import thread_limit
 from ._stored import natural_numbers, required, whole_number, whole_numbers
 
 if TYPE_CHECKING:
