@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include "segmeter/boundary/face_mesh.hpp"
 #include "segmeter/boundary/surface.hpp"
 
 namespace {
@@ -198,4 +199,71 @@ TEST_CASE("maps without pixels have no surface") {
     const SurfacePair found = surfaces_of(map, map, SurfaceRule::kCorner, 2);
     CHECK(found.pred.size() == 0);
     CHECK(found.pred.begin == std::vector<std::int64_t>{0, 0, 0});
+}
+
+namespace {
+
+// An element of a face mesh in thirds of a step, or a face: from low to high.
+struct Box {
+    Place low;
+    Place high;
+};
+
+std::vector<Box> mesh_of(const SurfacePoints& points, bool elements) {
+    std::vector<Box> found;
+    for (const std::uint64_t point : points.of(0))
+        for (std::size_t normal = 0; normal < 3; ++normal) {
+            if ((SurfacePoints::code(point) >> normal & 1) == 0) continue;
+            const Place corner = points.place(point);
+            for (std::int64_t part = 1; part <= (elements ? 2 : 1); ++part) {
+                Box box{};
+                for (std::size_t axis = 0; axis < 3; ++axis) {
+                    const bool across = axis == normal;
+                    box.low[axis] = 3 * corner[axis] + (elements && !across ? part : 0);
+                    box.high[axis] = elements ? box.low[axis] : 3 * (corner[axis] + !across);
+                }
+                found.push_back(box);
+            }
+        }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("distances to a face mesh are those to the nearest point of any face") {
+    std::mt19937 random(9);
+    const std::array<double, 3> spacing = {2.5, 0.7, 1.0};
+    for (const double density : {0.02, 0.4}) {
+        Map maps[2] = {Map({6, 11, 19}), Map({6, 11, 19})};
+        std::bernoulli_distribution is_set(density);
+        for (Map& map : maps)
+            for (std::uint8_t& label : map.labels) label = is_set(random) ? 1 : 0;
+        const SurfacePair surfaces = surfaces_of(maps[0], maps[1], SurfaceRule::kFaceMesh, 1);
+        std::vector<double> expected;
+        for (const Box& element : mesh_of(surfaces.pred, true)) {
+            double best = std::numeric_limits<double>::infinity();
+            for (const Box& face : mesh_of(surfaces.target, false)) {
+                std::array<double, 3> squares;
+                for (std::size_t axis = 0; axis < 3; ++axis) {
+                    const std::int64_t before = face.low[axis] - element.low[axis];
+                    const std::int64_t behind = element.low[axis] - face.high[axis];
+                    const double parts =
+                        static_cast<double>(std::max<std::int64_t>({before, behind, 0}));
+                    squares[axis] = parts / 3.0 * spacing[axis] * (parts / 3.0 * spacing[axis]);
+                }
+                best = std::min(best, (squares[0] + squares[1]) + squares[2]);
+            }
+            expected.push_back(std::sqrt(best));
+        }
+        const auto elements = segmeter::face_elements(surfaces.pred);
+        CHECK(elements[1] == static_cast<std::int64_t>(expected.size()));
+        for (const int threads : {1, 3}) {
+            std::vector<double> there(static_cast<std::size_t>(elements.back()));
+            std::vector<double> back(
+                static_cast<std::size_t>(segmeter::face_elements(surfaces.target).back()));
+            segmeter::face_mesh_distances(surfaces.pred, surfaces.target, spacing, 2, threads,
+                                          there.data(), back.data());
+            CHECK(there == expected);
+        }
+    }
 }
