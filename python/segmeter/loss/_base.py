@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform, get_args
 
 import numpy as np
@@ -112,17 +113,24 @@ def per_class(values: Any, chosen: list[int], like: Array) -> Array:
 
 def flags(condition: Array, like: Array, xp: Any) -> Array:
     """1 where a condition holds and 0 elsewhere, in the precision of `like`."""
-    if xp is np:  # tables are small: what a call costs counts
-        return np.asarray(condition, np.float64)
-    return xp.where(condition, constant(1.0, like), constant(0.0, like))
+    return condition.astype(np.float64) if xp is np else condition.to(like.dtype)
 
 
 def share(part: Array, whole: Array, xp: Any) -> Array:
     """``part / whole``, 0 where the whole is 0."""
+    if isinstance(whole, float):  # a number, and NumPy's: not worth arrays
+        return part / whole if whole != 0 else 0.0
     if xp is np and np.all(whole):
         return part / whole
     nothing = whole == 0
     return xp.where(nothing, 0.0, part / xp.where(nothing, 1.0, whole))
+
+
+def if_any(count: Array, value: Array, nothing: float, xp: Any) -> Array:
+    """The value where something is counted, else what stands for nothing."""
+    if xp is np:
+        return value if count > 0 else nothing
+    return xp.where(count > 0, value, nothing)
 
 
 # --- the base
@@ -330,11 +338,16 @@ class TableLoss(SweepLoss):
             return list(self.classes)
         return list(range(0 if self.include_background else 1, number))
 
-    def columns(self, number: int) -> list[int] | slice:
-        """The same as an index, one that copies nothing where all count."""
-        if self.classes is None and self.include_background:
-            return slice(None)
-        return self.chosen(number)
+    def selection(self, number: int) -> slice | list[int]:
+        """The classes that count, of so many, as an index: of a view where they are in a row."""
+        if self.classes is not None:
+            return list(self.classes)
+        return slice(0 if self.include_background else 1, number)
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """Arrays of the options alone, made once for every size of a table."""
+        return {}
 
     def inputs(self) -> dict[str, Any]:
         """Options of the sweep."""

@@ -86,26 +86,41 @@ class SumLoss(SweepLoss):
         for (weight, loss), rows in zip(self.members, self._rows, strict=True):
             one, part = loss.both(_with_terms(table, rows), pixels=pixels)
             value += weight * one
-            total.intersection[...] += weight * part.intersection
-            total.pred[...] += weight * part.pred
-            total.pred_squared[...] += weight * part.pred_squared
-            if rows:
+            if not loss.linear:  # else a loss of terms alone
+                _add(total.intersection, part.intersection, weight)
+                _add(total.pred, part.pred, weight)
+                if loss.squares:
+                    _add(total.pred_squared, part.pred_squared, weight)
+            if rows is not None:
                 total.terms[rows] += weight * part.terms
                 total.terms_negative[rows] += weight * part.terms_negative
         return value, total
 
     @cached_property
-    def _rows(self) -> tuple[list[int], ...]:
-        """Rows of the terms of every member."""
-        return tuple([self.terms.index(term) for term in loss.terms] for _, loss in self.members)
+    def _rows(self) -> tuple[slice | list[int] | None, ...]:
+        """Rows of the terms of every member, as a slice where they are in a row."""
+        made: list[slice | list[int] | None] = []
+        for _, loss in self.members:
+            rows = [self.terms.index(term) for term in loss.terms]
+            if not rows:
+                made.append(None)
+            elif rows == list(range(rows[0], rows[-1] + 1)):
+                made.append(slice(rows[0], rows[-1] + 1))
+            else:
+                made.append(rows)
+        return tuple(made)
 
     def explain(self) -> str:
         return _explain_sum(self.members)
 
 
-def _with_terms(table: SoftCounts, rows: list[int]) -> SoftCounts:
-    """The table with some of its terms alone; with all of them, as it is."""
-    if len(rows) == len(table.terms) and rows == list(range(len(rows))):
+def _add(total: NDArray[np.float64], part: NDArray[np.float64], weight: float) -> None:
+    total += part if weight == 1.0 else weight * part
+
+
+def _with_terms(table: SoftCounts, rows: slice | list[int] | None) -> SoftCounts:
+    """The table with some of its terms alone; the whole one for a loss that reads none."""
+    if rows is None or rows == slice(0, len(table.terms)):
         return table
     return SoftCounts(
         table.intersection,

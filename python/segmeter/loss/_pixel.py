@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ._base import (
     check_flag,
     check_length,
     check_number,
-    constant,
+    if_any,
     loss,
     numbers_per_class,
     numbers_text,
@@ -70,10 +70,10 @@ class PixelLoss(TableLoss):
         return weights, weights if self.one_vs_rest(channels) else 0.0 * weights
 
     def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
-        total = self._costs(table, xp).sum()
+        total = self._total(table, xp)
         value = share(total, self._norm(table, pixels), xp)
         nothing = 0.0 if self.empty == "zero" else math.nan
-        return xp.where(table.valid.sum() > 0, value, nothing)
+        return if_any(table.valid.sum(), value, nothing, xp)
 
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
         gradient = SoftCountsGradient.zeros(table)
@@ -83,44 +83,69 @@ class PixelLoss(TableLoss):
     def _spread(self, slope: Array, gradient: SoftCountsGradient) -> None:
         """Write the slope by the cost of a pixel into those by the table."""
         channels = gradient.pred.shape[1]
-        positive, negative = self.factors(channels, gradient.pred)
-        chosen = self.columns(channels)
-        for index, (factor, _) in enumerate(self.parts):
-            gradient.terms[index][:, chosen] += slope * factor * positive
-            if self.one_vs_rest(channels):
-                gradient.terms_negative[index][:, chosen] += slope * factor * negative
+        chosen = self.selection(channels)
+        tables = (gradient.terms, gradient.terms_negative)
+        made = self._factors(channels, gradient.pred, np)
+        for (factors, _), terms in zip(made, tables, strict=False):
+            terms[: len(factors), :, chosen] = slope * factors
+
+    def _factors(self, channels: int, like: Array, xp: Any) -> list[tuple[Array, Array | None]]:
+        """Factors (T, 1, K) of the terms and where they are 0, if anywhere.
+
+        Of the terms of what is true and, where every class is a question, of what is not.
+        """
+        if xp is np and channels in self.kept:
+            return cast("list[tuple[Array, Array | None]]", self.kept[channels])
+        made = []
+        for factors in self.factors(channels, like)[: 2 if self.one_vs_rest(channels) else 1]:
+            by_term = xp.stack([part * factors for part, _ in self.parts])[:, None]
+            nothing = by_term == 0
+            made.append((by_term, None if xp is np and not nothing.any() else nothing))
+        if xp is np:
+            self.kept[channels] = made
+        return made
+
+    def _products(self, table: SoftCounts, xp: Any) -> list[Array]:
+        """What the terms (T, N, K) cost, of what is true and of what is not."""
+        channels = table.pred.shape[1]
+        chosen = self.selection(channels)
+        products = []
+        made = self._factors(channels, table.target, xp)
+        for (factors, nothing), terms in zip(
+            made, (table.terms, table.terms_negative), strict=False
+        ):
+            sums = terms[: len(factors), :, chosen]
+            if nothing is not None:  # takes a class out, whose costs may be infinite
+                sums = xp.where(nothing, 0.0, sums)
+            products.append(factors * sums)
+        return products
+
+    def _total(self, table: SoftCounts, xp: Any) -> Array:
+        """What all costs in the end."""
+        return sum(costs.sum() for costs in self._products(table, xp))
 
     def _costs(self, table: SoftCounts, xp: Any) -> Array:
         """What the classes cost in every sample, (N, K)."""
-        channels = table.pred.shape[1]
-        chosen = self.columns(channels)
-        sums = (table.terms, table.terms_negative)
-        costs = 0.0 * table.target[:, chosen]
-        for factors, terms in zip(self.factors(channels, table.target), sums, strict=True):
-            for index, (part, _) in enumerate(self.parts):
-                # A factor of 0 takes a class out, whose costs may be infinite.
-                costs = costs + part * factors * xp.where(
-                    factors == 0, 0.0, terms[index][:, chosen]
-                )
-        return costs
+        return sum(costs.sum(0) for costs in self._products(table, xp))
 
     def _norm(self, table: SoftCounts, pixels: int | None) -> Array:
         """What the sum over pixels is divided by."""
         channels = table.pred.shape[1]
         chosen = self.chosen(channels)
         if self.reduction != "mean":
-            return constant(1.0, table.target)
+            return 1.0
         if self.normaliser == "weights":
             weights = per_class(self.class_weight, chosen, table.target)
             if self.one_vs_rest(channels):
                 return table.weight.sum() * weights.sum()
-            return (weights * table.target[:, chosen]).sum()
+            return (weights * table.target[:, self.selection(channels)]).sum()
         if self.normaliser == "all":
             if pixels is None:
                 raise ValueError("normaliser='all' needs the number of all pixels")
-            norm = constant(float(pixels), table.target)
+            norm = float(pixels)
         else:
-            norm = table.valid.sum() + 0.0 * table.target.sum()
+            valid = table.valid.sum()
+            norm = float(valid) if isinstance(valid, np.integer) else valid.to(table.target.dtype)
         return norm * len(chosen) if self._per_class(channels) else norm
 
     def _per_class(self, channels: int) -> bool:
@@ -297,7 +322,7 @@ class Focal(PixelLoss):
 
     def _focal_weights(self, table: SoftCounts) -> Array:
         channels = table.pred.shape[1]
-        chosen = self.chosen(channels)
+        chosen = self.selection(channels)
         weights = table.terms[1][:, chosen]
         return (
             weights + table.terms_negative[1][:, chosen] if self.one_vs_rest(channels) else weights
@@ -307,7 +332,7 @@ class Focal(PixelLoss):
         gradient = super().gradient(table, pixels=pixels)
         if self.normalised:
             norm = self._norm(table, pixels)
-            slope = -share(share(self._costs(table, np).sum(), norm, np), norm, np)
+            slope = -share(share(self._total(table, np), norm, np), norm, np)
             channels = table.pred.shape[1]
             gradient.terms[1][:, self.chosen(channels)] += slope
             if self.one_vs_rest(channels):

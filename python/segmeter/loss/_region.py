@@ -181,7 +181,7 @@ class FocalTversky(Tversky):
 
     def loss_slope(self, score: Array) -> Array:
         if self.power_of_mean:
-            return np.full_like(score, -1.0)
+            return -1.0
         return -_power_slope(1.0 - score, self.gamma)
 
     def total(self, mean: Array, xp: Any) -> Array:
@@ -247,6 +247,7 @@ class MatthewsCorrcoef(RegionLoss):
     pseudo_count: float = 0.0
 
     score_name: ClassVar[str] = "mcc"
+    reads_weight: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -305,6 +306,7 @@ class SensitivitySpecificity(RegionLoss):
     smooth: float = 1e-5
 
     score_name: ClassVar[str] = "score"
+    reads_weight: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

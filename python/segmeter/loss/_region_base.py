@@ -23,7 +23,6 @@ from ._base import (
     check_choice,
     check_flag,
     check_number,
-    constant,
     flags,
     per_class,
     share,
@@ -54,7 +53,7 @@ def quotient(numerator: Array, denominator: Array, eps: float, xp: Any) -> Array
 
 def quotient_slopes(numerator: Array, denominator: Array, eps: float) -> tuple[Array, Array]:
     """Derivatives of `quotient` by numerator and denominator; no slope where it is clipped."""
-    if eps == 0:
+    if eps == 0 or (denominator > eps).all():
         inverse = share(1.0, denominator, np)
         return inverse, -numerator * inverse * inverse
     inverse = share(1.0, np.maximum(denominator, eps), np)
@@ -71,6 +70,7 @@ class RegionLoss(TableLoss):
     normalise_weight: bool = True
 
     score_name: ClassVar[str] = "score"
+    reads_weight: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,13 +89,17 @@ class RegionLoss(TableLoss):
     def score_slopes(self, sums: Sums) -> Sums:
         """Derivative of the score by each of the sums that depend on the logits."""
 
+    def score_and_slopes(self, sums: Sums) -> tuple[Array, Sums]:
+        """`score` and `score_slopes` at once."""
+        return self.score(sums, np), self.score_slopes(sums)
+
     def loss_of(self, score: Array, xp: Any) -> Array:  # noqa: ARG002  # others need xp
         """Loss of a score."""
         return 1.0 - score
 
-    def loss_slope(self, score: Array) -> Array:
-        """Derivative of the loss by the score."""
-        return np.full_like(score, -1.0)
+    def loss_slope(self, score: Array) -> Array:  # noqa: ARG002  # others need it
+        """Derivative of the loss by the score; a number where it is the same everywhere."""
+        return -1.0
 
     def total(self, mean: Array, xp: Any) -> Array:  # noqa: ARG002  # others need xp
         """Last step after the mean over classes and regions."""
@@ -131,30 +135,34 @@ class RegionLoss(TableLoss):
         pixels: int | None = None,  # noqa: ARG002
     ) -> tuple[float, SoftCountsGradient]:
         sums, counted, fold = self._sums(table, np)
-        score = self.score(sums, np)
+        score, by_sums = self.score_and_slopes(sums)
         shares = self._shares(sums, counted, np)
         mean = float((shares * self.loss_of(score, np)).sum())
-        slope = shares * self.loss_slope(score) * self.total_slope(mean)
+        slope = fold * (shares * (self.loss_slope(score) * self.total_slope(mean)))
         gradient = SoftCountsGradient.zeros(table)
-        chosen = self.columns(table.pred.shape[1])
+        chosen = self.selection(table.pred.shape[1])
         slopes = {}
-        for name, part in self.score_slopes(sums).items():
+        for name, part in by_sums.items():
             slopes[name] = np.zeros(table.pred.shape)
-            slopes[name][:, chosen] = fold * (slope * part)
+            slopes[name][:, chosen] = slope * part
         self.book(slopes, gradient)
         nothing = math.nan if self.empty == "nan" else 0.0
         return float(self.total(mean, np)) if counted.any() else nothing, gradient
 
     def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
         """Sums (R, K), whether a region has counted pixels (R, 1), weights of pooled classes."""
-        chosen = self.columns(table.pred.shape[1])
-        sums = {name: array[:, chosen] for name, array in self.read(table).items()}
-        sums["weight"] = table.weight[:, None] + 0.0 * sums["target"]
+        sums = self.read(table)
+        channels = table.pred.shape[1]
+        if self.reads_weight:
+            sums["weight"] = table.weight[:, None] + 0.0 * sums["target"]
+        if self.classes is not None or not self.include_background:
+            chosen = self.selection(channels)
+            sums = {name: array[:, chosen] for name, array in sums.items()}
         counted = table.valid[:, None]
         if self.region == "batch":
             sums = {name: array.sum(0, keepdims=True) for name, array in sums.items()}
             counted = counted.sum(0, keepdims=True)
-        fold = constant(1.0, sums["target"])
+        fold: Array = 1.0
         if self.pooled:
             fold = self.pooling(sums, xp)
             sums = {name: (fold * array).sum(1, keepdims=True) for name, array in sums.items()}
@@ -199,25 +207,25 @@ class RegionLoss(TableLoss):
 
     def _shares(self, sums: Sums, counted: Array, xp: Any) -> Array:
         """Factor of every loss in the value: of the target alone, so without a slope."""
-        if self._is_plain_mean and not self.pooled:
-            each = counted / sums["target"].shape[1]
-            return share(each, counted.sum(), xp)
+        if xp is np and self._is_even and counted.all():
+            size = sums["target"].shape
+            if size not in self.kept:
+                self.kept[size] = self._shares_of(sums, counted, xp)
+            return self.kept[size]
+        return self._shares_of(sums, counted, xp)
+
+    @cached_property
+    def _is_even(self) -> bool:
+        """Whether the shares are the same for all targets that have counted pixels."""
+        return self.pooled or (self.average == "macro" and self.absent == "score")
+
+    def _shares_of(self, sums: Sums, counted: Array, xp: Any) -> Array:
         take, whole = self._weights(sums, counted, xp)
         if self.reduction == "sum":
             return take
         whole = whole.sum(1, keepdims=True)
         regions = flags(whole > 0, whole, xp).sum()
         return share(share(take, whole, xp), regions, xp)
-
-    @cached_property
-    def _is_plain_mean(self) -> bool:
-        """Whether every class of every region that counts weighs the same."""
-        return (
-            self.class_weight is None
-            and self.reduction == "mean"
-            and self.average == "macro"
-            and self.absent == "score"
-        )
 
     def _one_by_one(self, losses: Array, sums: Sums, counted: Array, xp: Any) -> Array:
         """Losses (R, K) times the class weights; NaN where nothing is counted or is skipped."""
@@ -290,15 +298,18 @@ class RatioLoss(RegionLoss):
         return quotient(numerator + self.smooth_nr, denominator + self.smooth_dr, self.eps, xp)
 
     def score_slopes(self, sums: Sums) -> Sums:
+        return self.score_and_slopes(sums)[1]
+
+    def score_and_slopes(self, sums: Sums) -> tuple[Array, Sums]:
         numerator, denominator = self.parts(sums)
-        by_numerator, by_denominator = quotient_slopes(
-            numerator + self.smooth_nr, denominator + self.smooth_dr, self.eps
-        )
+        numerator, denominator = numerator + self.smooth_nr, denominator + self.smooth_dr
+        by_numerator, by_denominator = quotient_slopes(numerator, denominator, self.eps)
         above, below = self.part_slopes()
-        return {
-            name: above.get(name, 0.0) * by_numerator + below.get(name, 0.0) * by_denominator
-            for name in {**above, **below}
-        }
+        slopes = {name: factor * by_numerator for name, factor in above.items()}
+        for name, factor in below.items():
+            part = factor * by_denominator
+            slopes[name] = slopes[name] + part if name in slopes else part
+        return quotient(numerator, denominator, self.eps, np), slopes
 
     def overlap(self) -> str:
         """What is in both, in words."""

@@ -489,11 +489,12 @@ def evaluate(
 def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
     if factor == 1.0:
         return d
-    return SoftCountsGradient(*(factor * getattr(d, field.name) for field in fields(d)))
+    return SoftCountsGradient(*(factor * part for part in _tables(d)))
 
 
 _KINDS = {kind: number for number, kind in enumerate(get_args(TermKind))}
-_ACTIVATIONS = {name: number for number, name in enumerate(get_args(Activation))}
+_ACTIVATION_NAMES = get_args(Activation)
+_ACTIVATIONS = {name: number for number, name in enumerate(_ACTIVATION_NAMES)}
 _LABEL, _SHARE, _WEIGHT = 1, 2, 3  # what the native sweep finds wrong
 
 
@@ -658,9 +659,9 @@ def prepare(
     threads: int = 0,
 ) -> Sweep:
     """Check the inputs of sweeps; as in :func:`soft_counts`."""
-    if activation not in get_args(Activation):
+    if activation not in _ACTIVATION_NAMES:
         raise ValueError(
-            f"activation must be one of {', '.join(get_args(Activation))}, got {activation!r}"
+            f"activation must be one of {', '.join(_ACTIVATION_NAMES)}, got {activation!r}"
         )
     if not 0.0 <= real_number(label_smoothing, "label_smoothing") <= 1.0:
         raise ValueError(f"label_smoothing must be in 0..1, got {label_smoothing}")
