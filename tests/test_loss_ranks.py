@@ -281,6 +281,16 @@ def test_in_a_compound() -> None:
     np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_hardest_pixels_of_no_samples(smoothing: float) -> None:
+    logits, target = np.zeros((0, 4, 5, 3), np.float32), np.zeros((0, 4, 5), int)
+    value, gradient = loss.top_k(
+        logits, target, label_smoothing=smoothing, channels_last=True, return_grad=True
+    )
+    assert value == 0
+    assert gradient.shape == logits.shape
+
+
 def test_explain() -> None:
     assert "65,536 levels" in loss.LovaszSoftmax().explain()
     assert "errors exact" in loss.LovaszHinge(exact=True).explain()
@@ -302,6 +312,7 @@ def test_explain() -> None:
         (lambda x, y: loss.top_k(x, y, fraction=0.0), ValueError, "fraction must be"),
         (lambda x, _: loss.top_k(x, x * 0.0), ValueError, "one question per pixel"),
         (lambda x, y: loss.top_k(x, y, activation="sigmoid"), ValueError, "one question per pixel"),
+        (lambda x, _: loss.top_k(x, (x > 0) * 1), ValueError, "one question per pixel"),
         (lambda x, y: loss.top_k(x, y, reduction="none"), ValueError, "reduction must be one"),
         (lambda x, y: loss.ohem(x, y, threshold=0.0), ValueError, "threshold must be"),
         (lambda x, y: loss.ohem(x, y, least=-1), ValueError, "least must be at least 0"),

@@ -25,6 +25,7 @@ from segmeter.loss import (
     clear_buffers,
     cross_entropy,
     dice_cross_entropy,
+    dice_metric,
     focal,
     set_buffer_limit,
     soft_counts,
@@ -541,3 +542,12 @@ def test_zero_sizes() -> None:
         assert counts.valid.sum() == target.size
         d = SoftCountsGradient.zeros(counts)
         assert soft_counts_backward(logits, target, d, pixel_terms=TERMS).shape == shape
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 3, 0), (2, 3)])
+def test_overlap_of_soft_labels_of_any_size(shape: tuple[int, ...]) -> None:
+    logits = np.zeros(shape, np.float32)
+    value, gradient = dice_metric(logits, np.full(shape, 1 / 3), return_grad=True)
+    # Where p = y the loss is 0; of no samples it is what `empty` says, and that is 0 too.
+    assert value == pytest.approx(0.0, abs=1e-6)
+    assert gradient.shape == shape

@@ -382,7 +382,7 @@ class Overlap:
         self.weight = kept
         self.p, self.rest, _, _ = probabilities(np.where(kept > 0, x, 0.0), self.activation)
         self.y = np.where(kept > 0, y, 0.0)
-        overlap = (kept * np.minimum(self.p, self.y)).reshape(*x.shape[:2], -1).sum(-1)
+        overlap = (kept * np.minimum(self.p, self.y)).sum(axis=tuple(range(2, x.ndim)))
         self.table = replace(table, intersection=overlap)
 
     def backward(self, d: SoftCountsGradient, out: NDArray[Any] | None) -> NDArray[Any]:

@@ -236,7 +236,8 @@ class HardPixels(Loss):
         check_flag("return_grad", return_grad)
         x, labels = as_array(logits, "logits"), as_array(target, "target")
         channels = x.shape[-1 if self.channels_last else 1] if x.ndim > 1 else 1
-        if labels.dtype.kind == "f" or (self.activation == "sigmoid" and channels > 1):
+        several = channels > 1 and (self.activation == "sigmoid" or labels.ndim == x.ndim)
+        if labels.dtype.kind == "f" or several:
             raise ValueError(
                 "the hardest pixels are those of one question per pixel: labels, with "
                 "activation='softmax', or 'sigmoid' and a single channel"
@@ -270,6 +271,7 @@ class HardPixels(Loss):
         if self.label_smoothing == 0.0:
             return self._label_costs(x, target, mask, pixel_weight, threads)
         every, parts = self.cross_entropy("none"), []
+        spatial = x.shape[1:-1] if self.channels_last else x.shape[2:]
         for n in range(x.shape[0] if x.ndim else 0):
             one = slice(n, n + 1)
             costs = every(
@@ -279,10 +281,9 @@ class HardPixels(Loss):
                 pixel_weight=None if pixel_weight is None else as_array(pixel_weight, "")[one],
                 threads=threads,
             )
-            spatial = x.shape[1:-1] if self.channels_last else x.shape[2:]
             parts.append(np.asarray(costs).reshape(1, *spatial))
         if not parts:
-            return np.zeros((0, *x.shape[2:]))
+            return np.zeros((0, *spatial))
         costs = np.concatenate(parts)
         result: FloatArray = np.where(np.isnan(costs), np.inf, costs)
         return result

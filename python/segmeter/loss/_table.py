@@ -583,22 +583,15 @@ class Sweep:
     def _check_slopes(self, d: SoftCountsGradient) -> None:
         if not isinstance(d, SoftCountsGradient):
             raise TypeError(f"d must be SoftCountsGradient, got {type(d).__name__}")
-        samples, channels = self.logits.shape[:2]
-        shapes = ((samples, channels), (len(self.terms), samples, channels))
-        if (
-            d.intersection.shape == d.pred.shape == d.pred_squared.shape == shapes[0]
-            and d.terms.shape == d.terms_negative.shape == shapes[1]
-        ):
-            return
-        for field in fields(d):
-            expected: tuple[int, ...] = (samples, channels)
-            if field.name.startswith("terms"):
-                expected = (len(self.terms), *expected)
-            table = np.asarray(getattr(d, field.name))
-            if table.shape != expected:
-                raise ValueError(f"d.{field.name} must have shape {expected}, got {table.shape}")
-            if table.dtype.kind not in "biuf":
-                raise TypeError(f"d.{field.name} must hold real numbers, got {table.dtype}")
+        table = (self.logits.shape[0], self.logits.shape[1])
+        terms = (len(self.terms), *table)
+        shapes = (table, table, table, terms, terms)
+        for name, values, expected in zip(_SLOPES, _tables(d), shapes, strict=True):
+            array = np.asarray(values)
+            if array.shape != expected:
+                raise ValueError(f"d.{name} must have shape {expected}, got {array.shape}")
+            if array.dtype.kind not in "biuf":
+                raise TypeError(f"d.{name} must hold real numbers, got {array.dtype}")
 
     def _refuse(self, fault: tuple[int, int, int, int]) -> None:
         """Say what is wrong with the first pixel that the rules do not allow."""
@@ -626,8 +619,11 @@ class Sweep:
         )
 
 
+_SLOPES = tuple(field.name for field in fields(SoftCountsGradient))
+
+
 def _tables(d: SoftCountsGradient) -> list[FloatArray]:
-    return [d.intersection, d.pred, d.pred_squared, d.terms, d.terms_negative]
+    return [getattr(d, name) for name in _SLOPES]
 
 
 def _check_place(out: Any, logits: NDArray[Any]) -> None:
