@@ -91,7 +91,8 @@ def test_boundary_iou_equals_the_twin(arguments: dict[str, Any], data: st.DataOb
     if way in ("spacing", "width_physical"):
         arguments["spacing"] = data.draw(spacings(ndim))
     if way == "width_physical":
-        arguments["width_physical"] = data.draw(st.sampled_from((0.4, 1.0, 2.6, 13.0)))
+        steps = data.draw(st.sampled_from((1.0, 2.6, 13.0)))
+        arguments["width_physical"] = steps * min(arguments["spacing"])
     arguments["border"] = data.draw(st.sampled_from(("background", "ignore")))
     if data.draw(st.booleans()):
         last = arguments["num_classes"] - 1

@@ -147,7 +147,7 @@ def boundary_iou_counts(
     width_pixels : int, optional
         The width in pixels instead, from 1 on. Not with ``spacing``.
     width_physical : float, optional
-        The width in the unit of ``spacing`` instead.
+        The width in the unit of ``spacing`` instead, at least the smallest spacing.
     spacing : sequence of float, optional
         Distance of neighbouring pixels along each axis; left out, 1. The window reaches as many
         whole pixels along an axis as the width holds.
@@ -605,6 +605,11 @@ class Band(NamedTuple):
         unit = min(steps)
         if self.physical is not None:
             units = self.physical / unit
+            if units * (1 + 1e-12) < 1:
+                raise ValueError(
+                    f"width_physical must hold a pixel along some axis, got {self.physical:g} for "
+                    f"spacing {steps}"
+                )
         else:
             diagonal = math.hypot(*(n * (s / unit) for n, s in zip(shape, steps, strict=True)))
             units = max(1, round(self.share * diagonal))

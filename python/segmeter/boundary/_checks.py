@@ -34,7 +34,9 @@ def _step(value: Any) -> float:
     step = real_number(value, "spacing")
     # Squares of distances are sums of squares of multiples of it.
     if not (math.isfinite(step) and 1e-100 < step < 1e100):
-        raise ValueError(f"spacing must hold finite numbers above 0, got {value!r}")
+        raise ValueError(
+            f"spacing must hold finite numbers above 0, between 1e-100 and 1e100, got {value!r}"
+        )
     return step
 
 

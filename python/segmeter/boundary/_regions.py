@@ -198,6 +198,10 @@ def _both_regions(
         raise TypeError("pred and target must be two maps or two Regions")
     else:
         maps = as_array(pred, "pred"), as_array(target, "target")
+        if maps[0].shape != maps[1].shape:
+            raise ValueError(
+                f"pred and target must have the same shape, got {maps[0].shape} and {maps[1].shape}"
+            )
         ignored = _ignored(maps[1], ignore_index)
         if instances and connectivity is not None:
             raise ValueError("connectivity is for components; instances need not be connected")
