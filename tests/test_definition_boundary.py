@@ -133,6 +133,15 @@ def mesh_2d(mask: NDArray[Any], ignored: NDArray[Any], border: str) -> NDArray[n
     return np.concatenate(edges)
 
 
+def mesh_3d(mask: NDArray[Any]) -> NDArray[np.float64]:
+    """First and last corner of every face between inside and outside, (M, 2, 3)."""
+    faces = [np.zeros((0, 2, 3))]
+    for axis, normal in enumerate(np.eye(3, dtype=int)):
+        first = np.argwhere(np.diff(np.pad(mask, 1).astype(int), axis=axis) != 0) + normal
+        faces.append(np.stack([first, first + 1 - normal], axis=1))
+    return np.concatenate(faces)
+
+
 def to_boxes(
     points: NDArray[Any], boxes: NDArray[Any], spacing: tuple[float, ...]
 ) -> NDArray[np.float64]:
@@ -345,6 +354,24 @@ class TestSurfaceDistances:
             order, mine_order = np.lexsort([far, weight]), np.lexsort([expected, length])
             assert_allclose(far[order], expected[mine_order], rtol=1e-14)
             assert_allclose(weight[order], length[mine_order], rtol=1e-14)
+
+    @fewer
+    @given(masks(3))
+    def test_face_mesh_in_3d(self, case: Any) -> None:
+        """Triangles of one diagonal: their centres at a third and two thirds along both sides."""
+        pred, target, spacing = case
+        pair = segmeter.surface_distances(pred, target, spacing=spacing, surface="face_mesh")[1]
+        a, b = mesh_3d(pred), mesh_3d(target)
+        for mine, other, far, weight in (
+            (a, b, pair.pred_to_target, pair.pred_weight),
+            (b, a, pair.target_to_pred, pair.target_weight),
+        ):
+            sides = mine[:, 1] - mine[:, 0]
+            area = np.prod(np.where(sides == 0, 1, sides * spacing), axis=1) / 2
+            centres = [mine[:, 0] + part * sides for part in (1 / 3, 2 / 3)]
+            expected = to_boxes(np.concatenate(centres), other, spacing)
+            assert_allclose(np.sort(far), np.sort(expected), rtol=1e-12, atol=1e-12)
+            assert_allclose(np.sort(weight), np.sort(np.tile(area, 2)), rtol=1e-12)
 
     def test_face_mesh_of_voxels(self) -> None:
         """Triangles of a voxel beside another: centres are at thirds of their faces."""
@@ -1279,7 +1306,7 @@ class TestBoundaryIou:
     def test_wider_than_any_image(self) -> None:
         """All pixels of the class are in the band."""
         for options in (
-            {"width_pixels": 10**15},
+            {"width_pixels": 2**31 - 1},
             {"width_physical": 1e300, "spacing": (1e-9, 1)},
         ):
             counts = segmeter.boundary_iou_counts(BAR, SQUARE, **options)
