@@ -1775,6 +1775,65 @@ class TestCounts:
         assert_array_equal(whole.points, [[[0, 16]]])
 
 
+class TestDisplacement:
+    @few
+    @given(some_masks, st.sampled_from(["deepmind", "monai"]))
+    def test_bands(self, case: Any, preset: str) -> None:
+        pred, target, spacing = case
+        bands = (0.5, 1.0, 2.5)
+        rules = segmeter.SURFACE_PRESETS[preset]
+        pair = segmeter.surface_distances(pred, target, spacing=spacing, surface=rules.surface)[1]
+        counts = segmeter.displacement_counts(
+            pred, target, bands=bands, preset=preset, spacing=spacing
+        )
+        assert_array_equal(counts.upper, [*bands, INF])
+        sides = (
+            (pair.pred_to_target, pair.pred_weight),
+            (pair.target_to_pred, pair.target_weight),
+        )
+        for side, (far, weight) in enumerate(sides):
+            place = np.searchsorted(bands, far)  # the end of a band belongs to it
+            for band in range(4):
+                inside = place == band
+                assert_allclose(counts.weight[0, side, band], weight[inside].sum())
+                assert_allclose(counts.distance[0, side, band], (weight * far)[inside].sum())
+        if pair.empty_pred or pair.empty_target:
+            return
+        for way, asd in zip(
+            ("pred_to_target", "target_to_pred"), directed_means(pair), strict=True
+        ):
+            found = segmeter.boundary_displacement(counts, direction=way)
+            assert_allclose(found.mean_up_to[0, -1], asd, rtol=1e-12, atol=1e-15)
+            assert found.share.sum() == pytest.approx(1)
+        both = segmeter.boundary_displacement(counts)
+        pooled = segmeter.assd(pred, target, preset=preset, spacing=spacing)
+        assert_allclose(both.mean_up_to[0, -1], pooled, rtol=1e-12, atol=1e-15)
+
+    def test_sums_and_empty_sides(self) -> None:
+        one = segmeter.displacement_counts(BAR, SQUARE, num_classes=2)
+        missed = segmeter.displacement_counts(np.zeros_like(BAR), SQUARE, num_classes=2)
+        nothing = segmeter.displacement_counts(BAR * 0, SQUARE * 0, num_classes=2)
+        assert one + nothing == one
+        assert missed.distance[0, 1, -1] == INF
+        found = segmeter.boundary_displacement(one + missed)
+        assert found.mean_up_to[0, -1] == INF
+        assert np.isfinite(found.mean_up_to[0, 1])
+        assert np.isnan(segmeter.boundary_displacement(nothing).share).all()
+        with pytest.raises(ValueError, match=r".+"):
+            _ = one + segmeter.displacement_counts(BAR, SQUARE, num_classes=2, bands=[1])
+
+    @pytest.mark.parametrize(
+        "bands", [[], [0], [-1, 1], [2, 1], [1, 1], [math.nan], [INF], ["1"], [True], None]
+    )
+    def test_bad_bands(self, bands: Any) -> None:
+        with pytest.raises((ValueError, TypeError), match="bands"):
+            segmeter.displacement_counts(BAR, SQUARE, bands=bands)
+        with pytest.raises((ValueError, TypeError), match="direction"):
+            segmeter.boundary_displacement(
+                segmeter.displacement_counts(BAR, SQUARE), direction="forth"
+            )
+
+
 # ------------------------------------------------------------- regions, objects and lesions
 
 

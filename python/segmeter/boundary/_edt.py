@@ -112,8 +112,9 @@ def distance_transform(
     Definition and source: the transform by one axis after another of Felzenszwalb and
     Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8 (2012), with the
     lower envelope found by halving the line (its nearest entries never go back). Equals
-    ``scipy.ndimage.distance_transform_edt``; ``labels`` is the definition of the package ``edt``,
-    ``border="background"`` its ``black_border``. ``signed`` has the sign of a level set, as
+    ``scipy.ndimage.distance_transform_edt``, which of two distances that differ in the last bit may
+    take the larger; ``labels`` is the definition of the package ``edt``, ``border="background"``
+    its ``black_border``. ``signed`` has the sign of a level set, as
     Kervadec et al., "Boundary loss for highly unbalanced segmentation", MIDL 2019, use it, which
     take one step off the distance inside.
 
