@@ -1,6 +1,7 @@
 #include "boundary/nearest.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -25,30 +26,33 @@ NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spaci
         const double steps = std::min(radius / spacing[axis], static_cast<double>(kMostColumns));
         return std::min(static_cast<std::int64_t>(steps) + 1, extents[axis] - 1);
     };
-    const std::int64_t planes = reach(0);
-    const std::int64_t across = extents[0] > 1 ? reach(1) : std::min(kMostColumns, extents[1] - 1);
-    std::vector<Row> all;
-    for (std::int64_t z = -planes; z <= planes; ++z)
-        for (std::int64_t y = -across; y <= across; ++y) {
-            const double plane = squares.along(0, z);
-            const double row = squares.along(1, y);
-            all.push_back({plane, row, plane + row, static_cast<std::int32_t>(z),
-                           static_cast<std::int32_t>(y)});
-        }
-    std::sort(all.begin(), all.end(), [](const Row& a, const Row& b) {
-        if (a.both != b.both) return a.both < b.both;
-        return a.plane_step != b.plane_step ? a.plane_step < b.plane_step : a.row_step < b.row_step;
-    });
+    const std::int64_t planes_reached = reach(0);
+    const std::int64_t rows_reached =
+        extents[0] > 1 ? reach(1) : std::min(kMostColumns, extents[1] - 1);
+    std::vector<Step> all;
+    for (std::int64_t z = -planes_reached; z <= planes_reached; ++z)
+        for (std::int64_t y = -rows_reached; y <= rows_reached; ++y)
+            all.push_back({static_cast<std::int32_t>(z), static_cast<std::int32_t>(y)});
+    const auto square = [&](const Step& step) {
+        return squares.along(0, step.plane) + squares.along(1, step.row);
+    };
+    std::stable_sort(all.begin(), all.end(),
+                     [&](const Step& a, const Step& b) { return square(a) < square(b); });
     // Nearer than this there is no row that was left out, and no point outside of the window.
     complete = squares.along(2, kMostColumns + 1);
-    if (extents[0] - 1 > planes) complete = std::min(complete, squares.along(0, planes + 1));
-    if (extents[1] - 1 > across) complete = std::min(complete, squares.along(1, across + 1));
-    if (all.size() > kMostRows) complete = std::min(complete, all[kMostRows].both);
-    for (const Row& row : all) {
-        if (!(row.both < complete)) break;
-        rows.push_back(row);
-        planes_around = std::max(planes_around, row.plane_step);
-        rows_around = std::max(rows_around, row.row_step);
+    if (extents[0] - 1 > planes_reached)
+        complete = std::min(complete, squares.along(0, planes_reached + 1));
+    if (extents[1] - 1 > rows_reached)
+        complete = std::min(complete, squares.along(1, rows_reached + 1));
+    if (all.size() > kMostRows) complete = std::min(complete, square(all[kMostRows]));
+    for (const Step& step : all) {
+        if (!(square(step) < complete)) break;
+        steps.push_back(step);
+        planes.push_back(squares.along(0, step.plane));
+        rows.push_back(squares.along(1, step.row));
+        both.push_back(square(step));
+        planes_around = std::max(planes_around, step.plane);
+        rows_around = std::max(rows_around, step.row);
     }
 }
 
@@ -114,7 +118,9 @@ void PointGrid::add(const Place& point) {
     for (Level& level : levels_) {
         const std::int64_t child = 16 * (p[0] & 3) + 4 * (p[1] & 3) + (p[2] & 3);
         for (std::int64_t& at : p) at >>= 2;
-        level.children[level.index(p)] |= std::uint64_t{1} << child;
+        std::uint64_t& children = level.children[level.index(p)];
+        if ((children >> child & 1) != 0) return;  // then the larger cubes are known, too
+        children |= std::uint64_t{1} << child;
     }
 }
 
@@ -123,9 +129,12 @@ void PointGrid::add(const Place& point) {
 template <int kLast>
 NearestSearch<kLast>::NearestSearch(const PointGrid& grid, const NearRows& near,
                                     const SquaredSteps& squares)
-    : grid_(grid), near_(near), squares_(squares) {
-    for (const NearRows::Row& row : near.rows)
-        offsets_.push_back(grid.offset(row.plane_step, row.row_step));
+    : grid_(grid),
+      near_(near),
+      squares_(squares),
+      search_rows_(surface_kernels().search_rows[kLast]) {
+    for (const NearRows::Step& step : near.steps)
+        offsets_.push_back(grid.offset(step.plane, step.row));
     known_.assign(kSquares, kNone);
 }
 
@@ -160,28 +169,21 @@ void NearestSearch<kLast>::bound_by(const Known& point) {
 
 template <int kLast>
 void NearestSearch<kLast>::search_rows() {
-    const std::uint8_t* at = grid_.window_at(from_);
-    const int here = PointGrid::kBefore + static_cast<int>(from_[2] & 7);
-    const double* columns = squares_.steps[2].data();
-    const std::size_t count = near_.rows.size();
-    double best = best_;
-    for (std::size_t i = 0; i < count && near_.rows[i].both < best; ++i) {
-        const std::uint64_t bits = grid_.window(at + offsets_[i]);
-        if (bits == 0) continue;
-        const std::uint64_t right = bits >> here;
-        const std::uint64_t left = bits << (63 - here);
-        // One of them may be empty, not both; 64 is farther than the other.
-        const int steps = std::min(std::countr_zero(right), std::countl_zero(left));
-        const NearRows::Row& row = near_.rows[i];
-        const double square = sum_of_squares<kLast>(row.plane, row.row, columns[steps]);
-        if (square < best) {
-            best = square;
-            const bool is_right = right != 0 && std::countr_zero(right) == steps;
-            nearest_ = {from_[0] + row.plane_step, from_[1] + row.row_step,
-                        from_[2] + (is_right ? steps : -steps)};
-        }
-    }
-    best_ = best;
+    const simd::RowSearch search = {grid_.window_at(from_),
+                                    offsets_.data(),
+                                    near_.both.data(),
+                                    near_.planes.data(),
+                                    near_.rows.data(),
+                                    squares_.steps[2].data(),
+                                    static_cast<std::int64_t>(offsets_.size()),
+                                    PointGrid::kBefore + static_cast<int>(from_[2] & 7)};
+    const simd::RowFound found = search_rows_(search, best_);
+    if (found.index < 0) return;
+    best_ = found.best;
+    const NearRows::Step& step = near_.steps[static_cast<std::size_t>(found.index)];
+    nearest_ = {from_[0] + step.plane, from_[1] + step.row, from_[2] + found.steps};
+    // Both sides may be that far; then the point on the right is there.
+    if (nearest_[2] >= grid_.extents()[2] || !grid_.holds(nearest_)) nearest_[2] -= 2 * found.steps;
 }
 
 // Children number first, first + 1, ... of side 2^shift.

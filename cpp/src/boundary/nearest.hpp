@@ -2,12 +2,12 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <span>
 #include <vector>
+
+#include "simd/surface_kernels.hpp"
 
 namespace segmeter {
 
@@ -44,14 +44,15 @@ constexpr double sum_of_squares(double plane, double row, double column) noexcep
 struct NearRows {
     NearRows(const SquaredSteps& squares, std::span<const double, 3> spacing, const Place& extents);
 
-    struct Row {
-        double plane;
-        double row;
-        double both;
-        std::int32_t plane_step;
-        std::int32_t row_step;
+    struct Step {
+        std::int32_t plane;
+        std::int32_t row;
     };
-    std::vector<Row> rows;
+    std::vector<Step> steps;
+    // Squares of these steps and their sums, in ascending order of the sum.
+    std::vector<double> planes;
+    std::vector<double> rows;
+    std::vector<double> both;
     double complete = 0.0;
     std::int32_t planes_around = 0;  // largest step among them
     std::int32_t rows_around = 0;
@@ -69,13 +70,7 @@ class PointGrid {
     [[nodiscard]] Place inside(const Place& point) const noexcept {
         return {point[0] - low_[0], point[1] - low_[1], point[2] - low_[2]};
     }
-    // 64 points of a row; that at column x of the grid is bit kBefore + x % 8.
-    [[nodiscard]] static std::uint64_t window(const std::uint8_t* at) noexcept {
-        std::uint64_t bits;
-        std::memcpy(&bits, at, sizeof(bits));
-        if constexpr (std::endian::native == std::endian::big) bits = __builtin_bswap64(bits);
-        return bits;
-    }
+    // 64 points of the row of p; p itself is bit kBefore + p[2] % 8.
     [[nodiscard]] const std::uint8_t* window_at(const Place& p) const noexcept {
         return row(p[0], p[1]) + (p[2] >> 3) - kBefore / 8;
     }
@@ -158,6 +153,7 @@ class NearestSearch {
     const PointGrid& grid_;
     const NearRows& near_;
     const SquaredSteps& squares_;
+    simd::SearchRows search_rows_;
     std::vector<std::int64_t> offsets_;
     Place from_{};
     double best_ = kUnknown;

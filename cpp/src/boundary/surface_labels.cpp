@@ -42,6 +42,12 @@ SlotTable::SlotTable(const SurfaceLabels& meaning, DType dtype)
         if (fits(label, dtype) && bits < std::min(limit, kNearLabels))
             size = std::max(size, bits + 1);
     }
+    std::vector<std::int32_t> classes;
+    for (const std::int32_t role : meaning.roles)
+        if (role >= 0) classes.push_back(role);
+    std::sort(classes.begin(), classes.end());
+    one_label_each_ =
+        other_ < kFirstClass && std::adjacent_find(classes.begin(), classes.end()) == classes.end();
     near_.assign(size, other_);
     for (std::size_t i = 0; i < meaning.labels.size(); ++i) {
         if (!fits(meaning.labels[i], dtype)) continue;

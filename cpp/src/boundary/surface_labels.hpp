@@ -24,6 +24,8 @@ class SlotTable {
         if (bits < near_.size()) return near_[bits];
         return far_.empty() ? other_ : look_up(bits);
     }
+    // Whether no two labels are of the same class.
+    [[nodiscard]] bool one_label_each() const noexcept { return one_label_each_; }
     // Whether some label is ignored.
     [[nodiscard]] bool ignores() const noexcept { return ignores_; }
 
@@ -32,6 +34,7 @@ class SlotTable {
 
     std::uint32_t other_;
     bool ignores_;
+    bool one_label_each_;
     std::vector<std::uint32_t> near_;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> far_;  // sorted
 };

@@ -17,7 +17,6 @@
 #include "simd/surface_kernels.hpp"
 
 namespace segmeter {
-namespace {
 
 const simd::SurfaceKernels& surface_kernels() {
     switch (simd_level()) {
@@ -30,6 +29,8 @@ const simd::SurfaceKernels& surface_kernels() {
         default: return simd::baseline::kSurfaceKernels;
     }
 }
+
+namespace {
 
 constexpr std::int64_t kSlabPixels = std::int64_t{1} << 19;
 constexpr int kMaxBlock = 8;
@@ -67,6 +68,8 @@ struct Task {
         }
         if (bits[0] + bits[1] + bits[2] > 40) throw std::invalid_argument("the map is too large");
         find_outside();
+        is_exact = options.rule == SurfaceRule::kVoxelFace && one_each && !has_ignored &&
+                   has_outside && slots.one_label_each() && map.dtype != DType::kBool;
     }
 
     [[nodiscard]] bool is_ignored(std::int64_t z, std::int64_t y, std::int64_t x) const noexcept {
@@ -100,6 +103,8 @@ struct Task {
     ClassGroups groups;
     const SurfaceOptions& options;
     bool one_each;  // class c is group c
+    // Whether pixels of a class that are unequal to a neighbour across a face are points.
+    bool is_exact;
     Place lattice{};
     std::array<int, 3> bits{};
     // A label of no group, for pixels beyond the image; where there is none, all blocks there are
@@ -143,14 +148,16 @@ class SlabFinder {
           found_(found),
           n_(task.map.shape[2]),
           words_(n_ / 64 + 1),
-          find_mixed_(surface_kernels().find_mixed[std::countr_zero(sizeof(T))]) {}
+          find_mixed_(surface_kernels().find_mixed[std::countr_zero(sizeof(T))]),
+          find_faced_(surface_kernels().find_faced[std::countr_zero(sizeof(T))]) {}
 
     void run() {
         switch (task_.options.rule) {
             case SurfaceRule::kCorner:
             case SurfaceRule::kFaceMesh: find_corners(); break;
             case SurfaceRule::kForeground: find_foreground(); break;
-            default: find_pixels();
+            case SurfaceRule::kVoxelFace: find_faced_pixels(); break;
+            case SurfaceRule::kVoxelFull: find_pixels();
         }
     }
 
@@ -368,6 +375,42 @@ class SlabFinder {
             }
     }
 
+    void find_faced_pixels() {
+        start(slab_.row_begin, slab_.row_end);
+        list_neighbours();
+        Bits faced(static_cast<std::size_t>(words_));
+        const bool flat = !task_.map.has_planes;
+        const bool is_known = task_.has_outside && task_.slots(task_.outside) != kSlotInvalid;
+        const T* nobodys = is_known ? nobodys_.data() : nullptr;
+        for (std::int64_t z = slab_.plane_begin; z < slab_.plane_end; ++z)
+            for (std::int64_t y = slab_.row_begin; y < slab_.row_end; ++y) {
+                const T* here = row(z, y);
+                const bool any =
+                    find_faced_({here,
+                                 {row(z, y - 1), row(z, y + 1), flat ? here : row(z - 1, y),
+                                  flat ? here : row(z + 1, y)},
+                                 nobodys,
+                                 n_,
+                                 task_.outside,
+                                 task_.options.closed,
+                                 faced.data()});
+                if (task_.options.closed && !task_.has_outside) {
+                    const bool is_edge = y == 0 || y + 1 == task_.map.shape[1] ||
+                                         (!flat && (z == 0 || z + 1 == task_.map.shape[0]));
+                    force_pixels(faced, is_edge);
+                    add_pixels(z, y, faced.data());
+                } else if (any) {
+                    add_pixels(z, y, faced.data());
+                }
+            }
+    }
+
+    // Looks at the pixels at the edge of the image, whatever lies beyond it.
+    void force_pixels(Bits& faced, bool whole_row) const {
+        for (std::int64_t x = 0; x < n_; x += whole_row ? 1 : std::max<std::int64_t>(1, n_ - 1))
+            faced[static_cast<std::size_t>(x / 64)] |= std::uint64_t{1} << (x % 64);
+    }
+
     // A plane of pixels lies between two planes of corners.
     void find_pixels() {
         start(slab_.row_begin, slab_.row_end + 1);
@@ -434,6 +477,11 @@ class SlabFinder {
             found_.met_invalid |= slot == kSlotInvalid;
             if (slot < kFirstClass) return;
             if (task_.has_ignored && task_.is_ignored(z, y, x)) return;
+            // An unequal neighbour is of another class where each class is one label.
+            if (task_.is_exact) {
+                add(z, y, x, static_cast<std::int32_t>(slot - kFirstClass), 0);
+                return;
+            }
             const bool simple = inner_row && x > 0 && x + 1 < n_ && !task_.has_ignored;
             for (const std::int32_t group : task_.groups_of(slot)) {
                 if (simple ? is_point_inside(pixels + x, slot, group)
@@ -504,6 +552,7 @@ class SlabFinder {
     const std::int64_t n_;
     const std::int64_t words_;
     const simd::FindMixed find_mixed_;
+    const simd::FindFaced find_faced_;
     std::int64_t row_begin_ = 0;
     std::int64_t row_end_ = 0;
     std::vector<T> nobodys_;

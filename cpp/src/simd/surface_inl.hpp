@@ -1,4 +1,5 @@
-// Where 2x2x2 blocks of a label map hold unequal labels, 64 blocks at a time.
+// Where 2x2x2 blocks of a label map hold unequal labels, and where pixels have an unequal
+// neighbour, 64 at a time.
 //
 // A block is uniform if its two planes are and any pixel is equal to the one in the other plane; a
 // plane's 2x2 block if its two rows are and any pixel is equal to the one in the other row. So
@@ -49,6 +50,7 @@ template <class T>
 inline std::uint64_t mixed_of(const MixedRow& row, const T* x, const T* y, const T* z) {
     const std::int64_t n = row.n;
     std::uint64_t any = 0;
+    prefetch_ahead<kPrefetchOnePass>(x);
     // Nothing may be read before the first pixel: its word is that of the next pixels, moved.
     const std::uint64_t first =
         n > 64 ? unequal(x + 1, x) << 1 : changes_at_edge(x, std::int64_t{64}, false);
@@ -57,6 +59,7 @@ inline std::uint64_t mixed_of(const MixedRow& row, const T* x, const T* y, const
     any |= keep(row, 0, found);
     std::int64_t i = 64;
     for (; i + 64 <= n; i += 64) {
+        prefetch_ahead<kPrefetchOnePass>(x + i);
         found = {changes(x + i), unequal(x + i, y + i), unequal(x + i, z + i)};
         any |= keep(row, i / 64, found);
     }
@@ -91,10 +94,125 @@ bool find_mixed(const MixedRow& row) {
     return keep(row, 0, with_end(found, row, x, y, z)) != 0;
 }
 
+// --- pixels with an unequal neighbour ---
+
+// Bits of the pixels [at, at + 64), but for neighbours along the row.
+template <class T>
+inline std::uint64_t faced_across(const T* x, const T* const* neighbours, std::int64_t at) {
+    return unequal(x + at, neighbours[0] + at) | unequal(x + at, neighbours[1] + at) |
+           unequal(x + at, neighbours[2] + at) | unequal(x + at, neighbours[3] + at);
+}
+
+template <class T>
+bool find_faced(const FacedRow& row) {
+    const auto* x = static_cast<const T*>(row.row);
+    const T* neighbours[4];
+    for (int i = 0; i < 4; ++i) neighbours[i] = static_cast<const T*>(row.neighbours[i]);
+    const auto* nobodys = static_cast<const T*>(row.nobodys);
+    std::int64_t n = row.n;
+    const bool first = row.closed && x[0] != static_cast<T>(row.outside);
+    const bool last = row.closed && x[n - 1] != static_cast<T>(row.outside);
+    // A short row is made longer by pixels that are like the last one.
+    T padded[6][64];
+    if (n < 64) {
+        const auto lengthen = [&](const T* from, T* to) {
+            for (std::int64_t i = 0; i < 64; ++i) to[i] = from[i < n ? i : n - 1];
+            return to;
+        };
+        x = lengthen(x, padded[0]);
+        for (int i = 0; i < 4; ++i) neighbours[i] = lengthen(neighbours[i], padded[i + 1]);
+        if (nobodys != nullptr) nobodys = lengthen(nobodys, padded[5]);
+        n = 64;
+    }
+    const auto all_of = [&](std::int64_t at, std::uint64_t left, std::uint64_t right) {
+        const std::uint64_t found = left | right | faced_across(x, neighbours, at);
+        return nobodys == nullptr ? found : found & unequal(x + at, nobodys + at);
+    };
+    std::uint64_t any = 0;
+    std::int64_t i = 0;
+    // The pixels before the first and behind the last one may not be read: their words come from
+    // the other neighbours' changes, moved.
+    for (; i + 64 < n; i += 64) {
+        prefetch_ahead<kPrefetchOnePass>(neighbours[1] + i);  // what was not read before
+        prefetch_ahead<kPrefetchOnePass>(neighbours[3] + i);
+        const std::uint64_t right = unequal(x + i + 1, x + i);
+        const std::uint64_t left = i == 0 ? right << 1 | std::uint64_t{first} : changes(x + i);
+        any |= row.faced[i / 64] = all_of(i, left, right);
+    }
+    const std::int64_t at = n - 64;
+    prefetch_ahead<kPrefetchOnePass>(neighbours[1] + at);
+    prefetch_ahead<kPrefetchOnePass>(neighbours[3] + at);
+    const std::uint64_t left =
+        at == 0 ? changes_at_edge(x, std::int64_t{64}, false) | std::uint64_t{first}
+                : changes(x + at);
+    std::uint64_t found = all_of(at, left, left >> 1) >> (i - at);
+    // The last pixel of a row that was made longer lies before the end of the word.
+    if (last) {
+        const std::int64_t end = row.n - 1 - i;
+        const bool held = nobodys == nullptr || x[row.n - 1] != nobodys[row.n - 1];
+        found |= std::uint64_t{held} << end;
+    }
+    const std::int64_t rest = row.n - i;
+    if (rest < 64) found &= (std::uint64_t{1} << rest) - 1;
+    row.faced[i / 64] = found;
+    return (any | found) != 0;
+}
+
+// --- the nearest point in rows nearby ---
+
+inline std::int64_t zeros_below(std::uint64_t bits) {
+#if defined(__BMI__)
+    return static_cast<std::int64_t>(_tzcnt_u64(bits));
+#else
+    return bits == 0 ? 64 : __builtin_ctzll(bits);
+#endif
+}
+inline std::int64_t zeros_above(std::uint64_t bits) {
+#if defined(__LZCNT__)
+    return static_cast<std::int64_t>(_lzcnt_u64(bits));
+#else
+    return bits == 0 ? 64 : __builtin_clzll(bits);
+#endif
+}
+
+// No branch depends on the bits: a row without any is 64 steps away, which is too far.
+template <int kLast>
+RowFound search_rows(const RowSearch& s, double best) {
+    RowFound found = {best, -1, 0};
+    const std::uint8_t* const start = s.at;
+    const std::int64_t* const offsets = s.offsets;
+    const double* const both = s.both;
+    const double* const columns = s.columns;
+    const std::int64_t count = s.count;
+    const int here = s.here;
+    for (std::int64_t i = 0; i < count && both[i] < found.best; ++i) {
+        std::uint64_t bits;
+        std::memcpy(&bits, start + offsets[i], sizeof(bits));
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        bits = __builtin_bswap64(bits);
+#endif
+        const std::int64_t right = zeros_below(bits >> here);
+        const std::int64_t left = zeros_above(bits << (63 - here));
+        const std::int64_t steps = right < left ? right : left;
+        const double column = columns[steps];
+        const double square = kLast == 2   ? both[i] + column
+                              : kLast == 1 ? (s.plane[i] + column) + s.row[i]
+                                           : (s.row[i] + column) + s.plane[i];
+        const bool is_nearer = square < found.best;
+        found.best = is_nearer ? square : found.best;
+        found.index = is_nearer ? i : found.index;
+        found.steps = is_nearer ? steps : found.steps;
+    }
+    return found;
+}
+
 }  // namespace
 
 extern const SurfaceKernels kSurfaceKernels;
 const SurfaceKernels kSurfaceKernels = {{find_mixed<std::uint8_t>, find_mixed<std::uint16_t>,
-                                         find_mixed<std::uint32_t>, find_mixed<std::uint64_t>}};
+                                         find_mixed<std::uint32_t>, find_mixed<std::uint64_t>},
+                                        {find_faced<std::uint8_t>, find_faced<std::uint16_t>,
+                                         find_faced<std::uint32_t>, find_faced<std::uint64_t>},
+                                        {search_rows<0>, search_rows<1>, search_rows<2>}};
 
 }  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE
