@@ -177,7 +177,7 @@ void NearestSearch<kLast>::search_rows() {
                                     squares_.steps[2].data(),
                                     static_cast<std::int64_t>(offsets_.size()),
                                     PointGrid::kBefore + static_cast<int>(from_[2] & 7)};
-    const simd::RowFound found = search_rows_(search, best_);
+    const simd::RowFound found = search_rows_(search, std::min(best_, near_.complete));
     if (found.index < 0) return;
     best_ = found.best;
     const NearRows::Step& step = near_.steps[static_cast<std::size_t>(found.index)];

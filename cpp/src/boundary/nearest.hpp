@@ -40,7 +40,7 @@ constexpr double sum_of_squares(double plane, double row, double column) noexcep
 }
 
 // Rows of points around a point, nearest first: all that are nearer than `complete`, the square of
-// a distance that also says how far along a row one has to look.
+// a distance that is so small that a window of bits holds all points nearer than that.
 struct NearRows {
     NearRows(const SquaredSteps& squares, std::span<const double, 3> spacing, const Place& extents);
 

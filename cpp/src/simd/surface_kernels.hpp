@@ -52,7 +52,7 @@ struct RowFound {
     std::int64_t index;  // -1: nothing nearer than `best` was
     std::int64_t steps;  // along the row, to either side
 };
-// The nearest set bit that is nearer than `best`; less than 64 steps away.
+// The nearest set bit that is nearer than `best`, which must be at most that of 64 steps.
 using SearchRows = RowFound (*)(const RowSearch& search, double best);
 
 struct SurfaceKernels {
