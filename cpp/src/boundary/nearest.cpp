@@ -23,8 +23,8 @@ NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spaci
     // The rectangle around an ellipse of about as many rows as are wanted.
     const double radius = std::sqrt(kMostRows / std::numbers::pi * spacing[0] * spacing[1]);
     const auto reach = [&](std::size_t axis) {
-        const double steps = std::min(radius / spacing[axis], static_cast<double>(kMostColumns));
-        return std::min(static_cast<std::int64_t>(steps) + 1, extents[axis] - 1);
+        const double most = std::min(radius / spacing[axis], static_cast<double>(kMostColumns));
+        return std::min(static_cast<std::int64_t>(most) + 1, extents[axis] - 1);
     };
     const std::int64_t planes_reached = reach(0);
     const std::int64_t rows_reached =
