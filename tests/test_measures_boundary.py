@@ -360,6 +360,8 @@ def test_images_of_other_sizes(tmp_path: Path) -> None:
     result = evaluate(empty, folders[1], num_classes=2, measures=["boundary"])
     assert result.rows("boundary_per_class")[1]["missed"] == 3
     assert math.isnan(result.scores["mean_hd_per_image"])
+    assert {row["hd"] for row in result.rows("per_image")} == {math.inf}
+    json.loads(result.to_json(), parse_constant=pytest.fail)
     both = evaluate(empty, empty, num_classes=2, measures=["boundary"])
     assert both.rows("boundary_per_class")[1]["images"] == 0
 

@@ -181,8 +181,13 @@ class SurfaceCounts(Summable, PlainCounts):
         return columns | {flag: getattr(self, flag) for flag in _FLAGS}
 
     def image_scores(self) -> dict[str, float]:
-        """Means over the classes of the image, and how many classes one map lacks."""
+        """Means over the classes of the image, and how many classes one map lacks.
+
+        A distance is infinite if it is so for every class that has one.
+        """
         by_image = _quotient(self.image_total, self.image_number)
+        missing = self.infinite[:, : self.num_classes].any(axis=1)
+        by_image[np.isnan(by_image) & missing] = np.inf
         order = [*range(len(DISTANCES), len(self.scores)), *range(len(DISTANCES))]
         columns = {self.scores[k]: float(by_image[k]) for k in order}
         rows = slice(self.num_classes)
