@@ -102,7 +102,7 @@ def _root(
 @app.command("evaluate", no_args_is_help=True)
 @reads(Inputs, Outputs, Running, Display)
 def _evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Display) -> int:
-    """Compare predictions with targets: pixel by pixel, region by region, and why they differ.
+    """Compare predictions with targets: pixels, regions, boundaries, and why they differ.
 
     [bold]Examples[/bold]
 

@@ -152,7 +152,7 @@ class Inputs:
             _MEASURES,
             "DISTANCES",
             "Distances that are right in the surface Dice: 1,2 for all classes, or"
-            " liver=3,tumour=1. Default: 1.",
+            " liver=3,tumour=1. In mm where files say a spacing, else in pixels. Default: 1.",
         ),
     ] = None
     preset: Annotated[

@@ -709,6 +709,15 @@ def _logits(value: ArrayLike, activation: Activation, channels_last: bool) -> ND
     return x
 
 
+def _way_out(shape: tuple[int, ...], labels: tuple[int, ...]) -> str:
+    """What brings a target of a shape that other tools take into ours."""
+    if shape == (labels[0], 1, *labels[1:]):
+        return "; drop the axis of one channel: target[:, 0]"
+    if shape[:-1] == labels:
+        return "; move the last axis to the second place, if it holds the classes"
+    return ""
+
+
 def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[Any]:
     """Labels of shape (N, ...), or dense targets of shape (N, C, ...)."""
     y = as_array(value, "target")
@@ -725,7 +734,7 @@ def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[A
         raise ValueError(
             f"target must have shape {labels} (labels) or that of the logits, got "
             f"{np.shape(value)} for logits of {len(labels) - 1} spatial axes and "
-            f"{x.shape[1]} channels"
+            f"{x.shape[1]} channels{_way_out(np.shape(value), labels)}"
         )
     return y[:, 0] if x.shape[1] == 1 and y.dtype.kind in "bui" else y
 

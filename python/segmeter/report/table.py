@@ -62,7 +62,7 @@ _WORDS = {"iou": "IoU", "iiou": "iIoU", "dice": "Dice"} | {
     word: word.upper()
     for word in (
         *("pq", "sq", "rq", "tp", "fp", "fn", "f1", "ap", "ar", "aji"),
-        *("hd", "hd95", "assd", "masd", "nsd"),
+        *("hd", "hd95", "assd", "masd", "nsd", "j", "f"),
     )
 }
 _IN_MEAN_ROW = ("mean_precision", "mean_recall")

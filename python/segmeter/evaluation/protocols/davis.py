@@ -257,7 +257,8 @@ def open_folders(pred: str, target: str) -> DavisFolders:
 
 PROTOCOL = EvaluationProtocol(
     name="davis2016",
-    summary="DAVIS 2016: masks of video sequences, region similarity J and boundary accuracy F",
+    summary="DAVIS 2016: masks of video sequences, region similarity J and boundary accuracy F,"
+    " without the first and last frame of each",
     source="Perazzi et al. (CVPR 2016); davis2017-evaluation, semi-supervised",
     class_names=(),
     dataset=open_folders,
