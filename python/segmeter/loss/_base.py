@@ -5,10 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    overload,
+)
 
 import numpy as np
 
@@ -27,6 +36,34 @@ Array = Any
 Reduction = Literal["mean", "sum", "none"]
 Empty = Literal["zero", "nan"]
 ClassWeight = float | Sequence[float] | None
+
+ValueT = TypeVar("ValueT")
+
+
+class remembered(Generic[ValueT]):  # noqa: N801  # used like property
+    """A property of a frozen loss, computed once.
+
+    What ``functools.cached_property`` is, without its lock: ``torch.compile`` cannot trace that.
+    """
+
+    def __init__(self, compute: Callable[[Any], ValueT]) -> None:
+        self.compute = compute
+        self.__doc__ = compute.__doc__
+        self.__isabstractmethod__ = getattr(compute, "__isabstractmethod__", False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> ValueT: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | ValueT:
+        if instance is None:
+            return self
+        value = self.compute(instance)
+        object.__setattr__(instance, self.name, value)  # found there from now on
+        return value
 
 
 # --- options
@@ -344,7 +381,7 @@ class TableLoss(SweepLoss):
             return list(self.classes)
         return slice(0 if self.include_background else 1, number)
 
-    @cached_property
+    @remembered
     def kept(self) -> dict[Any, Any]:
         """Arrays of the options alone, made once for every size of a table."""
         return {}

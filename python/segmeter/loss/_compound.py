@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .._arrays import as_array
 from ..reference.loss_table import as_float64, like
-from ._base import Array, Loss, Reduction, SweepLoss, TableLoss, check_choice, check_number
+from ._base import (
+    Array,
+    Loss,
+    Reduction,
+    SweepLoss,
+    TableLoss,
+    check_choice,
+    check_number,
+    remembered,
+)
 from ._pixel import CrossEntropy, Focal
 from ._region import Dice
 from ._table import SoftCounts, SoftCountsGradient
@@ -36,7 +44,7 @@ class SumLoss(SweepLoss):
     def channels_last(self) -> bool:  # type: ignore[override]  # read only is enough
         return self.members[0][1].channels_last
 
-    @cached_property
+    @remembered
     def terms(self) -> tuple[PixelTerm, ...]:
         return tuple(dict.fromkeys(term for _, loss in self.members for term in loss.terms))
 
@@ -62,13 +70,18 @@ class SumLoss(SweepLoss):
     def for_target(self, soft: bool) -> SumLoss:
         return self._for_soft if soft else self._for_labels
 
-    @cached_property
+    @remembered
     def _for_soft(self) -> SumLoss:
         return SumLoss(tuple((weight, loss.for_target(True)) for weight, loss in self.members))
 
-    @cached_property
+    @remembered
     def _for_labels(self) -> SumLoss:
         return SumLoss(tuple((weight, loss.for_target(False)) for weight, loss in self.members))
+
+    def prepare(self) -> None:
+        """Make now what is made once: ``torch.compile`` cannot trace how."""
+        for loss in (self._for_soft, self._for_labels):
+            _ = loss.terms, loss._rows
 
     def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
         total: Array = 0.0
@@ -96,7 +109,7 @@ class SumLoss(SweepLoss):
                 total.terms_negative[rows] += weight * part.terms_negative
         return value, total
 
-    @cached_property
+    @remembered
     def _rows(self) -> tuple[slice | list[int] | None, ...]:
         """Rows of the terms of every member, as a slice where they are in a row."""
         made: list[slice | list[int] | None] = []
@@ -146,7 +159,7 @@ class Compound(Loss):
 
     members: tuple[tuple[float, Loss], ...]
 
-    @cached_property
+    @remembered
     def groups(self) -> tuple[tuple[float, Loss], ...]:
         """Losses of one sweep each, with their weights."""
         shared: dict[Any, list[tuple[float, TableLoss]]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -24,6 +23,7 @@ from ._base import (
     numbers_per_class,
     numbers_text,
     per_class,
+    remembered,
     share,
 )
 from ._table import PixelTerm, SoftCountsGradient
@@ -47,12 +47,12 @@ class PixelLoss(TableLoss):
         if self.divide_by_classes is not None:
             check_flag("divide_by_classes", self.divide_by_classes)
 
-    @cached_property
+    @remembered
     @abstractmethod
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         """Terms of the loss of a pixel, with their factors."""
 
-    @cached_property
+    @remembered
     def terms(self) -> tuple[PixelTerm, ...]:
         return tuple(term for _, term in self.parts)
 
@@ -224,7 +224,7 @@ class CrossEntropy(PixelLoss):
                 "negatives; with softmax use class_weight"
             )
 
-    @cached_property
+    @remembered
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         if self.exponent == 1:
             return ((1.0, PixelTerm("cross_entropy")),)
@@ -282,16 +282,16 @@ class Focal(PixelLoss):
         if isinstance(self.alpha, float):
             check_number("alpha", self.alpha, 0.0, 1.0)
 
-    @cached_property
+    @remembered
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         if self.threshold is None:
             return ((1.0, PixelTerm("focal", self.gamma)),)
         return ((1.0, PixelTerm("reduced_focal", self.gamma, self.threshold)),)
 
-    @cached_property
+    @remembered
     def terms(self) -> tuple[PixelTerm, ...]:
         weight = (PixelTerm("poly", self.gamma),) if self.normalised else ()
-        return super().terms + weight
+        return tuple(term for _, term in self.parts) + weight
 
     @property
     def linear(self) -> bool:
@@ -376,7 +376,7 @@ class Poly(PixelLoss):
         check_number("epsilon", self.epsilon, -1.0)
         check_number("gamma", self.gamma)
 
-    @cached_property
+    @remembered
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         kind = PixelTerm("focal", self.gamma) if self.gamma else PixelTerm("cross_entropy")
         return (1.0, kind), (self.epsilon, PixelTerm("poly", self.gamma + 1.0))
@@ -397,7 +397,7 @@ class GeneralisedCrossEntropy(PixelLoss):
         super().__post_init__()
         check_number("q", self.q, 0.0, 1.0, above=True)
 
-    @cached_property
+    @remembered
     def parts(self) -> tuple[tuple[float, PixelTerm], ...]:
         return ((1.0, PixelTerm("generalised", self.q)),)
 

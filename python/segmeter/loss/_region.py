@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ._base import Array, check_choice, check_flag, check_number, loss, share
+from ._base import Array, check_choice, check_flag, check_number, loss, remembered, share
 from ._region_base import RatioLoss, RegionLoss, Sums
 from ._table import PixelTerm, SoftCountsGradient
 
@@ -314,7 +313,7 @@ class SensitivitySpecificity(RegionLoss):
         check_flag("squared", self.squared)
         check_number("smooth", self.smooth)
 
-    @cached_property
+    @remembered
     def terms(self) -> tuple[PixelTerm, ...]:
         return (PixelTerm("poly", 2.0),) if self.squared else ()
 

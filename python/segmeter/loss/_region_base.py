@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -25,6 +24,7 @@ from ._base import (
     check_number,
     flags,
     per_class,
+    remembered,
     share,
 )
 from ._table import SoftCountsGradient
@@ -214,7 +214,7 @@ class RegionLoss(TableLoss):
             return self.kept[size]
         return self._shares_of(sums, counted, xp)
 
-    @cached_property
+    @remembered
     def _is_even(self) -> bool:
         """Whether the shares are the same for all targets that have counted pixels."""
         return self.pooled or (self.average == "macro" and self.absent == "score")
@@ -323,6 +323,10 @@ class RatioLoss(RegionLoss):
             )
         return self
 
+    def of_overlap(self) -> Self:
+        """The formula of a table whose intersection is the overlap already."""
+        return replace(self, soft_label=False, preset=None, strict=False)
+
     def __call__(
         self,
         logits: Any,
@@ -338,7 +342,7 @@ class RatioLoss(RegionLoss):
         if not self.soft_label or as_array(target, "target").dtype.kind != "f":
             return super().__call__(logits, target, return_grad=return_grad, out=out, **data)
         # With labels of 0 and 1 the overlap is the intersection, with others a sum of its own.
-        labels = replace(self, soft_label=False, preset=None, strict=False)
+        labels = self.of_overlap()
         x = as_array(logits, "logits")
         self.check_channels(x.shape[-1 if self.channels_last else 1] if x.ndim > 1 else 1)
         inputs = {**self.inputs(), **data, "logits": x, "target": target}

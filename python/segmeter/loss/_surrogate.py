@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Region = Literal["per_sample", "batch"]
 Which = Literal["present", "all"]
+Ranking = Literal["softmax", "sigmoid"]
+Share = Literal["valid", "all"]
+Total = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,21 +186,21 @@ class LovaszHinge(LovaszLoss):
 class HardPixels(Loss):
     """Cross entropy of the hardest pixels alone, which a subclass selects."""
 
-    activation: Literal["softmax", "sigmoid"] = "softmax"
-    normaliser: Literal["valid", "all"] = "valid"
+    activation: Ranking = "softmax"
+    normaliser: Share = "valid"
     class_weight: ClassWeight = None
     label_smoothing: float = 0.0
     ignore_index: int | Sequence[int] | None = None
     channels_last: bool = False
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: Total = "mean"
     empty: Empty = "zero"
     preset: str | None = None
     strict: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("activation", self.activation, Literal["softmax", "sigmoid"])
-        check_choice("normaliser", self.normaliser, Literal["valid", "all"])
-        check_choice("reduction", self.reduction, Literal["mean", "sum"])
+        check_choice("activation", self.activation, Ranking)
+        check_choice("normaliser", self.normaliser, Share)
+        check_choice("reduction", self.reduction, Total)
         self.cross_entropy("sum")  # checks what it shares
         weights = numbers_per_class("class_weight", self.class_weight)
         object.__setattr__(self, "class_weight", weights)

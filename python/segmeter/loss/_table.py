@@ -8,7 +8,7 @@ by each entry of the table.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 
 import numpy as np
@@ -78,10 +78,10 @@ class PixelTerm:
             )
         for name in ("parameter", "threshold"):
             real_number(getattr(self, name), name)
-        least = 0.0 if self.kind in ("focal", "reduced_focal") else np.nextafter(0.0, 1.0)
-        if not (isfinite(self.parameter) and self.parameter >= least):
+        may_be_zero = self.kind in ("focal", "reduced_focal")
+        if not (0.0 < self.parameter < inf or (may_be_zero and self.parameter == 0.0)):
             name = _PARAMETER.get(self.kind, "parameter")
-            bound = "not negative" if least == 0.0 else "positive"
+            bound = "not negative" if may_be_zero else "positive"
             raise ValueError(
                 f"parameter ({name}) of {self.kind} must be {bound}, got {self.parameter}"
             )

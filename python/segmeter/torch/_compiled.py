@@ -34,10 +34,11 @@ def known_as(loss: Loss, setting: _evaluate.Setting) -> str:
 
 
 @torch.compiler.assume_constant_result
-def known_by(kind: Callable[..., Any], **options: Any) -> str:
+def known_by(kind: Callable[..., Any], soft: bool, **options: Any) -> str:
     """The same from the options of a loss; "" if the kernels do not have it."""
     loss = kind(**options)
-    return "" if loss.reduction == "none" else known_as(loss, _evaluate.Setting())
+    overlap = soft and getattr(loss, "soft_label", False)
+    return "" if overlap or loss.reduction == "none" else known_as(loss, _evaluate.Setting())
 
 
 def compiled(inputs: _evaluate.Inputs, loss: str) -> Tensor:

@@ -128,11 +128,18 @@ def evaluate(parts: Parts, inputs: Inputs, setting: Setting) -> Tensor:
 def _evaluate_one(loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting) -> Tensor:
     if not inputs.are_for_kernels() or loss.reduction == "none":
         return plain(loss, inputs, setting)
+    if is_overlap(loss, inputs.target) and (setting.is_summed or torch.compiler.is_compiling()):
+        return plain(loss, inputs, setting)
     if torch.compiler.is_compiling():
         from ._compiled import compiled, known_as
 
         return compiled(inputs, known_as(loss, setting))
     return _Native.apply(*inputs, loss, setting)
+
+
+def is_overlap(loss: Any, target: Tensor) -> bool:
+    """Whether a loss is of sums of min(p, y), which no sweep of the kernels makes."""
+    return getattr(loss, "soft_label", False) and bool(target.is_floating_point())
 
 
 def result_type(logits: Tensor) -> Any:
@@ -236,13 +243,13 @@ class LinearWork(TableWork):
 
 
 class WholeWork:
-    """A loss that gives value and gradient at once, by ranking pixels."""
+    """A loss that gives value and gradient at once: by ranking pixels, or by overlaps."""
 
-    def __init__(self, loss: Ranked, setting: Setting, inputs: Inputs) -> None:
+    def __init__(self, loss: Any, setting: Setting, inputs: Inputs) -> None:
         self.setting = setting
         moved = not loss.channels_last and lies_channels_last(inputs.logits)
         self.arrays, self.moved = arrays_of(inputs, moved), moved
-        self.loss = replace(loss, channels_last=True) if moved else loss
+        self.loss: Any = replace(loss, channels_last=True) if moved else loss
         self.made: NDArray[Any] | None = None
 
     def value(self, with_gradient: bool) -> float:
@@ -293,7 +300,7 @@ def _parts(d: SoftCountsGradient) -> list[NDArray[np.float64]]:
 
 def work_of(loss: SweepLoss | Ranked, setting: Setting, inputs: Inputs) -> Any:
     """What computes a loss in eager mode."""
-    if not isinstance(loss, SweepLoss):
+    if not isinstance(loss, SweepLoss) or is_overlap(loss, inputs.target):
         return WholeWork(loss, setting, inputs)
     one_sweep = loss.linear and not setting.is_summed
     return (LinearWork if one_sweep else TableWork)(loss, setting, inputs)
@@ -353,15 +360,16 @@ def plain(loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting | None = No
         return value.to(result_type(inputs.logits))
 
 
-def _plain_sweep(loss: SweepLoss, inputs: Inputs, setting: Setting | None) -> Tensor:
+def _plain_sweep(loss: Any, inputs: Inputs, setting: Setting | None) -> Tensor:
     options = loss.inputs()
     shape = Shape.of(inputs, options["channels_last"])
     loss.check_channels(shape.channels)
-    formula = loss.for_target(soft=shape.soft)
+    overlap = is_overlap(loss, inputs.target)
+    formula = loss.of_overlap() if overlap else loss.for_target(soft=shape.soft)
     inputs = _channels_first(inputs) if options.pop("channels_last") else inputs
     if loss.reduction == "none" and isinstance(formula, PixelLoss):
         return _pixel_by_pixel(formula, inputs, options)
-    table = _plain_table(formula, inputs, options)
+    table = _plain_table(formula, inputs, options, overlap=overlap)
     pixels = shape.pixels
     if setting is not None and setting.is_summed:
         packed, pixels = summed(pack(table), pixels, setting.process_group)
@@ -379,7 +387,8 @@ def _plain_ranked(loss: Ranked, inputs: Inputs) -> Tensor:
             raise ValueError("a Lovász loss ranks pixels and has no pixel_weight; use mask")
         activation = "none" if loss.hinge else "softmax"
         pixels = _plain.Pixels(inputs.logits, inputs.target, activation, ignored, inputs.mask, None)
-        return _ranked.lovasz(loss, pixels.x, pixels.labels, pixels.counted, pixels.sums)
+        truth = pixels.y if pixels.labels is None else pixels.labels
+        return _ranked.lovasz(loss, pixels.x, truth, pixels.counted, pixels.sums)
     entropy = loss.cross_entropy("none")
     options = entropy.inputs()
     costs = _pixel_by_pixel(replace(entropy, channels_last=False), inputs, options)
@@ -399,7 +408,9 @@ def without_autocast(device: str) -> Any:
     return contextlib.nullcontext()
 
 
-def _plain_table(formula: SweepLoss, inputs: Inputs, options: dict[str, Any]) -> SoftCounts:
+def _plain_table(
+    formula: SweepLoss, inputs: Inputs, options: dict[str, Any], *, overlap: bool = False
+) -> SoftCounts:
     return _plain.soft_counts(
         inputs.logits,
         inputs.target,
@@ -410,6 +421,7 @@ def _plain_table(formula: SweepLoss, inputs: Inputs, options: dict[str, Any]) ->
         label_smoothing=options["label_smoothing"],
         pixel_terms=formula.terms,
         squares=formula.squares,
+        overlap=overlap,
     )
 
 

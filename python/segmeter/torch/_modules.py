@@ -14,6 +14,7 @@ from ..loss import (
     compound,
     deep_supervision,
 )
+from ..loss._compound import SumLoss
 from ._compiled import compiled, known_by
 from ._evaluate import Inputs, Setting, evaluate, parts_of
 from ._require import torch
@@ -55,6 +56,9 @@ class Loss(torch.nn.Module):
     def _hold(self, loss: Any, sync_batch: bool, process_group: Any) -> None:
         self.loss = loss
         self._parts = parts_of(loss)
+        for _, part in self._parts:
+            if isinstance(part, SumLoss):
+                part.prepare()
         self._setting = setting_of(loss, sync_batch, process_group)
 
     def forward(
@@ -129,7 +133,7 @@ def _compiled_call(
 ) -> Tensor:
     """A call of a function while it is compiled: the loss is made once, outside the graph."""
     if not sync_batch and inputs.are_for_kernels():
-        name = known_by(kind, **options)
+        name = known_by(kind, inputs.target.is_floating_point(), **options)
         if name:
             return compiled(inputs, name)
     loss = kind(**options)

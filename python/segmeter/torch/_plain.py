@@ -46,6 +46,7 @@ def soft_counts(
     label_smoothing: float = 0.0,
     pixel_terms: Sequence[PixelTerm] = (),
     squares: bool = False,
+    overlap: bool = False,
 ) -> SoftCounts:
     """Give the table, of tensors on the device of the logits.
 
@@ -57,6 +58,8 @@ def soft_counts(
         Labels whose pixels are left out.
     activation, mask, pixel_weight, label_smoothing, pixel_terms, squares
         As in :func:`segmeter.loss.soft_counts`.
+    overlap : bool, default False
+        Whether sums of min(p, y) stand for those of p y, of shares.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def soft_counts(
     """
     pixels = Pixels(logits, target, activation, ignored, mask, pixel_weight)
     positive, negative = pixels.terms(pixel_terms, label_smoothing)
-    intersection, pred, pred_squared = pixels.products(squares)
+    intersection, pred, pred_squared = pixels.products(squares, overlap)
     ones = pixels.target_sums()
     return SoftCounts(
         intersection=intersection,
@@ -202,10 +205,13 @@ class Pixels:
         booked = self.booked(ones)
         return booked, booked
 
-    def products(self, squares: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums of p y, of p, and of p^2 if asked for."""
+    def products(self, squares: bool, overlap: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums of p y or min(p, y), of p, and of p^2 if asked for."""
         p = self.probability()
-        hit = self.booked(self.at_target(p)) if self.y is None else self.total(p * self.y)
+        if self.y is None:
+            hit = self.booked(self.at_target(p))
+        else:
+            hit = self.total(torch.minimum(p, self.y) if overlap else p * self.y)
         pred = self.total(p)
         return hit, pred, self.total(p * p) if squares else torch.zeros_like(pred)
 

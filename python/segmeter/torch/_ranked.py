@@ -27,7 +27,7 @@ def lovasz(
     ----------
     loss : LovaszLoss
     logits : torch.Tensor of float32 or float64, shape (N, C, P)
-    target : torch.Tensor of int64, shape (N, P)
+    target : torch.Tensor, shape (N, P) of int64, or (N, C, P) of 0 and 1
     counted : torch.Tensor of bool, shape (N, P), or None for all
     sums : torch.dtype
         Type of sums.
@@ -38,17 +38,20 @@ def lovasz(
         A scalar, or (R, C) with ``reduction="none"``.
     """
     if counted is None:
-        counted = torch.ones_like(target, dtype=torch.bool)
+        counted = torch.ones_like(logits[:, 0], dtype=torch.bool)
+    dense = target.ndim == logits.ndim
     if loss.region == "batch":
         logits = logits.movedim(1, 0).flatten(1)[None]
-        target, counted = target.reshape(1, -1), counted.reshape(1, -1)
+        target = target.movedim(1, 0).flatten(1)[None] if dense else target.reshape(1, -1)
+        counted = counted.reshape(1, -1)
     channels = logits.shape[1]
     single = channels == 1
     logits = torch.where(counted[:, None], logits, 0.0)
     scores = logits if loss.hinge else logits.softmax(1)
     losses, present = [], []
     for channel in range(channels):
-        true = (target == (1 if single else channel)) & counted
+        true = target[:, channel] > 0 if dense else target == (1 if single else channel)
+        true = true & counted
         score = scores[:, channel]
         if loss.hinge:
             error = torch.where(true, 1.0 - score, 1.0 + score).relu()
