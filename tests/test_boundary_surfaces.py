@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import segmeter
 from segmeter import _core
+from segmeter._arrays import packed
 from segmeter.reference import boundary_surfaces as reference
 
 if TYPE_CHECKING:
@@ -159,6 +160,13 @@ def test_unaligned_and_read_only() -> None:
         segmeter.surface_distances(unaligned, unaligned),
         segmeter.surface_distances(unaligned.copy(), unaligned.copy()),
     )
+    assert not np.ascontiguousarray(unaligned).flags.aligned  # why there is packed()
+    for array in (unaligned, unaligned.T, unaligned.astype(">u4"), unaligned[:0], unaligned > 0):
+        read = packed(array)
+        assert read.flags.aligned
+        assert read.flags.c_contiguous
+        assert read.dtype.isnative
+        np.testing.assert_array_equal(read, array)
 
 
 # --- against peers -----------------------------------------------------------------------------

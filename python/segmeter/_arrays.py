@@ -65,6 +65,14 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     return array
 
 
+def packed(array: NDArray[Any]) -> NDArray[Any]:
+    """Contiguous, aligned and in native byte order, as kernels read it; a copy only if it is not.
+
+    ``numpy.ascontiguousarray`` would leave contiguous arrays where they are, aligned or not.
+    """
+    return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+
+
 def is_list_of_arrays(value: Any) -> bool:
     """Whether ``value`` is a list or tuple of arrays, and not a nested list of numbers."""
     return isinstance(value, (list, tuple)) and len(value) > 0 and hasattr(value[0], "shape")

@@ -324,11 +324,13 @@ inline Vec nearest(const Vec& a) {
     const Part magic = Part{} + 12582912.0F;
     return each([&](int i) { return (a.v[i] + magic) - magic; });
 }
+typedef std::uint32_t BitsPart __attribute__((vector_size(16)));
 // a * 2^n, n whole; both normal.
 inline Vec scale(const Vec& a, const Vec& n) {
     return each([&](int i) {
+        // Without sign: where a result is dropped afterwards, n may be anything.
         const WholePart power = __builtin_convertvector(n.v[i], WholePart);
-        return (Part)((WholePart)a.v[i] + (power << 23));
+        return (Part)((BitsPart)a.v[i] + ((BitsPart)power << 23));
     });
 }
 // For a >= 1: a = 2^n (1 + rest).

@@ -14,7 +14,7 @@ from .. import _core
 from .._arrays import as_array, integer, is_list_of_arrays, thread_limit
 from .._counts import require_counts
 from ..pixel._counts import Absent, ratio, resolve
-from ..pixel._matrix import _check, _is_mask_array, _mask, _require_mask, _Rules, _rules
+from ..pixel._matrix import Rules, check_labels, is_mask_array, mask_of, require_mask, rules_of
 from ..pixel._scores import iou
 from ..region._mergeable import MergeableCounts
 from ._checks import label_map_pair, one_of, positive_number, spacing_of
@@ -717,7 +717,7 @@ class _Pair(NamedTuple):
     pred: NDArray[Any]
     target: NDArray[Any]
     mask: NDArray[np.bool_] | None
-    rules: tuple[_Rules, ...]
+    rules: tuple[Rules, ...]
     row: int | None  # of the class measured by each set of rules; None: all
 
     def per_class(self, native: _Native) -> IntArray:
@@ -731,10 +731,10 @@ class _Pair(NamedTuple):
         """Cells as the kernel gives them."""
         return self._checked(self.rules[0], native)
 
-    def _checked(self, rules: _Rules, native: _Native) -> IntArray:
+    def _checked(self, rules: Rules, native: _Native) -> IntArray:
         cells, odd = native(rules.native, self.pred, self.target, self.mask)
         if any(odd):
-            _check(self.pred, self.target, self.mask, rules, odd)
+            check_labels(self.pred, self.target, self.mask, rules, odd)
         return cells
 
 
@@ -761,19 +761,19 @@ class _Task:
             ):  # fmt: skip
                 if value is not None:
                     raise ValueError(f"{name} is for classes; pass num_classes")
-        base = _rules(
+        base = rules_of(
             2 if self.is_mask else num_classes, None if self.is_mask else ignore_index, labels,
             pred_labels, reduce_zero_label, out_of_range, True, threads,
         )  # fmt: skip
         self.ignores_invalid = base.out_of_range == "ignore"
-        self.rules: tuple[_Rules, ...] = (base,)
+        self.rules: tuple[Rules, ...] = (base,)
         self.row = 1 if self.is_mask else None
         if groups is not None:
             self.rules, self.row = tuple(_group_rules(base, groups, threads)), 1
 
     def summed(self, pred: Any, target: Any, count: Callable[[_Pair], Measured]) -> Measured:
         """Counts of a pair, or the sum of those of a list of pairs."""
-        mask = _mask(self.ignore_index)
+        mask = mask_of(self.ignore_index)
         if not is_list_of_arrays(target):
             return count(self.pair(pred, target, mask))
         for name, items in (("pred", pred), ("ignore_index", mask)):
@@ -796,14 +796,14 @@ class _Task:
         pred, target = label_map_pair(pred, target)
         if mask is not None:
             mask = as_array(mask, "ignore_index")
-            _require_mask(mask, target)
+            require_mask(mask, target)
         if self.is_mask:
             mask = self._ignored(target) if mask is None else mask
             pred, target = _as_masks(pred, target, mask)
         return _Pair(pred, target, mask, self.rules, self.row)
 
     def _ignored(self, target: NDArray[Any]) -> NDArray[np.bool_] | None:
-        if self.ignore_index is None or _is_mask_array(self.ignore_index):
+        if self.ignore_index is None or is_mask_array(self.ignore_index):
             return None
         values = [integer(v, "ignore_index") for v in np.atleast_1d(self.ignore_index).tolist()]
         return np.isin(target, values)
@@ -832,7 +832,7 @@ def _as_masks(
     return masks[0], masks[1]
 
 
-def _group_rules(base: _Rules, groups: Any, threads: Any) -> list[_Rules]:
+def _group_rules(base: Rules, groups: Any, threads: Any) -> list[Rules]:
     """For each group of classes rules under which its members are class 1 and all others 0."""
     if not isinstance(groups, Mapping) or not groups:
         raise TypeError(f"groups must be a mapping of names to classes, got {groups!r}")
@@ -856,6 +856,6 @@ def _group_rules(base: _Rules, groups: Any, threads: Any) -> list[_Rules]:
             mapped(mapping, chosen) for mapping in (base.pred_mapping, base.target_mapping)
         )
         rules.append(
-            _Rules(2, of_pred, of_target, (), base.out_of_range, True, thread_limit(threads))
+            Rules(2, of_pred, of_target, (), base.out_of_range, True, thread_limit(threads))
         )
     return rules

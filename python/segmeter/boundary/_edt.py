@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, thread_limit
+from .._arrays import as_array, packed, thread_limit
 from ._checks import one_of, spacing_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def distance_transform(
     if not labels and array.dtype != np.bool_:
         array = array != 0
     distance, indices = _core.distance_transform(
-        np.ascontiguousarray(array), steps,
+        packed(array), steps,
         is_mask=array.dtype == np.bool_ and not signed,
         zero_is_background=not signed, border_is_background=border == "background",
         squared=bool(squared), negate_labels=bool(signed), with_nearest=bool(return_indices),

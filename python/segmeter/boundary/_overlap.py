@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, thread_limit
+from .._arrays import as_array, packed, thread_limit
 from ..region import OverlapTable, overlap_table
-from ..region._overlap import _ignored
+from ..region._overlap import mask_and_labels
 from ..region._stored import natural_numbers, required
 from ._band import DILATION_RATIO, Band
 from ._checks import one_of
@@ -189,8 +189,8 @@ def boundary_overlap_table(
     if maps[1].ndim not in (2, 3):
         raise ValueError(f"maps must be 2-D or 3-D, got shape {maps[1].shape}")
     reach = band.reach(maps[1].shape)
-    mask, labels = _ignored(ignore_index, "ignore_index", maps[1].shape)
-    _, pred_labels = _ignored(pred_ignore_index, "pred_ignore_index", maps[0].shape)
+    mask, labels = mask_and_labels(ignore_index, "ignore_index", maps[1].shape)
+    _, pred_labels = mask_and_labels(pred_ignore_index, "pred_ignore_index", maps[0].shape)
     left_out = [_among(maps[0], pred_labels, None), _among(maps[1], labels, mask)]
     unknown = None
     if ignored == "unknown" and (left_out[0].any() or left_out[1].any()):
@@ -231,7 +231,7 @@ def _only_bands(
 ) -> NDArray[Any]:
     """The map with `within` in place of ids away from outlines; ignored pixels as they are."""
     plain = ids.view(np.uint8) if ids.dtype == np.bool_ else ids
-    native = np.ascontiguousarray(plain, plain.dtype.newbyteorder("="))
+    native = packed(plain)
     band = _core.label_band(native, unknown, reach, border == "background", thread_limit(threads))
     if within > np.iinfo(native.dtype).max:
         native = native.astype(np.int64)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._arrays import as_array
-from ..pixel._matrix import _check, _ignored, _label, _mask, _require_mask, _Rules, _rules
+from ..pixel._matrix import (
+    Rules,
+    check_labels,
+    ignored_labels,
+    label_value,
+    mask_of,
+    require_mask,
+    rules_of,
+)
 from ..region._runs import bits_of
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ class Reading(NamedTuple):
     target: Meaning
     first: IntArray
     members: NDArray[np.int32]
-    rules: _Rules | None
+    rules: Rules | None
 
     def require_valid(
         self, pred: NDArray[Any], target: NDArray[Any], mask: NDArray[np.bool_] | None
@@ -58,7 +66,7 @@ class Reading(NamedTuple):
         if self.rules is not None:
             odd = self.rules.native.count(pred, target, mask, False)[2]
             if odd is not None:
-                _check(pred, target, mask, self.rules, odd)
+                check_labels(pred, target, mask, self.rules, odd)
 
 
 def reading_of(
@@ -78,7 +86,7 @@ def reading_of(
             "classes and groups exclude each other: a group of one class is that class"
         )
     if background is not None:
-        background = _label(background, "background")
+        background = label_value(background, "background")
     if num_classes is None:
         for name, value, default in (
             ("labels", labels, None),
@@ -88,11 +96,11 @@ def reading_of(
         ):
             if value is not default and value != default:
                 raise ValueError(f"{name} is for maps of num_classes classes: pass num_classes too")
-        ignored = set(_ignored(ignore_index))
+        ignored = set(ignored_labels(ignore_index))
         if classes is None and groups is None:
             return _masks(ignored, background)
         return _labels_as_they_are(_groups_of(classes, groups, None, ignored), ignored)
-    rules = _rules(
+    rules = rules_of(
         num_classes, ignore_index, labels, pred_labels, reduce_zero_label, out_of_range, True, 0
     )
     gone = set(rules.ignored_classes)
@@ -128,7 +136,7 @@ def _labels_as_they_are(groups: dict[ClassName, list[int]], ignored: set[int]) -
     )
 
 
-def _of_rules(groups: dict[ClassName, list[int]], rules: _Rules) -> Reading:
+def _of_rules(groups: dict[ClassName, list[int]], rules: Rules) -> Reading:
     index = {
         k: c for c, k in enumerate(sorted({k for members in groups.values() for k in members}))
     }
@@ -178,7 +186,7 @@ def _groups_of(
 
 def _distinct(values: Any, name: str, num_classes: int | None, ignored: set[int]) -> list[int]:
     """Classes, each of them once and measurable."""
-    found = [_label(value, name) for value in values]
+    found = [label_value(value, name) for value in values]
     for k in found:
         if num_classes is not None and not 0 <= k < num_classes:
             raise ValueError(f"{name} names class {k}, outside 0..{num_classes - 1}")
@@ -215,9 +223,9 @@ def _from_bits(bits: int, dtype: np.dtype[Any]) -> int:
 
 def ignored_mask(ignore_index: Any, target: NDArray[Any]) -> NDArray[np.bool_] | None:
     """The mask among the forms of ``ignore_index``, of the maps' shape."""
-    given = _mask(ignore_index)
+    given = mask_of(ignore_index)
     if given is None:
         return None
     mask = as_array(given, "ignore_index")
-    _require_mask(mask, target)
+    require_mask(mask, target)
     return mask

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from .. import _core
-from .._arrays import thread_limit
+from .._arrays import packed, thread_limit
 from ._checks import label_map_pair, one_of, spacing_of
 from ._reading import ClassName, Reading, ignored_mask, label_of_masks, reading_of
 
@@ -359,11 +359,8 @@ def _memory_order(array: NDArray[Any]) -> tuple[int, ...]:
 def _readable(array: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
     """The array with its axes in this order, as the kernel reads it; copied only if it must be."""
     moved = array.transpose(axes)
-    native = moved.dtype.newbyteorder("=")
     has_rows = moved.shape[-1] <= 1 or moved.strides[-1] == moved.itemsize
-    if has_rows and moved.flags.aligned and moved.dtype == native:
-        return moved
-    return np.ascontiguousarray(moved, native)
+    return moved if has_rows and moved.flags.aligned and moved.dtype.isnative else packed(moved)
 
 
 @lru_cache(maxsize=64)

@@ -12,13 +12,13 @@ import numpy as np
 from .. import _core
 from .._arrays import as_array, integer, is_list_of_arrays
 from ..pixel._counts import check_choice
-from ..pixel._matrix import _check, _mask, _require_labels, _require_mask, _rules
+from ..pixel._matrix import check_labels, mask_of, require_labels, require_mask, rules_of
 from ._counts import CauseCounts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..pixel._matrix import Labels, OutOfRange, _Rules
+    from ..pixel._matrix import Labels, OutOfRange, Rules
 
 Distance = Literal["exact", "fast"]
 Measured = TypeVar("Measured")
@@ -180,13 +180,13 @@ def error_causes(
     >>> causes[0]
     array([[0, 0, 1, 0, 0, 0, 0, 3]], dtype=uint8)
     """
-    rules = _rules(
+    rules = rules_of(
         num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
         out_of_range, True, threads,
     )  # fmt: skip
     nearness = _nearness(width, width_pixels, width_physical, spacing, distance)
     map_class = _map_class(map_class, return_map, rules.num_classes)
-    mask = _mask(ignore_index)
+    mask = mask_of(ignore_index)
 
     def measure(one_pred: Any, one_target: Any, one_mask: Any) -> Any:
         return _measure(one_pred, one_target, one_mask, rules, nearness, return_map, map_class)
@@ -325,7 +325,7 @@ def _label_maps(
     pred = as_array(pred, "pred")
     target = as_array(target, "target")
     for array, name in ((pred, "pred"), (target, "target")):
-        _require_labels(array, name)
+        require_labels(array, name)
     if pred.shape != target.shape:
         raise ValueError(
             f"pred and target must have the same shape, got {pred.shape} and {target.shape}"
@@ -336,7 +336,7 @@ def _label_maps(
         )
     if mask is not None:
         mask = as_array(mask, "mask")
-        _require_mask(mask, target)
+        require_mask(mask, target)
     return pred, target, mask
 
 
@@ -344,7 +344,7 @@ def _measure(
     pred: Any,
     target: Any,
     mask: Any,
-    rules: _Rules,
+    rules: Rules,
     nearness: Nearness,
     return_map: bool,
     map_class: int | None,
@@ -356,7 +356,7 @@ def _measure(
         return_map and map_class is None, map_class,
     )  # fmt: skip
     if any(odd):
-        _check(pred, target, mask, rules, odd)
+        check_labels(pred, target, mask, rules, odd)
     columns = np.ascontiguousarray(counts.T)
     return CauseCounts(*columns), sides if map_class is None else kinds
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import is_list_of_arrays
-from ..pixel._matrix import _check, _mask, _rules
+from ..pixel._matrix import check_labels, mask_of, rules_of
 from ..region._overlap import OverlapTable
 from ._causes import _label_maps, _paired
 from ._counts import PerClassCounts
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from ..pixel._matrix import Labels, OutOfRange, _Rules
+    from ..pixel._matrix import Labels, OutOfRange, Rules
 
     IntArray = NDArray[np.int64]
 
@@ -206,7 +206,7 @@ def region_facts(
     >>> facts.split, facts.wrong_class
     (array([0, 1, 0]), array([0, 0, 1]))
     """
-    rules = _rules(
+    rules = rules_of(
         num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
         out_of_range, True, threads,
     )  # fmt: skip
@@ -214,7 +214,7 @@ def region_facts(
         raise TypeError(f"threshold must be a number, got {threshold!r}")
     if not 0 <= threshold < 1:
         raise ValueError(f"threshold must be at least 0 and below 1, got {threshold}")
-    mask = _mask(ignore_index)
+    mask = mask_of(ignore_index)
 
     def measure(one_pred: Any, one_target: Any, one_mask: Any) -> RegionFacts:
         table = _segment_table(one_pred, one_target, one_mask, rules)
@@ -226,7 +226,7 @@ def region_facts(
     return sum(found[1:], start=found[0])
 
 
-def _segment_table(pred: Any, target: Any, mask: Any, rules: _Rules) -> OverlapTable:
+def _segment_table(pred: Any, target: Any, mask: Any, rules: Rules) -> OverlapTable:
     """The overlap table of the connected segments of all classes."""
     pred, target, mask = _label_maps(pred, target, mask)
     ignores_invalid = rules.out_of_range == "ignore"
@@ -234,7 +234,7 @@ def _segment_table(pred: Any, target: Any, mask: Any, rules: _Rules) -> OverlapT
         _core.segment_overlap(rules.native, pred, target, mask, ignores_invalid)
     )
     if any(odd):
-        _check(pred, target, mask, rules, odd)
+        check_labels(pred, target, mask, rules, odd)
     return OverlapTable(
         pred_id=pred_side[0].astype(np.int64), pred_area=pred_side[1], pred_void=pred_side[2],
         target_id=target_side[0].astype(np.int64), target_area=target_side[1],

@@ -24,13 +24,13 @@ _LISTED = 5  # label values an error message lists
 _CHANNELS_ARE_CLASSES = "pred_labels does not apply to scores: their channels are the classes"
 
 
-_VOID = -1  # what a label means that is no class, but ignored or nobody's true positive
+VOID = -1  # what a label means that is no class, but ignored or nobody's true positive
 
-# Labels, and the class or _VOID of each; None: labels are classes.
+# Labels, and the class or VOID of each; None: labels are classes.
 _Mapping = tuple["NDArray[np.int64]", "NDArray[np.int64]"] | None
 
 
-class _Rules:
+class Rules:
     """How labels are read: the validated form of the keyword arguments, made once.
 
     ``ignored_classes`` have no target label that counts: predictions of them are void.
@@ -61,14 +61,14 @@ class _Rules:
         self.ignored_classes = ignored_classes
         self.out_of_range = out_of_range
         self.void_column = void_column
-        channels = dict(enumerate(range(num_classes))) | dict.fromkeys(ignored_classes, _VOID)
+        channels = dict(enumerate(range(num_classes))) | dict.fromkeys(ignored_classes, VOID)
         self.native = _core.LabelRules(
             num_classes, pred_mapping, target_mapping, _stored(channels, num_classes),
             void_column, out_of_range == "wrong", threads,
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Rules, self._arguments
+        return Rules, self._arguments
 
 
 # The matrix, or one per image, and the number of pixels left out.
@@ -188,7 +188,7 @@ def confusion_matrix(
            [0, 2, 0],
            [0, 0, 1]])
     """
-    rules = _rules(
+    rules = rules_of(
         num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
         out_of_range, void_column, threads,
     )  # fmt: skip
@@ -202,7 +202,7 @@ def confusion_matrix(
     if from_scores or threshold is not None or channel_axis != 1:
         scoring = _scoring(from_scores, channel_axis, threshold)
     if ignore_index is not None:
-        mask = _mask(ignore_index)
+        mask = mask_of(ignore_index)
     if type(target) is not np.ndarray and is_list_of_arrays(target):
         return _count_list(pred, target, mask, weights, rules, per_image, scoring)[0]
     return _count(pred, target, mask, weights, rules, per_image, scoring)[0]
@@ -259,9 +259,9 @@ class ConfusionMatrix:
         class_names: Sequence[str] | None = None,
         threads: int = 0,
     ) -> None:
-        if _mask(ignore_index) is not None:
+        if mask_of(ignore_index) is not None:
             raise TypeError("ignore_index must be label values here; pass masks to update(mask=)")
-        self._rules = _rules(
+        self._rules = rules_of(
             num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
             out_of_range, True, threads,
         )  # fmt: skip
@@ -463,7 +463,7 @@ class ConfusionMatrix:
         names = [str(name) for name in np.asarray(arrays["class_names"])]
         total = cls(len(np.atleast_1d(matrix)) or 1, class_names=names or None)
         total._has_pred_labels = bool(np.asarray(arrays["has_pred_labels"]))
-        total._rules = _Rules(
+        total._rules = Rules(
             total.num_classes,
             _restored(arrays["pred_mapping"]),
             _restored(arrays["target_mapping"]),
@@ -490,7 +490,7 @@ def _restored(array: ArrayLike) -> _Mapping:
 # --- arguments -----------------------------------------------------------------------------------
 
 
-def _rules(
+def rules_of(
     num_classes: int,
     ignore_index: Any,
     labels: Labels | None,
@@ -499,7 +499,7 @@ def _rules(
     out_of_range: str,
     void_column: bool | None,
     threads: int,
-) -> _Rules:
+) -> Rules:
     """Validated rules; those of the usual calls are kept, since small images come in millions."""
     if (
         labels is None
@@ -528,7 +528,7 @@ def _validated(
     out_of_range: str,
     void_column: bool | None,
     threads: int,
-) -> _Rules:
+) -> Rules:
     num_classes = integer(num_classes, "num_classes")
     if not 1 <= num_classes <= MAX_CLASSES:
         raise ValueError(f"num_classes must be between 1 and {MAX_CLASSES}, got {num_classes}")
@@ -538,10 +538,10 @@ def _validated(
     wide = out_of_range == "wrong" if void_column is None else bool(void_column)
     if out_of_range == "wrong" and not wide:
         raise ValueError("out_of_range='wrong' needs void_column=True: wrong pixels go there")
-    pred, target, gone = _meanings(
-        num_classes, _ignored(ignore_index), labels, pred_labels, reduce_zero_label
+    pred, target, gone = meanings_of(
+        num_classes, ignored_labels(ignore_index), labels, pred_labels, reduce_zero_label
     )
-    return _Rules(
+    return Rules(
         num_classes, _stored(pred, num_classes), _stored(target, num_classes), gone,
         cast("OutOfRange", out_of_range), wide, threads,
     )  # fmt: skip
@@ -555,13 +555,13 @@ def _usual_rules(
     out_of_range: str,
     void_column: bool | None,
     threads: int,
-) -> _Rules:
+) -> Rules:
     return _validated(
         num_classes, ignore_index, None, None, reduce_zero_label, out_of_range, void_column, threads
     )
 
 
-def _meanings(
+def meanings_of(
     num_classes: int,
     ignored: tuple[int, ...],
     labels: Labels | None,
@@ -572,15 +572,15 @@ def _meanings(
     named = {k: k for k in range(num_classes)}
     if labels is not None:
         named = _mapping(labels, num_classes, "labels")
-    target = {v + 1: k for v, k in named.items()} | {0: _VOID} if reduce_zero_label else named
-    counted = target | dict.fromkeys(ignored, _VOID)
-    gone = set(target.values()) - set(counted.values()) - {_VOID}
+    target = {v + 1: k for v, k in named.items()} | {0: VOID} if reduce_zero_label else named
+    counted = target | dict.fromkeys(ignored, VOID)
+    gone = set(target.values()) - set(counted.values()) - {VOID}
     if pred_labels is None and not reduce_zero_label:
         return counted, counted, tuple(sorted(gone))
     own = named if pred_labels is None else _mapping(pred_labels, num_classes, "pred_labels")
     # pred has numbers of its own: one that it knows is what it says, whatever target's are.
-    void = [*ignored, *(label for label, k in named.items() if k == _VOID)]
-    pred = dict.fromkeys(void, _VOID) | {v: _VOID if k in gone else k for v, k in own.items()}
+    void = [*ignored, *(label for label, k in named.items() if k == VOID)]
+    pred = dict.fromkeys(void, VOID) | {v: VOID if k in gone else k for v, k in own.items()}
     return pred, counted, tuple(sorted(gone))
 
 
@@ -593,7 +593,7 @@ def _stored(meaning: dict[int, int], num_classes: int) -> _Mapping:
     return np.array(labels, np.int64), np.array(classes, np.int64)
 
 
-def _label(value: Any, name: str) -> int:
+def label_value(value: Any, name: str) -> int:
     label = integer(value, name)
     if not -(2**62) <= label < 2**63:
         raise ValueError(f"{name} holds {label}; labels are read from -2**62 to 2**63 - 1")
@@ -605,7 +605,7 @@ def _mapping(labels: Any, num_classes: int, name: str) -> dict[int, int]:
         if not labels:
             raise ValueError(f"{name} maps no label; name at least one")
         return {
-            _label(label, name): _VOID if k is None else _class(k, num_classes, name)
+            label_value(label, name): VOID if k is None else _class(k, num_classes, name)
             for label, k in labels.items()
         }
     if not isinstance(labels, Sequence | np.ndarray) or isinstance(labels, str):
@@ -615,7 +615,7 @@ def _mapping(labels: Any, num_classes: int, name: str) -> dict[int, int]:
             f"{name} must name one label per class: num_classes={num_classes}, "
             f"got {len(labels)} labels"
         )
-    meaning = {_label(label, name): k for k, label in enumerate(labels)}
+    meaning = {label_value(label, name): k for k, label in enumerate(labels)}
     if len(meaning) != len(labels):
         raise ValueError(f"{name} holds a label twice; use a mapping to merge labels")
     return meaning
@@ -631,27 +631,27 @@ def _class(value: Any, num_classes: int, name: str) -> int:
     return index
 
 
-def _is_mask_array(value: Any) -> bool:
+def is_mask_array(value: Any) -> bool:
     return "bool" in str(getattr(value, "dtype", ""))
 
 
-def _mask(ignore_index: Any) -> Any:
+def mask_of(ignore_index: Any) -> Any:
     """The mask, or list of masks, among the forms of ``ignore_index``; else None."""
     if ignore_index is None or type(ignore_index) is int:
         return None
-    if _is_mask_array(ignore_index):
+    if is_mask_array(ignore_index):
         return ignore_index
-    if isinstance(ignore_index, list | tuple) and ignore_index and _is_mask_array(ignore_index[0]):
+    if isinstance(ignore_index, list | tuple) and ignore_index and is_mask_array(ignore_index[0]):
         return ignore_index
     return None
 
 
-def _ignored(ignore_index: Any) -> tuple[int, ...]:
+def ignored_labels(ignore_index: Any) -> tuple[int, ...]:
     if ignore_index is None:
         return ()
     if type(ignore_index) is int:
-        return (_label(ignore_index, "ignore_index"),)
-    if _mask(ignore_index) is not None:
+        return (label_value(ignore_index, "ignore_index"),)
+    if mask_of(ignore_index) is not None:
         return ()
     values = np.asarray(ignore_index)
     if values.dtype == np.bool_:
@@ -661,7 +661,7 @@ def _ignored(ignore_index: Any) -> tuple[int, ...]:
             "ignore_index must be label values or a bool mask; got an array of shape "
             f"{values.shape} and dtype {values.dtype}: pass a mask as mask.astype(bool)"
         )
-    labels = {_label(value, "ignore_index") for value in values.ravel()}
+    labels = {label_value(value, "ignore_index") for value in values.ravel()}
     if labels <= {0, 1} and values.size > 2:
         raise ValueError(
             "ignore_index holds nothing but 0 and 1, many times: if it is a mask, pass it as "
@@ -696,7 +696,7 @@ def _count(
     target: Any,
     mask: Any,
     weights: Any,
-    rules: _Rules,
+    rules: Rules,
     per_image: bool,
     scoring: _Scoring | None,
 ) -> _Counted:
@@ -706,17 +706,17 @@ def _count(
         target = as_array(target, "target")
     if mask is not None:
         mask = as_array(mask, "mask")
-        _require_mask(mask, target)
+        require_mask(mask, target)
     native = rules.native
     try:
         if scoring is None:
             matrix, ignored, odd = native.count(pred, target, mask, per_image)
         else:
-            _require_labels(target, "target")
+            require_labels(target, "target")
             scores, threshold = _channels_first(pred, target, rules.num_classes, scoring)
             matrix, ignored, odd = native.count_scores(scores, threshold, target, mask, per_image)
         if odd is not None:
-            ignored += _check(pred, target, mask, rules, odd)
+            ignored += check_labels(pred, target, mask, rules, odd)
         if weights is not None:
             scale = _weights(weights, target)
             return native.sum_weights(pred, target, scale, mask, per_image), ignored
@@ -724,17 +724,17 @@ def _count(
         raise _too_large(_output_shape(target, rules, per_image)) from None
     except (TypeError, ValueError):
         # The kernel's own checks are enough to be safe; what is said of them is said here.
-        _require_labels(target, "target")
+        require_labels(target, "target")
         if per_image and target.ndim == 0:
             raise ValueError("per_image=True needs an image axis, got a single pixel") from None
         if scoring is None:
-            _require_labels(pred, "pred")
+            require_labels(pred, "pred")
             _require_shape(pred, target)
         raise
     return matrix, ignored
 
 
-def _output_shape(target: NDArray[Any], rules: _Rules, per_image: bool) -> tuple[int, ...]:
+def _output_shape(target: NDArray[Any], rules: Rules, per_image: bool) -> tuple[int, ...]:
     square = (rules.num_classes, rules.num_classes + rules.void_column)
     return (len(target), *square) if per_image else square
 
@@ -753,7 +753,7 @@ def _count_list(
     targets: Any,
     masks: Any,
     weights: Any,
-    rules: _Rules,
+    rules: Rules,
     per_image: bool,
     scoring: _Scoring | None,
 ) -> _Counted:
@@ -787,7 +787,7 @@ def _require_shape(pred: NDArray[Any], target: NDArray[Any]) -> None:
         ) from None
 
 
-def _require_labels(array: NDArray[Any], name: str) -> None:
+def require_labels(array: NDArray[Any], name: str) -> None:
     if array.dtype.kind in "biu":
         return
     hint = ""
@@ -802,7 +802,7 @@ def _require_labels(array: NDArray[Any], name: str) -> None:
     ) from None
 
 
-def _require_mask(mask: NDArray[Any], target: NDArray[Any]) -> None:
+def require_mask(mask: NDArray[Any], target: NDArray[Any]) -> None:
     if mask.dtype != np.bool_:
         raise TypeError(f"a mask of ignored pixels must be bool, got dtype {mask.dtype}")
     if mask.shape != target.shape:
@@ -860,11 +860,11 @@ def _channels_first(
 # --- what was wrong ------------------------------------------------------------------------------
 
 
-def _check(
+def check_labels(
     pred: NDArray[Any],
     target: NDArray[Any],
     mask: NDArray[Any] | None,
-    rules: _Rules,
+    rules: Rules,
     odd: tuple[int, int, int],
 ) -> int:
     """Raise what the rules forbid among void and invalid labels; the pixels that leave instead."""
@@ -897,7 +897,7 @@ def _complaint(
     pred: NDArray[Any],
     target: NDArray[Any],
     mask: NDArray[Any] | None,
-    rules: _Rules,
+    rules: Rules,
     remedy: str,
 ) -> str:
     labels = pred if name == "pred" else None
@@ -922,4 +922,4 @@ def _is_plain(mapping: _Mapping) -> bool:
     if mapping is None:
         return True
     labels, classes = mapping
-    return bool(((labels == classes) | (classes == _VOID)).all())
+    return bool(((labels == classes) | (classes == VOID)).all())

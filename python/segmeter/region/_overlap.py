@@ -394,8 +394,8 @@ def overlap_table(
         )
     pred, target = _ids(pred, "pred"), _ids(target, "target")
     _require_equal_shapes(pred.shape, target.shape)
-    mask, target_ignored = _ignored(ignore_index, "ignore_index", target.shape)
-    no_mask, pred_ignored = _ignored(pred_ignore_index, "pred_ignore_index", pred.shape)
+    mask, target_ignored = mask_and_labels(ignore_index, "ignore_index", target.shape)
+    no_mask, pred_ignored = mask_and_labels(pred_ignore_index, "pred_ignore_index", pred.shape)
     if no_mask is not None:
         raise TypeError("pred_ignore_index must be ids; a mask of ignored pixels is ignore_index")
     if background is not None:
@@ -439,7 +439,7 @@ def _table_of_regions(
     pred_void = np.zeros(len(pred), np.int64)
     num_ignored = 0
     if ignore_index is not None:
-        mask, _ = _ignored(ignore_index, "ignore_index", target.shape)
+        mask, _ = mask_and_labels(ignore_index, "ignore_index", target.shape)
         if mask is None:
             raise TypeError(
                 "ignore_index must be a bool mask for Regions, which have no ignored labels"
@@ -509,7 +509,7 @@ def _narrowed(ids: NDArray[Any]) -> NDArray[Any]:
     return ids.astype(np.int64, copy=False)
 
 
-def _ignored(
+def mask_and_labels(
     ignore_index: Any, name: str, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_] | None, list[int]]:
     """A mask of ignored pixels, or ids that are ignored."""

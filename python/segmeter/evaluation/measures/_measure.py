@@ -8,8 +8,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from segmeter.pixel._matrix import _VOID as VOID
-from segmeter.pixel._matrix import _meanings
+from segmeter.pixel._matrix import VOID, meanings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -197,7 +196,7 @@ def class_maps(
         pred = pred > plan.threshold
     elif plan.binary:
         pred = pred != 0
-    of_pred, of_target, _ = _meanings(
+    of_pred, of_target, _ = meanings_of(
         plan.num_classes, own, labels, pred_labels, plan.reduce_zero_label
     )
     none = plan.num_classes
