@@ -157,7 +157,7 @@ def share(part: Array, whole: Array, xp: Any) -> Array:
     """``part / whole``, 0 where the whole is 0."""
     if isinstance(whole, float):  # a number, and NumPy's: not worth arrays
         return part / whole if whole != 0 else 0.0
-    if xp is np and np.all(whole):
+    if xp is np and whole.all():
         return part / whole
     nothing = whole == 0
     return xp.where(nothing, 0.0, part / xp.where(nothing, 1.0, whole))
@@ -265,11 +265,23 @@ class SweepLoss(Loss):
     def inputs(self) -> dict[str, Any]:
         """Options of the sweep."""
 
+    @abstractmethod
+    def accumulate(
+        self,
+        table: SoftCounts,
+        gradient: SoftCountsGradient,
+        weight: float = 1.0,
+        *,
+        pixels: int | None = None,
+    ) -> float:
+        """Give the value, and add its derivative times a weight to a gradient."""
+
     def both(
         self, table: SoftCounts, *, pixels: int | None = None
     ) -> tuple[float, SoftCountsGradient]:
         """Value and derivative at once."""
-        return float(self.value(table, pixels=pixels)), self.gradient(table, pixels=pixels)
+        gradient = _table.SoftCountsGradient.zeros(table)
+        return self.accumulate(table, gradient, pixels=pixels), gradient
 
     def check_channels(self, number: int) -> None:
         """Refuse options that do not fit the number of channels."""

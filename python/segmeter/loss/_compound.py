@@ -48,20 +48,20 @@ class SumLoss(SweepLoss):
     def terms(self) -> tuple[PixelTerm, ...]:
         return tuple(dict.fromkeys(term for _, loss in self.members for term in loss.terms))
 
-    @property
+    @cached_property
     def squares(self) -> bool:
         return any(loss.squares for _, loss in self.members)
 
-    @property
+    @cached_property
     def linear(self) -> bool:
         return all(loss.linear for _, loss in self.members)
 
-    @property
+    @cached_property
     def label_smoothing(self) -> float:
         return max(loss.label_smoothing for _, loss in self.members)
 
     def inputs(self) -> dict[str, Any]:
-        return {**self.members[0][1].inputs(), "label_smoothing": self.label_smoothing}
+        return self.members[0][1].inputs() | {"label_smoothing": self.label_smoothing}
 
     def check_channels(self, number: int) -> None:
         for _, loss in self.members:
@@ -92,22 +92,22 @@ class SumLoss(SweepLoss):
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
         return self.both(table, pixels=pixels)[1]
 
-    def both(
-        self, table: SoftCounts, *, pixels: int | None = None
-    ) -> tuple[float, SoftCountsGradient]:
-        value, total = 0.0, SoftCountsGradient.zeros(table)
-        for (weight, loss), rows in zip(self.members, self._rows, strict=True):
-            one, part = loss.both(_with_terms(table, rows), pixels=pixels)
-            value += weight * one
-            if not loss.linear:  # else a loss of terms alone
-                _add(total.intersection, part.intersection, weight)
-                _add(total.pred, part.pred, weight)
-                if loss.squares:
-                    _add(total.pred_squared, part.pred_squared, weight)
-            if rows is not None:
-                total.terms[rows] += weight * part.terms
-                total.terms_negative[rows] += weight * part.terms_negative
-        return value, total
+    def accumulate(
+        self,
+        table: SoftCounts,
+        gradient: SoftCountsGradient,
+        weight: float = 1.0,
+        *,
+        pixels: int | None = None,
+    ) -> float:
+        value = 0.0
+        for (factor, loss), rows in zip(self.members, self._rows, strict=True):
+            part, of_part = _with_terms(table, rows), _slopes_of_terms(gradient, rows)
+            value += factor * loss.accumulate(part, of_part, weight * factor, pixels=pixels)
+            if isinstance(rows, list):  # which are a copy
+                gradient.terms[rows] = of_part.terms
+                gradient.terms_negative[rows] = of_part.terms_negative
+        return value
 
     @remembered
     def _rows(self) -> tuple[slice | list[int] | None, ...]:
@@ -127,10 +127,6 @@ class SumLoss(SweepLoss):
         return _explain_sum(self.members)
 
 
-def _add(total: NDArray[np.float64], part: NDArray[np.float64], weight: float) -> None:
-    total += part if weight == 1.0 else weight * part
-
-
 def _with_terms(table: SoftCounts, rows: slice | list[int] | None) -> SoftCounts:
     """The table with some of its terms alone; the whole one for a loss that reads none."""
     if rows is None or rows == slice(0, len(table.terms)):
@@ -145,6 +141,21 @@ def _with_terms(table: SoftCounts, rows: slice | list[int] | None) -> SoftCounts
         table.terms_negative[rows],
         table.valid,
         table.weight,
+    )
+
+
+def _slopes_of_terms(
+    gradient: SoftCountsGradient, rows: slice | list[int] | None
+) -> SoftCountsGradient:
+    """A gradient with those by some of its terms alone; views where the rows are a slice."""
+    if rows is None or rows == slice(0, len(gradient.terms)):
+        return gradient
+    return SoftCountsGradient(
+        gradient.intersection,
+        gradient.pred,
+        gradient.pred_squared,
+        gradient.terms[rows],
+        gradient.terms_negative[rows],
     )
 
 

@@ -76,18 +76,51 @@ class PixelLoss(TableLoss):
         return if_any(table.valid.sum(), value, nothing, xp)
 
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        gradient = SoftCountsGradient.zeros(table)
-        self._spread(share(1.0, self._norm(table, pixels), np), gradient)
-        return gradient
+        if not self.linear:
+            gradient = SoftCountsGradient.zeros(table)
+            self._spread(table, gradient, 1.0, pixels)
+            return gradient
+        # But for one factor it is the same for all tables of a size.
+        shape = table.terms.shape
+        if shape not in self.kept:
+            self.kept[shape] = self._of_sums(table)
+        nothing, positive, negative = self.kept[shape]
+        slope = share(1.0, self._norm(table, pixels), np)
+        return SoftCountsGradient(nothing, nothing, nothing, slope * positive, slope * negative)
 
-    def _spread(self, slope: Array, gradient: SoftCountsGradient) -> None:
-        """Write the slope by the cost of a pixel into those by the table."""
+    def _of_sums(self, table: SoftCounts) -> tuple[Array, Array, Array]:
+        """Derivative of the sum over pixels: by regions, and by terms of what is true or not."""
+        made = SoftCountsGradient.zeros(table)
+        channels = table.pred.shape[1]
+        chosen = self.selection(channels)
+        factors = self._factors(channels, table.target, np)
+        for (by_term, _), terms in zip(factors, (made.terms, made.terms_negative), strict=False):
+            terms[: len(by_term), :, chosen] = by_term
+        made.pred.flags.writeable = False  # many gradients hold it
+        return made.pred, made.terms, made.terms_negative
+
+    def accumulate(
+        self,
+        table: SoftCounts,
+        gradient: SoftCountsGradient,
+        weight: float = 1.0,
+        *,
+        pixels: int | None = None,
+    ) -> float:
+        self._spread(table, gradient, weight, pixels)
+        return float(self.value(table, pixels=pixels))
+
+    def _spread(
+        self, table: SoftCounts, gradient: SoftCountsGradient, weight: float, pixels: int | None
+    ) -> None:
+        """Add the derivative times a weight to a gradient."""
+        slope = weight * share(1.0, self._norm(table, pixels), np)
         channels = gradient.pred.shape[1]
         chosen = self.selection(channels)
         tables = (gradient.terms, gradient.terms_negative)
         made = self._factors(channels, gradient.pred, np)
         for (factors, _), terms in zip(made, tables, strict=False):
-            terms[: len(factors), :, chosen] = slope * factors
+            terms[: len(factors), :, chosen] += slope * factors
 
     def _factors(self, channels: int, like: Array, xp: Any) -> list[tuple[Array, Array | None]]:
         """Factors (T, 1, K) of the terms and where they are 0, if anywhere.
@@ -328,16 +361,17 @@ class Focal(PixelLoss):
             weights + table.terms_negative[1][:, chosen] if self.one_vs_rest(channels) else weights
         )
 
-    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        gradient = super().gradient(table, pixels=pixels)
+    def _spread(
+        self, table: SoftCounts, gradient: SoftCountsGradient, weight: float, pixels: int | None
+    ) -> None:
+        super()._spread(table, gradient, weight, pixels)
         if self.normalised:
             norm = self._norm(table, pixels)
-            slope = -share(share(self._total(table, np), norm, np), norm, np)
+            slope = -weight * share(share(self._total(table, np), norm, np), norm, np)
             channels = table.pred.shape[1]
-            gradient.terms[1][:, self.chosen(channels)] += slope
+            gradient.terms[1][:, self.selection(channels)] += slope
             if self.one_vs_rest(channels):
-                gradient.terms_negative[1][:, self.chosen(channels)] += slope
-        return gradient
+                gradient.terms_negative[1][:, self.selection(channels)] += slope
 
     def pixel_formula(self) -> str:
         factor = "f" if self.threshold is not None else f"(1 - p_t)^{self.gamma:g}"

@@ -332,18 +332,18 @@ class SensitivitySpecificity(RegionLoss):
             missed, invented = table.terms[0], table.terms_negative[0]
         return {"target": table.target, "missed": missed, "invented": invented}
 
-    def book(self, slopes: Sums, gradient: SoftCountsGradient) -> None:
+    def book(self, slopes: Sums, gradient: SoftCountsGradient, chosen: slice | list[int]) -> None:
         missed, invented = slopes["missed"], slopes["invented"]
         if not self.squared:
-            gradient.intersection[...] -= missed + invented
-            gradient.pred[...] += invented
+            gradient.intersection[:, chosen] -= missed + invented
+            gradient.pred[:, chosen] += invented
         elif self.activation == "softmax":
-            gradient.terms[0] += missed - invented
-            gradient.intersection[...] -= 2.0 * invented
-            gradient.pred_squared[...] += invented
+            gradient.terms[0][:, chosen] += missed - invented
+            gradient.intersection[:, chosen] -= 2.0 * invented
+            gradient.pred_squared[:, chosen] += invented
         else:
-            gradient.terms[0] += missed
-            gradient.terms_negative[0] += invented
+            gradient.terms[0][:, chosen] += missed
+            gradient.terms_negative[0][:, chosen] += invented
 
     def _inverses(self, sums: Sums, xp: Any) -> tuple[Array, Array]:
         inside, outside = sums["target"], sums["weight"] - sums["target"]

@@ -27,12 +27,11 @@ from ._base import (
     remembered,
     share,
 )
-from ._table import SoftCountsGradient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ._table import SoftCounts
+    from ._table import SoftCounts, SoftCountsGradient
 
 Region = Literal["per_sample", "batch"]
 Average = Literal["macro", "micro", "weighted"]
@@ -128,29 +127,26 @@ class RegionLoss(TableLoss):
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
         return self.both(table, pixels=pixels)[1]
 
-    def both(
+    def accumulate(
         self,
         table: SoftCounts,
+        gradient: SoftCountsGradient,
+        weight: float = 1.0,
         *,
         pixels: int | None = None,  # noqa: ARG002
-    ) -> tuple[float, SoftCountsGradient]:
+    ) -> float:
         sums, counted, fold = self._sums(table, np)
         score, by_sums = self.score_and_slopes(sums)
         shares = self._shares(sums, counted, np)
         mean = float((shares * self.loss_of(score, np)).sum())
-        slope = fold * (shares * (self.loss_slope(score) * self.total_slope(mean)))
-        gradient = SoftCountsGradient.zeros(table)
-        chosen = self.selection(table.pred.shape[1])
-        slopes = {}
-        for name, part in by_sums.items():
-            slopes[name] = np.zeros(table.pred.shape)
-            slopes[name][:, chosen] = slope * part
-        self.book(slopes, gradient)
+        slope = fold * (shares * (self.loss_slope(score) * (weight * self.total_slope(mean))))
+        slopes = {name: slope * part for name, part in by_sums.items()}
+        self.book(slopes, gradient, self.selection(table.pred.shape[1]))
         nothing = math.nan if self.empty == "nan" else 0.0
-        return float(self.total(mean, np)) if counted.any() else nothing, gradient
+        return float(self.total(mean, np)) if counted.any() else nothing
 
     def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
-        """Sums (R, K), whether a region has counted pixels (R, 1), weights of pooled classes."""
+        """Sums (R, K), counted pixels of the regions (R, 1), weights of pooled classes."""
         sums = self.read(table)
         channels = table.pred.shape[1]
         if self.reads_weight:
@@ -166,7 +162,7 @@ class RegionLoss(TableLoss):
         if self.pooled:
             fold = self.pooling(sums, xp)
             sums = {name: (fold * array).sum(1, keepdims=True) for name, array in sums.items()}
-        return sums, flags(counted > 0, sums["target"], xp), fold
+        return sums, counted, fold
 
     def read(self, table: SoftCounts) -> Sums:
         """Sums (N, C) that the score needs."""
@@ -174,10 +170,10 @@ class RegionLoss(TableLoss):
         names += ["pred_squared", "target_squared"] if self.squares else []
         return {name: getattr(table, name) for name in names}
 
-    def book(self, slopes: Sums, gradient: SoftCountsGradient) -> None:
-        """Write slopes (N, C) by the sums of `read` into those by the table."""
+    def book(self, slopes: Sums, gradient: SoftCountsGradient, chosen: slice | list[int]) -> None:
+        """Add slopes (R, K) by the sums of `read` to those by the table, of the chosen classes."""
         for name, values in slopes.items():
-            getattr(gradient, name)[...] += values
+            getattr(gradient, name)[:, chosen] += values
 
     def pooling(self, sums: Sums, xp: Any) -> Array:  # noqa: ARG002  # others need xp
         """Weights of the classes in sums over all classes."""
@@ -220,7 +216,7 @@ class RegionLoss(TableLoss):
         return self.pooled or (self.average == "macro" and self.absent == "score")
 
     def _shares_of(self, sums: Sums, counted: Array, xp: Any) -> Array:
-        take, whole = self._weights(sums, counted, xp)
+        take, whole = self._weights(sums, flags(counted > 0, sums["target"], xp), xp)
         if self.reduction == "sum":
             return take
         whole = whole.sum(1, keepdims=True)

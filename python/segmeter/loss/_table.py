@@ -474,7 +474,13 @@ def evaluate(
         squares=formula.squares,
         threads=threads,
     )
-    wanted = return_grad or out is not None
+    return evaluate_sweep(formula, sweep, return_grad or out is not None, out, grad_scale)
+
+
+def evaluate_sweep(
+    formula: Formula, sweep: Sweep, wanted: bool, out: NDArray[Any] | None, grad_scale: float
+) -> tuple[float, NDArray[Any] | None]:
+    """As :func:`evaluate`, of checked inputs; the gradient if wanted."""
     if wanted and formula.linear:
         d = _scaled(formula.gradient(sweep.target_counts()), grad_scale)
         counts, gradient = sweep.terms_and_gradient(d, out)
@@ -688,7 +694,7 @@ def prepare(
 
 def _logits(value: ArrayLike, activation: Activation, channels_last: bool) -> NDArray[Any]:
     x = as_array(value, "logits")
-    if x.dtype.name == "bfloat16":
+    if x.dtype.kind == "V" and x.dtype.name == "bfloat16":  # its name takes time
         x = x.view(np.uint16)
     if x.dtype.kind != "f" and x.dtype != np.uint16:
         raise TypeError(

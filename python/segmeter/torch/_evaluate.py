@@ -233,13 +233,8 @@ class LinearWork(TableWork):
     def _evaluate(
         self, with_gradient: bool, factor: float, out: NDArray[Any] | None
     ) -> tuple[float, NDArray[Any] | None]:
-        return _table.evaluate(
-            Bound(self.formula, self.pixels),
-            **self.options,
-            return_grad=with_gradient,
-            grad_scale=factor,
-            out=out,
-        )
+        formula = Bound(self.formula, self.pixels)
+        return _table.evaluate_sweep(formula, self._prepared(), with_gradient, out, factor)
 
 
 class WholeWork:
@@ -325,7 +320,7 @@ class _Native(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
         ctx.work, ctx.loss = work, loss
         value = work.value(with_gradient=ctx.needs_input_grad[0])
-        return torch.tensor(value, dtype=result_type(logits))
+        return torch.scalar_tensor(value, dtype=result_type(logits))
 
     @staticmethod
     def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
