@@ -403,7 +403,7 @@ LOGITS, TARGET = np.zeros((2, 3, 4)), np.zeros((2, 4), np.int64)
         ({"pixel_weight": -np.ones((2, 4))}, ValueError, "finite and not negative"),
         ({"pixel_weight": np.ones((2, 5))}, ValueError, "pixel_weight must have shape"),
         ({"mask": np.ones((2, 4))}, TypeError, "mask must be bool"),
-        ({"threads": -1}, ValueError, "threads must not be negative"),
+        ({"threads": -1}, ValueError, "threads must be 0 .automatic. to 1024"),
         ({"return_grad": 1}, TypeError, "return_grad must be True or False"),
         ({"reduction": "none", "return_grad": True}, ValueError, "return_grad needs one number"),
         ({"out": np.empty((2, 3, 4), np.float32)}, TypeError, "out must have the logits' dtype"),
