@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from _parts import Benchmark
 
-PARTS = ("scores", "band", "edt")
+PARTS = ("scores", "surface", "band", "edt")
 
 if __name__ == "__main__":
     Benchmark("boundary", PARTS, __file__, (__doc__ or "").split("\n", 1)[0]).main()

@@ -11,7 +11,6 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <stdexcept>
 
 #include "segmeter/boundary/edt.hpp"
@@ -60,7 +59,7 @@ struct Direction {
     double* distances;
     Box box;              // around both
     std::once_flag made;  // by whoever needs it first
-    std::optional<PointGrid> grid;
+    std::unique_ptr<PointGrid> grid;
     std::atomic<std::int64_t> work{0};
 
     Direction(Points from_points, Points to_points, double* out, const Box& around)
@@ -97,7 +96,7 @@ void compare_all(const Job& job, Direction& d) {
 }
 
 void make_grid(const Job& job, Direction& d) {
-    d.grid.emplace(d.box.low, d.box.high, job.near);
+    d.grid = std::make_unique<PointGrid>(d.box.low, d.box.high, job.near);
     for (const std::uint64_t point : d.to) d.grid->add(job.layout.place(point));
 }
 

@@ -61,14 +61,14 @@ NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spaci
 namespace {
 
 Place extents_of(const Place& low, const Place& high, const NearRows& near) {
-    return {high[0] - low[0] + 1 + 2 * near.planes_around,
-            high[1] - low[1] + 1 + 2 * near.rows_around, high[2] - low[2] + 1};
+    return {high[0] - low[0] + 1 + std::int64_t{2} * near.planes_around,
+            high[1] - low[1] + 1 + std::int64_t{2} * near.rows_around, high[2] - low[2] + 1};
 }
 
 std::int64_t bytes_of_row(const Place& extents) { return (extents[2] + 7) / 8 + kGap; }
 
 std::int64_t bytes_of_rows(const Place& extents) {
-    return extents[0] * extents[1] * bytes_of_row(extents) + 2 * 8;
+    return extents[0] * extents[1] * bytes_of_row(extents) + std::int64_t{2} * 8;
 }
 
 // Extents in cubes of 4 points' side, of 16, ...: one for each level.
