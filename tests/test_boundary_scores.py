@@ -524,3 +524,21 @@ def test_rules_are_stored_as_text() -> None:
         assert again.to_text() == rules.to_text()
         assert again.percentile == rules.percentile
     assert reference.boundary_scores is boundary_scores
+
+
+def test_shares_are_no_percentiles() -> None:
+    with pytest.raises(ValueError, match=r"from 0 to 100, got 0\.95: 95 for that share"):
+        segmeter.hausdorff_distance(PRED, TARGET, percentile=0.95, num_classes=3)
+    extremes = segmeter.hausdorff_distance(PRED, TARGET, percentile=(0, 1), num_classes=3)
+    assert extremes.shape == (2, 2)
+
+
+def test_scores_print_as_a_table() -> None:
+    maps = np.zeros((6, 8), bool), np.zeros((6, 8), bool)
+    maps[0][2:4, 2:6] = maps[1][2:4, 2:5] = True
+    scores = segmeter.surface_scores(*maps, tolerance=(0.5, 1))
+    means = f"{scores.assd[0]:.3f}  {scores.masd[0]:.3f}"
+    assert str(scores).splitlines() == [
+        "class     HD   HD95   ASSD   MASD            NSD          NSD",
+        f"    1  1.000  1.000  {means}  {scores.nsd[0, 0]:.4f} at 0.5  1.0000 at 1",
+    ]

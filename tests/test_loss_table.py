@@ -353,6 +353,8 @@ def test_every_half_is_read_and_written(level: str) -> None:
         ({"logits": np.zeros((1, 1, 4))}, ValueError, "sigmoid"),
         ({"logits": np.zeros((1, 0, 4))}, ValueError, "at least one channel"),
         ({"target": np.zeros((1, 5), int)}, ValueError, "target must have shape"),
+        ({"target": np.zeros((1, 1, 4), int)}, ValueError, r"drop the axis .* target\[:, 0\]"),
+        ({"target": np.zeros((1, 4, 3), int)}, ValueError, "move the last axis"),
         ({"target": np.zeros((1, 4))}, TypeError, "holds labels: integers"),
         ({"target": np.full((1, 4), 3)}, ValueError, r"label 3 at sample 0, pixel \(0,\)"),
         ({"target": np.full((1, 4), -1)}, ValueError, "label -1"),

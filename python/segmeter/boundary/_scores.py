@@ -82,8 +82,8 @@ def hausdorff_distance(
         Predicted mask or label map; or distances measured before, without ``target``.
     target : array_like of bool or int, of the same shape
     percentile : float or sequence of float, optional
-        Percentile of the distances from 0 to 100 instead of their maximum: 95 for HD95. With
-        several the result has a last axis for them.
+        Percentile of the distances from 0 to 100 instead of their maximum: 95 for HD95; shares
+        such as 0.95 are refused. With several the result has a last axis for them.
     percentile_rule : {"weighted_cdf", "max_directed", "pooled", "directed"}, optional
         What the percentile is of; see :class:`SurfaceRules`. With ``"directed"`` the result has a
         last axis of two: from the predicted surface and from the target's. Default: by ``preset``.
@@ -448,6 +448,20 @@ class SurfaceScores:
         """Classes of which the target has no surface, (K,)."""
         return np.asarray(self.points[:, 1] == 0)
 
+    def __str__(self) -> str:
+        """Table of the scores of both directions together, with a line for each class."""
+        scores = {"HD": self.hausdorff}
+        robust = self.hausdorff_percentile.T
+        scores |= {f"HD{p:g}": robust[at] for at, p in enumerate(self.percentiles)}
+        scores |= {"ASSD": self.assd, "MASD": self.masd}
+        lines = [["class", *scores, *("NSD" for _ in self.nsd.T)]]
+        for k, name in enumerate(self.classes):
+            shares = zip(self.nsd[k], self.tolerances[k], strict=True)
+            distances = [f"{values[k]:.3f}" for values in scores.values()]
+            lines.append([str(name), *distances, *(f"{s:.4f} at {t:g}" for s, t in shares)])
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(map(str.rjust, line, widths)).rstrip() for line in lines)
+
 
 def surface_scores(
     pred: Any,
@@ -712,7 +726,13 @@ def percentiles_of(percentile: object) -> tuple[float, ...]:
     values: Any = percentile if has_axis(percentile) else [percentile]
     if len(values) == 0:
         raise TypeError(f"percentile must be a number from 0 to 100, got {percentile!r}")
-    return tuple(number(value, "percentile", 100.0) for value in values)
+    wanted = tuple(number(value, "percentile", 100.0) for value in values)
+    for value in wanted:
+        if 0 < value < 1:
+            raise ValueError(
+                f"percentile is from 0 to 100, got {value:g}: {100 * value:g} for that share"
+            )
+    return wanted
 
 
 def tolerances_of(tolerance: object, distances: SurfaceDistances) -> FloatArray:
