@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -49,15 +48,15 @@ class SumLoss(SweepLoss):
     def terms(self) -> tuple[PixelTerm, ...]:
         return tuple(dict.fromkeys(term for _, loss in self.members for term in loss.terms))
 
-    @cached_property
+    @remembered
     def squares(self) -> bool:
         return any(loss.squares for _, loss in self.members)
 
-    @cached_property
+    @remembered
     def linear(self) -> bool:
         return all(loss.linear for _, loss in self.members)
 
-    @cached_property
+    @remembered
     def label_smoothing(self) -> float:
         return max(loss.label_smoothing for _, loss in self.members)
 
