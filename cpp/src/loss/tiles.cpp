@@ -79,6 +79,7 @@ TileReader<Real>::TileReader(const LossInput& input, std::span<const std::int64_
                              bool dense_tiles)
     : input_(input),
       dense_tiles_(dense_tiles),
+      one_channel_of_two_(one_channel_of_two(input)),
       pixels_(pixels_of(input, gradient_strides)),
       gradient_strides_(gradient_strides),
       logits_(elements_of<Real>(input.logits.dtype, input.logits.byte_swapped, input.bfloat16)),
@@ -86,7 +87,12 @@ TileReader<Real>::TileReader(const LossInput& input, std::span<const std::int64_
       contiguous_logits_(is_native<Real>(input) && pixels_.one_row() &&
                          pixels_.stride(kLogits) == sizeof(Real) &&
                          is_aligned(input.logits.data, sizeof(Real)) &&
-                         is_multiple(input.logits.strides, sizeof(Real))) {
+                         is_multiple(input.logits.strides, sizeof(Real))),
+      contiguous_gradient_(!gradient_strides.empty() && is_native<Real>(input) &&
+                           pixels_.one_row() && pixels_.stride(kGradient) == sizeof(Real) &&
+                           is_multiple(gradient_strides, sizeof(Real))) {
+    if (contiguous_gradient_)
+        direct_stride_ = gradient_strides[1] / static_cast<std::int64_t>(sizeof(Real));
     if (input.pixel_weight != nullptr)
         weights_ =
             elements_of<Real>(input.pixel_weight->dtype, input.pixel_weight->byte_swapped, false);
@@ -118,8 +124,10 @@ void TileReader<Real>::read_logits(std::int64_t sample, std::int64_t first, std:
 
 template <class Real>
 bool TileReader<Real>::read_mask(std::int64_t sample, std::int64_t first, std::int64_t n,
-                                 Real* weight) const {
-    std::fill_n(weight, n, Real{1});
+                                 TileBuffers<Real>& buffers) const {
+    Real* weight = buffers.weight;
+    if (!buffers.ones) std::fill_n(weight, kLossTile, Real{1});
+    buffers.ones = n == kLossTile && input_.mask == nullptr && input_.pixel_weight == nullptr;
     std::fill(weight + n, weight + kLossTile, Real{0});
     if (input_.mask == nullptr) return true;
     bool whole = true;
@@ -143,8 +151,8 @@ bool TileReader<Real>::read_labels(std::int64_t sample, std::int64_t first, std:
         odd |= (*labels_)(at(input_.target, kTarget, sample, pixel), stride, count,
                           buffers.label + to);
     });
-    std::fill(buffers.label + n, buffers.label + kLossTile, -1);
-    const bool whole = read_mask(sample, first, n, buffers.weight);
+    if (n < kLossTile) std::fill(buffers.label + n, buffers.label + kLossTile, -1);
+    const bool whole = read_mask(sample, first, n, buffers);
     const bool plain = whole && !odd && ignored_inside_.empty();
     for (std::int64_t i = 0; i < n && !plain; ++i) {
         std::int32_t& label = buffers.label[i];
@@ -162,10 +170,12 @@ bool TileReader<Real>::read_labels(std::int64_t sample, std::int64_t first, std:
         }
         if (!out) continue;
         buffers.weight[i] = Real{0};
+        buffers.ones = false;
         label = -1;
     }
-    if (one_channel_of_two(input_))
-        for (std::int32_t& label : buffers.label) label = std::max(label - 1, -1);
+    // 1, 0 and none to 0, -1 and -1.
+    if (one_channel_of_two_)
+        for (std::int32_t& label : buffers.label) label = label == 1 ? 0 : -1;
     return plain;
 }
 
@@ -223,10 +233,11 @@ template <class Real>
 simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t first, std::int64_t n,
                                             bool with_logits, TileBuffers<Real>& buffers,
                                             TileTally& tally) const {
-    simd::LossTile<Real> tile{buffers.x, kLossTile, nullptr, nullptr, buffers.weight, false};
+    simd::LossTile<Real> tile{buffers.x, kLossTile,      nullptr, nullptr,
+                              nullptr,   buffers.weight, false};
     bool whole = false;
     if (input_.dense) {
-        whole = read_mask(sample, first, n, buffers.weight);
+        whole = read_mask(sample, first, n, buffers);
         read_dense(sample, first, n, buffers, tally);
     } else {
         whole = read_labels(sample, first, n, buffers, tally);
@@ -247,6 +258,7 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
     if (contiguous_logits_ && n == kLossTile) {
         tile.x = reinterpret_cast<const Real*>(at(input_.logits, kLogits, sample, first));
         tile.stride = input_.logits.strides[1] / static_cast<std::int64_t>(sizeof(Real));
+        if (first + 2 * kLossTile <= pixels_.count()) tile.next = tile.x + kLossTile;
     } else {
         read_logits(sample, first, n, buffers.x);
     }
@@ -256,17 +268,10 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
 template <class Real>
 Real* TileReader<Real>::direct(std::byte* gradient, std::int64_t sample, std::int64_t first,
                                std::int64_t n) const {
-    if (n < kLossTile || !is_native<Real>(input_) || !pixels_.one_row() ||
-        pixels_.stride(kGradient) != sizeof(Real) || !is_aligned(gradient, sizeof(Real)) ||
-        !is_multiple(gradient_strides_, sizeof(Real)))
+    if (n < kLossTile || !contiguous_gradient_ || !is_aligned(gradient, sizeof(Real)))
         return nullptr;
     return reinterpret_cast<Real*>(gradient + sample * gradient_strides_[0] +
                                    pixels_.offset(kGradient, first));
-}
-
-template <class Real>
-std::int64_t TileReader<Real>::direct_stride() const {
-    return gradient_strides_[1] / static_cast<std::int64_t>(sizeof(Real));
 }
 
 template <class Real>

@@ -45,6 +45,7 @@ struct TileBuffers {
     Real* x;
     Real* y;  // null for labels
     Real* weight;
+    bool ones = false;  // all weights are 1, and stay so unless somebody writes there
     alignas(64) std::int32_t label[simd::kLossTile];
 };
 
@@ -74,7 +75,7 @@ class TileReader {
     // Where a tile's gradient may be written without a copy, else null.
     [[nodiscard]] Real* direct(std::byte* gradient, std::int64_t sample, std::int64_t first,
                                std::int64_t n) const;
-    [[nodiscard]] std::int64_t direct_stride() const;
+    [[nodiscard]] std::int64_t direct_stride() const { return direct_stride_; }
     // Whether every tile can be written past the caches.
     [[nodiscard]] bool streamable(const std::byte* gradient) const;
 
@@ -93,7 +94,8 @@ class TileReader {
     // Both return whether all n pixels count.
     bool read_labels(std::int64_t sample, std::int64_t first, std::int64_t n,
                      TileBuffers<Real>& buffers, TileTally& tally) const;
-    bool read_mask(std::int64_t sample, std::int64_t first, std::int64_t n, Real* weight) const;
+    bool read_mask(std::int64_t sample, std::int64_t first, std::int64_t n,
+                   TileBuffers<Real>& buffers) const;
     void read_dense(std::int64_t sample, std::int64_t first, std::int64_t n,
                     TileBuffers<Real>& buffers, TileTally& tally) const;
     void read_weights(std::int64_t sample, std::int64_t first, std::int64_t n, Real* weight,
@@ -102,6 +104,7 @@ class TileReader {
 
     LossInput input_;
     bool dense_tiles_;
+    bool one_channel_of_two_;
     Pixels pixels_;
     std::span<const std::int64_t> gradient_strides_;
     Elements<Real> logits_;
@@ -110,6 +113,8 @@ class TileReader {
     std::optional<LabelReader> labels_;
     std::vector<bool> ignored_inside_;  // by class, where a class is ignored; else empty
     bool contiguous_logits_;
+    bool contiguous_gradient_;
+    std::int64_t direct_stride_ = 0;
 };
 
 }  // namespace segmeter::loss

@@ -173,8 +173,131 @@ void channelwise_as(const Tile& tile, const Rule& rule, const Sums* sums, const 
     }
 }
 
+#if !defined(SEGMETER_LOSS_DOUBLE)
+// --- yes or no by sigmoid, with cross entropy or no term: most binary losses ---
+
+// The two sides of an answer: the one that the logit is on, and the other.
+struct Sides {
+    Vec size;  // of the logit
+    Vec z;     // exp(-size)
+    Vec near;
+    Vec far;
+};
+
+inline Sides sides_of(Vec x) {
+    const Vec size = absolute(x);
+    const Vec z = exp_of(zero() - size);
+    const Vec near = one() / (one() + z);
+    return {size, z, near, z * near};
+}
+
+// What a channel's gradient is made of, for yes and for no.
+struct AnswerSlopes {
+    Vec by_p_yes;
+    Vec by_p_no;
+    Vec by_cost_yes;
+    Vec by_cost_no;
+};
+
+inline AnswerSlopes answer_slopes(const Rule& rule, const Slopes& slopes, int c) {
+    AnswerSlopes all_of{zero(), zero(), zero(), zero()};
+    if (slopes.pred != nullptr) {
+        all_of.by_p_no = all(slopes.pred[c]);
+        all_of.by_p_yes = all(slopes.intersection[c]) + all_of.by_p_no;
+    }
+    if (rule.num_terms != 0) {
+        all_of.by_cost_yes = zero() - all(slopes.terms[c]);
+        all_of.by_cost_no = all(slopes.terms_negative[c]);
+    }
+    return all_of;
+}
+
+template <bool kSums, bool kSlopes, bool kPlain>
+void answers_as(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+                const Gradient* gradient) {
+    for (int c = 0; c < rule.channels; ++c) {
+        Vec pred = zero();
+        Vec intersection = zero();
+        Vec target = zero();
+        Vec cost_yes = zero();
+        Vec cost_no = zero();
+        AnswerSlopes by{};
+        if constexpr (kSlopes) by = answer_slopes(rule, *slopes, c);
+        const Real* from = tile.x + c * tile.stride;
+        Real* to = kSlopes ? gradient->data + c * gradient->stride : nullptr;
+        for (int j = 0; j < kVecs; ++j) {
+            const int i = kLossLanes * j;
+            const Vec w = kPlain ? one() : load(tile.weight + i);
+            Vec x = load(from + i);
+            if constexpr (!kPlain) x = select(equal(w, zero()), all(Real{0.5}), x);
+            const Mask yes = equal(load_labels(tile.label + i), c);
+            const Mask negative = less(x, zero());
+            const Mask right = either(yes, negative);
+            const Sides side = sides_of(x);
+            if constexpr (kSums) {
+                const Vec p = w * select(negative, side.far, side.near);
+                const Vec cost = w * (log1p_small(side.z) + drop(right, side.size));
+                pred = pred + p;
+                intersection = intersection + select(yes, p, zero());
+                target = target + select(yes, w, zero());
+                cost_yes = cost_yes + select(yes, cost, zero());
+                cost_no = cost_no + drop(yes, cost);
+            }
+            if constexpr (kSlopes) {
+                const Vec error = select(right, side.far, side.near);
+                const Vec by_p = select(yes, by.by_p_yes, by.by_p_no);
+                const Vec by_cost = select(yes, by.by_cost_yes, by.by_cost_no);
+                const Vec value = w * fma(side.near * side.far, by_p, by_cost * error);
+                if (gradient->stream)
+                    stream(to + i, value);
+                else
+                    store(to + i, value);
+            }
+        }
+        if constexpr (kSums) {
+            const int at = c * kLossLanes;
+            add_lanes(sums->target + at, target);
+            if (sums->pred != nullptr) {
+                add_lanes(sums->pred + at, pred);
+                add_lanes(sums->intersection + at, intersection);
+            }
+            if (rule.num_terms != 0) {
+                add_lanes(sums->terms + at, cost_yes);
+                add_lanes(sums->terms_negative + at, cost_no);
+            }
+        }
+    }
+}
+
+template <bool kPlain>
+void answers(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+             const Gradient* gradient) {
+    const auto sweep = sums == nullptr     ? answers_as<false, true, kPlain>
+                       : slopes == nullptr ? answers_as<true, false, kPlain>
+                                           : answers_as<true, true, kPlain>;
+    sweep(tile, rule, sums, slopes, gradient);
+}
+
+inline bool are_answers(const Tile& tile, const Rule& rule, const Sums* sums,
+                        const Slopes* slopes) {
+    const bool plain_term = rule.num_terms == 0 ||
+                            (rule.num_terms == 1 && rule.terms[0].kind == LossTerm::kCrossEntropy);
+    const bool few_sums = sums == nullptr || (sums->pred_squared == nullptr &&
+                                              sums->costs == nullptr && sums->target != nullptr);
+    return rule.sigmoid && plain_term && few_sums && tile.label != nullptr && !rule.smoothed &&
+           (slopes == nullptr || slopes->pred_squared == nullptr) &&
+           (sums != nullptr || slopes != nullptr);
+}
+#endif
+
 void channelwise(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
                  const Gradient* gradient, Real*) {
+#if !defined(SEGMETER_LOSS_DOUBLE)
+    if (are_answers(tile, rule, sums, slopes)) {
+        (tile.plain ? answers<true> : answers<false>)(tile, rule, sums, slopes, gradient);
+        return;
+    }
+#endif
     const bool soft = tile.label == nullptr || rule.smoothed;
     (soft ? channelwise_as<true> : channelwise_as<false>)(tile, rule, sums, slopes, gradient);
 }

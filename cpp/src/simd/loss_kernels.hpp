@@ -54,6 +54,7 @@ template <class Real>
 struct LossTile {
     const Real* x;  // channel c at x + c * stride
     std::int64_t stride;
+    const Real* next;           // the logits that are asked for next, as x; null if not known
     const std::int32_t* label;  // class of each pixel, -1 for none; null with dense targets
     const Real* y;              // dense targets: channel c at y + c * kLossTile
     const Real* weight;

@@ -44,6 +44,11 @@ inline void put(Real* to, Vec a) {
         store(to, a);
 }
 
+inline void prefetch_tile(const Real* from) {
+    constexpr int kLine = 64 / static_cast<int>(sizeof(Real));
+    for (int i = 0; i < kLossTile; i += kLine) __builtin_prefetch(from + i);
+}
+
 // What a pixel's softmax comes to.
 struct Pixel {
     Vec others;  // sum of e without the labelled class
@@ -52,8 +57,9 @@ struct Pixel {
 };
 
 template <bool kRegionSlopes, bool kSquares>
-inline void exponentials(const Rule& rule, const Labels (&label)[kVecs], const Slopes* slopes,
-                         const Vec (&most)[kVecs], Real* e, Pixel (&pixel)[kVecs]) {
+inline void exponentials(const Tile& tile, const Rule& rule, const Labels (&label)[kVecs],
+                         const Slopes* slopes, const Vec (&most)[kVecs], Real* e,
+                         Pixel (&pixel)[kVecs]) {
     // Copies that no store can alias: they stay in registers.
     Labels labels[kVecs];
     Vec largest[kVecs];
@@ -67,6 +73,8 @@ inline void exponentials(const Rule& rule, const Labels (&label)[kVecs], const S
     }
     for (int c = 0; c < rule.channels; ++c) {
         Real* row = e + c * kLossTile;
+        // Too many streams for the processor to foresee: memory would rest while this computes.
+        if (tile.next != nullptr) prefetch_tile(tile.next + c * tile.stride);
         for (int j = 0; j < kVecs; ++j) {
             const Vec d = load(row + kLossLanes * j) - largest[j];
             const Mask here = equal(labels[j], c);
@@ -214,7 +222,8 @@ void softmax_labels_as(const Tile& tile, const Rule& rule, const Sums* sums, con
     GradientParts parts;
     for (int j = 0; j < kVecs; ++j) parts.labels[j] = load_labels(tile.label + kLossLanes * j);
     Pixel pixel[kVecs];
-    exponentials<kSlopes && kRegions, kSquares>(rule, parts.labels, slopes, largest, e, pixel);
+    exponentials<kSlopes && kRegions, kSquares>(tile, rule, parts.labels, slopes, largest, e,
+                                                pixel);
     LabelRows rows;
     if constexpr (kSlopes) look_up_slopes<kRegions, kSquares>(rule, *slopes, tile.label, rows);
     Vec own[kVecs];  // e[t]

@@ -53,6 +53,8 @@ inline Labels load_labels(const std::int32_t* x) { return {_mm512_loadu_si512(x)
 inline Mask equal(Labels a, std::int32_t b) {
     return {_mm512_cmpeq_epi32_mask(a.v, _mm512_set1_epi32(b))};
 }
+// Where one of them holds, not both.
+inline Mask either(Mask a, Mask b) { return {_kxor_mask16(a.m, b.m)}; }
 inline bool every(Mask m) { return m.m == 0xFFFF; }
 inline bool any(Mask m) { return m.m != 0; }
 inline std::uint32_t bits(Mask m) { return m.m; }
@@ -137,6 +139,8 @@ inline Mask equal(Labels x, std::int32_t y) {
     return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(x.a, wanted)),
             _mm256_castsi256_ps(_mm256_cmpeq_epi32(x.b, wanted))};
 }
+// Where one of them holds, not both.
+inline Mask either(Mask x, Mask y) { return {_mm256_xor_ps(x.a, y.a), _mm256_xor_ps(x.b, y.b)}; }
 inline std::uint32_t bits(Mask m) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(m.a)) |
            (static_cast<std::uint32_t>(_mm256_movemask_ps(m.b)) << 8);
@@ -281,6 +285,10 @@ inline Mask less(const Vec& a, const Vec& b) {
 }
 inline Mask equal(const Vec& a, const Vec& b) {
     return each_mask([&](int i) { return a.v[i] == b.v[i]; });
+}
+// Where one of them holds, not both.
+inline Mask either(const Mask& a, const Mask& b) {
+    return each_mask([&](int i) { return a.v[i] ^ b.v[i]; });
 }
 inline Vec select(const Mask& m, const Vec& a, const Vec& b) {
     return each([&](int i) { return blend(m.v[i], a.v[i], b.v[i]); });
