@@ -129,7 +129,7 @@ struct LovaszOptions {
 // sum weights[g, c] * values[g, c], where `weights` are not negative. Classes of weight 0 are left
 // out, with value 0. Dense targets are true where they are positive. Errors that are equal share
 // the mean of the slopes of the two orders in which those of one kind come first. Memory: exact, a
-// copy of the logits' size and the sorted class; else 1 MiB per class and thread.
+// copy of the logits' size and the sorted class; else 1/2 MiB per class and thread.
 [[nodiscard]] LossFault lovasz(const LossInput& input, const LovaszOptions& options,
                                const double* weights, double* values, std::byte* gradient,
                                std::span<const std::int64_t> strides);

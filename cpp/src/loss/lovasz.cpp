@@ -356,7 +356,6 @@ class Lovasz {
                 valid += tallies[part].valid;
                 known &= unknown[part] == 0;
             }
-            if (gradient_ != nullptr) table_.resize(static_cast<std::size_t>(channels() * kCodes));
             run_blocks(channels(), threads_, [&](std::int64_t channel) {
                 double& value = values_[group * channels() + channel];
                 value = walk_levels(channel, valid, parts_at_once, weight(group, channel));
@@ -368,7 +367,7 @@ class Lovasz {
                           [&](std::int64_t, const simd::LossTile<float>& tile, std::int64_t sample,
                               std::int64_t first, std::int64_t n, Workplace& place) {
                               loss::kernels_of<float>().look_up_levels(tile, rule_, place.p,
-                                                                       table_.data(), place.by_p);
+                                                                       counts_.data(), place.by_p);
                               write_gradient(tile, sample, first, n, place);
                           });
         } else {
@@ -376,15 +375,15 @@ class Lovasz {
         }
     }
 
-    // The value of a class from the counts of its levels; fills its part of the table.
+    // The value of a class from the counts of its levels. Its first counts become the derivatives
+    // by the probability of such errors: what a table of their own would take is saved.
     double walk_levels(std::int64_t channel, std::int64_t valid, std::int64_t parts,
                        double factor) {
-        float* table = gradient_ == nullptr ? nullptr : table_.data() + channel * kCodes;
+        std::uint32_t* counts = counts_.data() + channel * kCodes;
         if (factor == 0.0) {
-            if (table != nullptr) std::fill_n(table, kCodes, 0.0F);
+            std::fill_n(counts, kCodes, 0U);
             return 0.0;
         }
-        std::uint32_t* counts = counts_.data() + channel * kCodes;
         for (std::int64_t part = 1; part < parts; ++part) {
             const std::uint32_t* more = counts + part * channels() * kCodes;
             for (std::int64_t i = 0; i < kCodes; ++i) counts[i] += more[i];
@@ -400,13 +399,12 @@ class Lovasz {
         Jaccard jaccard(foreground);
         double value = 0.0;
         for (std::int64_t level = kErrorLevels - 1; level >= 0; --level) {
-            const std::uint32_t* both = counts + 2 * level;
+            std::uint32_t* both = counts + 2 * level;
             if (both[0] == 0 && both[1] == 0) continue;
             const auto slopes = jaccard.step(both[1], both[0]);
             value += static_cast<double>(level) / (kErrorLevels - 1) * slopes.gain;
-            if (table == nullptr) continue;
-            table[2 * level] = static_cast<float>(factor * slopes.background);
-            table[2 * level + 1] = static_cast<float>(-factor * slopes.foreground);
+            both[0] = std::bit_cast<std::uint32_t>(static_cast<float>(factor * slopes.background));
+            both[1] = std::bit_cast<std::uint32_t>(static_cast<float>(-factor * slopes.foreground));
         }
         return value;
     }
@@ -424,7 +422,6 @@ class Lovasz {
     LossFault fault_;
     std::unique_ptr<Real[]> errors_;
     std::vector<std::uint32_t> counts_;
-    std::vector<float> table_;
 };
 
 }  // namespace

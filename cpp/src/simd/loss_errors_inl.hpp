@@ -94,7 +94,7 @@ void pull_back(const Tile& tile, const Rule& rule, const Real* p, const Real* by
 #if defined(SEGMETER_LOSS_DOUBLE)
 
 constexpr bool (*count_levels)(const Tile&, const Rule&, const Real*, std::uint32_t*) = nullptr;
-constexpr void (*look_up_levels)(const Tile&, const Rule&, const Real*, const float*,
+constexpr void (*look_up_levels)(const Tile&, const Rule&, const Real*, const std::uint32_t*,
                                  Real*) = nullptr;
 
 #else
@@ -129,21 +129,21 @@ bool count_levels(const Tile& tile, const Rule& rule, const Real* p, std::uint32
     return !known;
 }
 
-void look_up_levels(const Tile& tile, const Rule& rule, const Real* p, const float* table,
+void look_up_levels(const Tile& tile, const Rule& rule, const Real* p, const std::uint32_t* table,
                     Real* by_p) {
     for (int c = 0; c < rule.channels; ++c) {
-        const float* row = table + std::int64_t{2} * kErrorLevels * c;
+        const std::uint32_t* row = table + std::int64_t{2} * kErrorLevels * c;
         for (int i = 0; i < kLossTile; i += kLossLanes) {
             const Vec chance = load(p + c * kLossTile + i);
             const Vec code = level_codes(chance, true_at(tile, c, i));
             Real* to = by_p + c * kLossTile + i;
             if (!any(unequal_zero(code))) {
-                store(to, all(row[0]));
+                store(to, all(__builtin_bit_cast(float, row[0])));
                 continue;
             }
             alignas(64) std::int32_t codes[kLossLanes];
             store_whole(codes, code);
-            for (int k = 0; k < kLossLanes; ++k) to[k] = row[codes[k]];
+            for (int k = 0; k < kLossLanes; ++k) to[k] = __builtin_bit_cast(float, row[codes[k]]);
         }
     }
 }

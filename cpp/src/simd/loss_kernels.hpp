@@ -120,9 +120,9 @@ struct LossKernels {
     // level 0 where not true is not counted. Returns whether there was a NaN. float32 only.
     bool (*count_levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
                          std::uint32_t* counts);
-    // by_p = table[C][2 kErrorLevels] at these. float32 only.
+    // by_p = table[C][2 kErrorLevels] at these, float32 by its bits. float32 only.
     void (*look_up_levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
-                           const float* table, Real* by_p);
+                           const std::uint32_t* table, Real* by_p);
     // Adds the weights of a tile with labels to the lanes of their classes, as the sweep does.
     void (*count_labels)(const LossTile<Real>& tile, Real* target);
     // sums[i] (8 lanes each) += lanes[i] (kLossLanes each), and lanes[i] = 0, for i in [0, n).
