@@ -97,7 +97,7 @@ void compare_all(const Job& job, Direction& d) {
 
 void make_grid(const Job& job, Direction& d) {
     d.grid = std::make_unique<PointGrid>(d.box.low, d.box.high, job.near);
-    for (const std::uint64_t point : d.to) d.grid->add(job.layout.place(point));
+    d.grid->add(d.to, job.layout);
 }
 
 // Points [begin, end) of a direction, as far as the budget lasts.

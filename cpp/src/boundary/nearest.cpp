@@ -110,16 +110,39 @@ PointGrid::PointGrid(const Place& low, const Place& high, const NearRows& near)
         levels_.push_back({extents, std::vector<std::uint64_t>(size_of(extents))});
 }
 
-void PointGrid::add(const Place& point) {
-    Place p = inside(point);
-    std::uint8_t& byte = rows_[offset(p[0], p[1]) + (p[2] >> 3)];
-    byte = static_cast<std::uint8_t>(byte | 1U << (p[2] & 7));
-    for (std::int64_t& at : p) at >>= 2;
-    for (Level& level : levels_) {
-        const std::int64_t child = 16 * (p[0] & 3) + 4 * (p[1] & 3) + (p[2] & 3);
-        for (std::int64_t& at : p) at >>= 2;
-        std::uint64_t& children = level.children[level.index(p)];
-        if ((children >> child & 1) != 0) return;  // then the larger cubes are known, too
+void PointGrid::add(std::span<const std::uint64_t> points, const SurfacePoints& layout) {
+    // What is the same for all points of a row is found once.
+    const int column_bits = 8 + layout.bits[2];
+    std::uint64_t last = ~std::uint64_t{0};
+    Place p{};
+    std::uint8_t* row = nullptr;
+    Level& cubes = levels_.front();
+    std::uint64_t* children = nullptr;
+    int child = 0;
+    for (const std::uint64_t point : points) {
+        if (point >> column_bits != last) {
+            last = point >> column_bits;
+            p = inside(layout.place(point));
+            row = rows_ + offset(p[0], p[1]);
+            children = cubes.children.data() + cubes.index({p[0] >> 4, p[1] >> 4, 0});
+            child = static_cast<int>(16 * (p[0] >> 2 & 3) + 4 * (p[1] >> 2 & 3));
+        }
+        const std::int64_t x = layout.column(point) - low_[2];
+        row[x >> 3] = static_cast<std::uint8_t>(row[x >> 3] | 1U << (x & 7));
+        const std::uint64_t bit = std::uint64_t{1} << (child + (x >> 2 & 3));
+        if ((children[x >> 4] & bit) != 0) continue;  // then the larger cubes are known, too
+        children[x >> 4] |= bit;
+        add_cube({p[0] >> 4, p[1] >> 4, x >> 4});
+    }
+}
+
+// Makes a cube of the first level known to the next ones.
+void PointGrid::add_cube(Place cube) {
+    for (std::size_t i = 1; i < levels_.size(); ++i) {
+        const std::int64_t child = 16 * (cube[0] & 3) + 4 * (cube[1] & 3) + (cube[2] & 3);
+        for (std::int64_t& at : cube) at >>= 2;
+        std::uint64_t& children = levels_[i].children[levels_[i].index(cube)];
+        if ((children >> child & 1) != 0) return;
         children |= std::uint64_t{1} << child;
     }
 }

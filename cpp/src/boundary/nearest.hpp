@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "segmeter/boundary/surface.hpp"
+
 #include "simd/surface_kernels.hpp"
 
 namespace segmeter {
@@ -66,7 +68,7 @@ class PointGrid {
 
     [[nodiscard]] static std::int64_t bytes(const Place& low, const Place& high,
                                             const NearRows& near);
-    void add(const Place& point);
+    void add(std::span<const std::uint64_t> points, const SurfacePoints& layout);
     [[nodiscard]] Place inside(const Place& point) const noexcept {
         return {point[0] - low_[0], point[1] - low_[1], point[2] - low_[2]};
     }
@@ -101,6 +103,8 @@ class PointGrid {
     [[nodiscard]] const std::vector<Level>& levels() const noexcept { return levels_; }
 
    private:
+    void add_cube(Place cube);
+
     Place low_;
     Place extents_;
     std::int64_t row_bytes_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 
@@ -68,8 +69,9 @@ struct Task {
         }
         if (bits[0] + bits[1] + bits[2] > 40) throw std::invalid_argument("the map is too large");
         find_outside();
-        is_exact = options.rule == SurfaceRule::kVoxelFace && one_each && !has_ignored &&
-                   has_outside && slots.one_label_each() && map.dtype != DType::kBool;
+        is_plain = one_each && !has_ignored && slots.one_label_each() &&
+                   map.dtype != DType::kBool && options.rule != SurfaceRule::kFaceMesh &&
+                   (!options.closed || (has_outside && slots(outside) != kSlotInvalid));
     }
 
     [[nodiscard]] bool is_ignored(std::int64_t z, std::int64_t y, std::int64_t x) const noexcept {
@@ -103,8 +105,8 @@ struct Task {
     ClassGroups groups;
     const SurfaceOptions& options;
     bool one_each;  // class c is group c
-    // Whether pixels of a class that are unequal to a neighbour across a face are points.
-    bool is_exact;
+    // Whether unequal labels are of different classes, and pixels beyond the image have a label.
+    bool is_plain;
     Place lattice{};
     std::array<int, 3> bits{};
     // A label of no group, for pixels beyond the image; where there is none, all blocks there are
@@ -242,7 +244,10 @@ class SlabFinder {
         for (std::int64_t z = slab_.plane_begin; z < slab_.plane_end; ++z) {
             scan_plane(z, [&](std::int64_t y, const std::uint64_t* bits) {
                 set_block(z, y);
-                for_each_bit(bits, words_, [&](std::int64_t x) { add_corner(z, y, x); });
+                if (task_.is_plain)
+                    for_each_bit(bits, words_, [&](std::int64_t x) { add_plain_corner(z, y, x); });
+                else
+                    for_each_bit(bits, words_, [&](std::int64_t x) { add_corner(z, y, x); });
             });
         }
     }
@@ -253,10 +258,62 @@ class SlabFinder {
         for (std::int64_t dz = task_.map.has_planes ? 1 : 0; dz >= 0; --dz) {
             for (std::int64_t dy = 1; dy >= 0; --dy) {
                 const T* pixels = row(z - dz, y - dy);
-                block_[num_rows_++] = pixels == nobodys_.data() ? nullptr : pixels;
+                const bool is_nobodys = pixels == nobodys_.data() && !task_.is_plain;
+                block_[num_rows_++] = is_nobodys ? nullptr : pixels;
             }
         }
+        // In 2-D the block is there twice, and its code is the lower half.
+        if (num_rows_ == 2) std::copy_n(block_.begin(), 2, block_.begin() + 2);
     }
+
+    // --- corners where each class is one label, and nothing is ignored ---
+
+    void add_plain_corner(std::int64_t z, std::int64_t y, std::int64_t x) {
+        std::array<T, kMaxBlock> labels;
+        if (x > 0 && x < n_) {
+            for (std::size_t r = 0; r < 4; ++r)
+                std::memcpy(labels.data() + 2 * r, block_[r] + x - 1, 2 * sizeof(T));
+        } else {
+            const std::int64_t left = column(x - 1);
+            const std::int64_t right = column(x);
+            const auto nobodys = static_cast<T>(task_.outside);
+            for (std::size_t r = 0; r < 4; ++r) {
+                labels[2 * r] = left < 0 ? nobodys : block_[r][left];
+                labels[2 * r + 1] = right < 0 ? nobodys : block_[r][right];
+            }
+        }
+        const std::uint32_t own = num_rows_ == 2 ? 0xF : 0xFF;
+        std::uint32_t open = 0xFF;
+        while (open != 0) {
+            const T label = labels[static_cast<std::size_t>(std::countl_zero(open << 24))];
+            const std::uint32_t code = places_of(label, labels);
+            open &= ~code;
+            const std::uint32_t slot = look_up(label);
+            if (slot >= kFirstClass && code != 0xFF)
+                add(z, y, x, static_cast<std::int32_t>(slot - kFirstClass), code & own);
+            found_.met_invalid |= slot == kSlotInvalid;
+        }
+    }
+
+    // Which of eight labels are equal to one of them: the last one is bit 0.
+    static std::uint32_t places_of(T label, const std::array<T, kMaxBlock>& labels) {
+        if constexpr (sizeof(T) == 1 && std::endian::native == std::endian::little) {
+            constexpr std::uint64_t kOnes = 0x0101010101010101;
+            constexpr std::uint64_t kLow = 0x7F * kOnes;
+            std::uint64_t all;
+            std::memcpy(&all, labels.data(), sizeof(all));
+            const std::uint64_t other = all ^ label * kOnes;
+            // The highest bit of each byte says whether it is 0; then all of them side by side.
+            const std::uint64_t equal = ~(((other & kLow) + kLow) | other | kLow);
+            return static_cast<std::uint32_t>(((equal >> 7) * 0x8040201008040201) >> 56);
+        } else {
+            std::uint32_t code = 0;
+            for (const T other : labels) code = 2 * code + std::uint32_t{other == label};
+            return code;
+        }
+    }
+
+    // --- corners of any kind ---
 
     // Column of a pixel, -1 where nobody's.
     [[nodiscard]] std::int64_t column(std::int64_t x) const {
@@ -468,6 +525,7 @@ class SlabFinder {
     }
 
     void add_pixels(std::int64_t z, std::int64_t y, const std::uint64_t* bits) {
+        const bool is_faced = task_.is_plain && task_.options.rule == SurfaceRule::kVoxelFace;
         const T* pixels = row(z, y);
         const auto [planes, rows, n] = task_.map.shape;
         const bool inner_row =
@@ -477,8 +535,8 @@ class SlabFinder {
             found_.met_invalid |= slot == kSlotInvalid;
             if (slot < kFirstClass) return;
             if (task_.has_ignored && task_.is_ignored(z, y, x)) return;
-            // An unequal neighbour is of another class where each class is one label.
-            if (task_.is_exact) {
+            // Then an unequal neighbour is of another class.
+            if (is_faced) {
                 add(z, y, x, static_cast<std::int32_t>(slot - kFirstClass), 0);
                 return;
             }

@@ -73,6 +73,9 @@ class SurfacePoints {
         };
         return {part(8 + bits[2] + bits[1], bits[0]), part(8 + bits[2], bits[1]), part(8, bits[2])};
     }
+    [[nodiscard]] std::int64_t column(std::uint64_t point) const noexcept {
+        return static_cast<std::int64_t>(point >> 8 & ((std::uint64_t{1} << bits[2]) - 1));
+    }
     // Which pixels around a corner are of the group: the last one is bit 0, the last axis fastest.
     // Of a face mesh: to which axes faces with this low corner are normal, plane (1), row (2) and
     // column (4).
