@@ -440,7 +440,7 @@ MASK = np.eye(4, dtype=np.uint8)
         ({"spacing": (1, np.inf)}, ValueError, "finite"),
         ({"spacing": 1.0}, TypeError, "one number per axis"),
         ({"spacing": "11"}, TypeError, "one number per axis"),
-        ({"spacing": (1, True)}, TypeError, "numbers"),
+        ({"spacing": (1, True)}, TypeError, "must be a number"),
         ({"surface": "voxel"}, ValueError, "surface must be 'corner' or"),
         ({"surface": None}, ValueError, "surface must be"),
         ({"weights": "size"}, ValueError, "weights must be"),
