@@ -119,8 +119,8 @@ template Elements<double> elements_of(DType, bool, bool);
 
 // The largest label of a type, or of `classes` classes, plus one: with it a negative label is one
 // that, read without sign, is too large.
-LabelReader::LabelReader(DType dtype, bool byte_swapped, std::int32_t classes)
-    : dtype_(dtype), byte_swapped_(byte_swapped), size_(item_size(dtype)) {
+LabelReader::LabelReader(DType dtype, bool byte_swapped, std::int32_t classes, std::int32_t shift)
+    : dtype_(dtype), byte_swapped_(byte_swapped), size_(item_size(dtype)), shift_(shift) {
     if (is_float(dtype)) throw std::invalid_argument("labels must be integers");
     const int bits = static_cast<int>(8 * size_) - (is_signed(dtype) ? 1 : 0);
     limit_ = static_cast<std::uint64_t>(classes);
@@ -131,12 +131,12 @@ LabelReader::LabelReader(DType dtype, bool byte_swapped, std::int32_t classes)
 bool LabelReader::operator()(const std::byte* from, std::int64_t stride, std::int64_t n,
                              std::int32_t* to) const {
     if (stride == size_ && (size_ == 1 || !byte_swapped_))
-        return contiguous_(from, n, limit_, kOddLabel, to);
+        return contiguous_(from, n, limit_, shift_, kOddLabel, to);
     bool odd = false;
     for (std::int64_t i = 0; i < n; ++i) {
         const std::int64_t label = label_at(from + i * stride, dtype_, byte_swapped_);
         const bool inside = static_cast<std::uint64_t>(label) < limit_;
-        to[i] = inside ? static_cast<std::int32_t>(label) : kOddLabel;
+        to[i] = inside ? static_cast<std::int32_t>(label) - shift_ : kOddLabel;
         odd |= !inside;
     }
     return odd;

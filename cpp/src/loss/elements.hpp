@@ -22,12 +22,12 @@ struct Elements {
 template <class Real>
 [[nodiscard]] Elements<Real> elements_of(DType dtype, bool byte_swapped, bool bfloat16);
 
-// Labels of any integer type as 32 bits. Those outside [0, classes) become kOddLabel; returns
-// whether there was one.
+// Labels of any integer type as 32 bits, less `shift`. Those outside [0, classes) become kOddLabel;
+// returns whether there was one.
 inline constexpr std::int32_t kOddLabel = -2;
 class LabelReader {
    public:
-    LabelReader(DType dtype, bool byte_swapped, std::int32_t classes);
+    LabelReader(DType dtype, bool byte_swapped, std::int32_t classes, std::int32_t shift);
     bool operator()(const std::byte* from, std::int64_t stride, std::int64_t n,
                     std::int32_t* to) const;
 
@@ -36,6 +36,7 @@ class LabelReader {
     bool byte_swapped_;
     std::int64_t size_;
     std::uint64_t limit_;
+    std::int32_t shift_;
     simd::ReadLabels contiguous_;
 };
 

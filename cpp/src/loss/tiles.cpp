@@ -79,7 +79,7 @@ TileReader<Real>::TileReader(const LossInput& input, std::span<const std::int64_
                              bool dense_tiles)
     : input_(input),
       dense_tiles_(dense_tiles),
-      one_channel_of_two_(one_channel_of_two(input)),
+      first_label_(one_channel_of_two(input) ? 1 : 0),
       pixels_(pixels_of(input, gradient_strides)),
       gradient_strides_(gradient_strides),
       logits_(elements_of<Real>(input.logits.dtype, input.logits.byte_swapped, input.bfloat16)),
@@ -97,9 +97,8 @@ TileReader<Real>::TileReader(const LossInput& input, std::span<const std::int64_
         weights_ =
             elements_of<Real>(input.pixel_weight->dtype, input.pixel_weight->byte_swapped, false);
     if (input.dense) return;
-    const std::int32_t classes =
-        one_channel_of_two(input) ? 2 : static_cast<std::int32_t>(channels());
-    labels_.emplace(input.target.dtype, input.target.byte_swapped, classes);
+    const std::int32_t classes = static_cast<std::int32_t>(channels()) + first_label_;
+    labels_.emplace(input.target.dtype, input.target.byte_swapped, classes, first_label_);
     for (const std::int64_t label : input.ignored) {
         if (label < 0 || label >= classes) continue;
         ignored_inside_.resize(static_cast<std::size_t>(classes));
@@ -166,16 +165,13 @@ bool TileReader<Real>::read_labels(std::int64_t sample, std::int64_t first, std:
                 tally.fault.kind == LossFault::Kind::kNone)
                 tally.fault = {LossFault::Kind::kLabel, sample, 0, first + i};
         } else if (!out && !ignored_inside_.empty()) {
-            out = ignored_inside_[static_cast<std::size_t>(label)];
+            out = ignored_inside_[static_cast<std::size_t>(label + first_label_)];
         }
         if (!out) continue;
         buffers.weight[i] = Real{0};
         buffers.ones = false;
         label = -1;
     }
-    // 1, 0 and none to 0, -1 and -1.
-    if (one_channel_of_two_)
-        for (std::int32_t& label : buffers.label) label = label == 1 ? 0 : -1;
     return plain;
 }
 

@@ -104,7 +104,7 @@ class TileReader {
 
     LossInput input_;
     bool dense_tiles_;
-    bool one_channel_of_two_;
+    std::int32_t first_label_;  // that has a channel
     Pixels pixels_;
     std::span<const std::int64_t> gradient_strides_;
     Elements<Real> logits_;

@@ -129,10 +129,10 @@ struct LossKernels {
     void (*flush)(Real* lanes, std::int64_t n, double* sums);
 };
 
-// n contiguous labels as 32 bits; those that, read without sign, are not below `limit` become
-// `odd`. Returns whether there was one.
-using ReadLabels = bool (*)(const void* from, std::int64_t n, std::uint64_t limit, std::int32_t odd,
-                            std::int32_t* to);
+// n contiguous labels as 32 bits, less `shift`; those that, read without sign, are not below
+// `limit` become `odd`. Returns whether there was one.
+using ReadLabels = bool (*)(const void* from, std::int64_t n, std::uint64_t limit,
+                            std::int32_t shift, std::int32_t odd, std::int32_t* to);
 
 struct LabelKernels {
     ReadLabels read[4];  // labels of 1, 2, 4, 8 bytes

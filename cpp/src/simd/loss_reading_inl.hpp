@@ -13,8 +13,8 @@ namespace {
 // --- labels ---
 
 template <class T>
-bool read_labels(const void* from, std::int64_t n, std::uint64_t limit, std::int32_t odd,
-                 std::int32_t* to) {
+bool read_labels(const void* from, std::int64_t n, std::uint64_t limit, std::int32_t shift,
+                 std::int32_t odd, std::int32_t* to) {
     // Narrow labels are compared in 32 bits, sixteen at a time.
     using Wide = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
     const auto* bytes = static_cast<const unsigned char*>(from);
@@ -24,7 +24,7 @@ bool read_labels(const void* from, std::int64_t n, std::uint64_t limit, std::int
         T label;
         __builtin_memcpy(&label, bytes + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
         const bool inside = Wide{label} < below;
-        to[i] = inside ? static_cast<std::int32_t>(label) : odd;
+        to[i] = inside ? static_cast<std::int32_t>(label) - shift : odd;
         any_odd |= static_cast<std::uint32_t>(!inside);
     }
     return any_odd != 0;
