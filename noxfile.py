@@ -228,6 +228,6 @@ def bench(session: nox.Session) -> None:
     install_groups(session, "bench")
     install_alone(session, "peers-alone")
     install_package(session, "eval")
-    for family in ("pixel", "region", "cause", "loss"):
+    for family in ("pixel", "region", "boundary", "cause", "loss"):
         session.run("python", f"benchmarks/bench_{family}.py", *session.posargs)
     session.run("python", "benchmarks/bench_startup.py")
