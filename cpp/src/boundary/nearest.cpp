@@ -115,9 +115,9 @@ void PointGrid::add(std::span<const std::uint64_t> points, const SurfacePoints& 
     const int column_bits = 8 + layout.bits[2];
     std::uint64_t last = ~std::uint64_t{0};
     Place p{};
-    std::uint8_t* row = nullptr;
+    std::uint8_t* row = rows_;
     Level& cubes = levels_.front();
-    std::uint64_t* children = nullptr;
+    std::uint64_t* children = cubes.children.data();
     int child = 0;
     for (const std::uint64_t point : points) {
         if (point >> column_bits != last) {

@@ -651,6 +651,15 @@ std::vector<Slab> slabs_of(const Task& task) {
 // All points, group by group; within a group in the order of the slabs.
 void sort_by_group(std::vector<Found>& found, SurfacePoints& result) {
     std::vector<std::int64_t>& begin = result.begin;
+    if (begin.size() == 2) {
+        for (const Found& part : found) begin[1] += static_cast<std::int64_t>(part.points.size());
+        result.points.reserve(static_cast<std::size_t>(begin[1]));
+        for (Found& part : found) {
+            result.points.insert(result.points.end(), part.points.begin(), part.points.end());
+            std::vector<std::uint64_t>().swap(part.points);
+        }
+        return;
+    }
     for (const Found& part : found)
         for (const std::uint64_t point : part.points) ++begin[(point >> 48) + 1];
     for (std::size_t g = 1; g < begin.size(); ++g) begin[g] += begin[g - 1];
