@@ -109,8 +109,8 @@ int thread_count(int requested, std::int64_t work) {
     return static_cast<int>(std::min<std::int64_t>(max_threads(), work / kMinWorkPerThread));
 }
 
-void detail::run_blocks(std::int64_t blocks, int threads, void (*call)(void*, std::int64_t),
-                        void* context) {
+void detail::run_blocks(std::int64_t blocks, int threads, Team kind,
+                        void (*call)(void*, std::int64_t), void* context) {
     const int team = static_cast<int>(std::min<std::int64_t>(blocks, std::max(1, threads)));
     if (team <= 1) {
         for (std::int64_t block = 0; block < blocks; ++block) call(context, block);
@@ -123,7 +123,7 @@ void detail::run_blocks(std::int64_t blocks, int threads, void (*call)(void*, st
             errors.guard([&] { call(context, block); });
         }
     };
-    if (needs_fresh_threads()) {
+    if (kind == Team::kFresh || needs_fresh_threads()) {
         std::vector<std::jthread> pool;
         pool.reserve(static_cast<std::size_t>(team));
         // Where the system gives no more threads, those there are do all the blocks.

@@ -14,31 +14,36 @@
 #include "segmeter/parallel.hpp"
 
 using segmeter::run_blocks;
+using segmeter::Team;
 using segmeter::thread_count;
 
 TEST_CASE("every block runs exactly once, whatever the number of threads") {
-    for (const int threads : {1, 2, 3, 7, 64}) {
-        std::vector<std::atomic<int>> visits(1000);
-        run_blocks(1000, threads, [&](std::int64_t block) {
-            visits[static_cast<std::size_t>(block)].fetch_add(1);
-        });
-        for (const std::atomic<int>& count : visits) CHECK(count.load() == 1);
-    }
+    for (const Team team : {Team::kPool, Team::kFresh})
+        for (const int threads : {1, 2, 3, 7, 64}) {
+            std::vector<std::atomic<int>> visits(1000);
+            const auto visit = [&](std::int64_t block) {
+                visits[static_cast<std::size_t>(block)].fetch_add(1);
+            };
+            run_blocks(1000, threads, visit, team);
+            for (const std::atomic<int>& count : visits) CHECK(count.load() == 1);
+        }
     run_blocks(0, 4, [](std::int64_t) { FAIL("no block to run"); });
 }
 
 TEST_CASE("an exception leaves through the caller and stops blocks not yet begun") {
-    for (const int threads : {1, 2, 7}) {
-        std::atomic<std::int64_t> begun{0};
-        const auto failing = [&](std::int64_t block) {
-            ++begun;
-            if (block == 3) throw std::runtime_error("block 3");
-            // No thread can be through with the blocks before the thrower is heard.
-            if (block > 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        };
-        CHECK_THROWS_WITH_AS(run_blocks(1 << 20, threads, failing), "block 3", std::runtime_error);
-        CHECK(begun.load() < 1 << 20);
-    }
+    for (const Team team : {Team::kPool, Team::kFresh})
+        for (const int threads : {1, 2, 7}) {
+            std::atomic<std::int64_t> begun{0};
+            const auto failing = [&](std::int64_t block) {
+                ++begun;
+                if (block == 3) throw std::runtime_error("block 3");
+                // No thread can be through with the blocks before the thrower is heard.
+                if (block > 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            };
+            CHECK_THROWS_WITH_AS(run_blocks(1 << 20, threads, failing, team), "block 3",
+                                 std::runtime_error);
+            CHECK(begun.load() < 1 << 20);
+        }
 }
 
 TEST_CASE("threads are as many as asked for, or as many as the work is worth") {

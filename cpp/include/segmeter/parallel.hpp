@@ -16,18 +16,26 @@ namespace segmeter {
 // The limit that requested = 0 stands for on a large input.
 [[nodiscard]] int max_threads();
 
+// Where the threads come from, besides the caller.
+enum class Team {
+    kPool,   // OpenMP's, which take microseconds to call, and spin for a while when they are done
+    kFresh,  // made for the occasion: for work of milliseconds, in which nobody shall spin on a
+             // core that another process, or a thread of this one, could use
+};
+
 namespace detail {
-void run_blocks(std::int64_t blocks, int threads, void (*call)(void*, std::int64_t), void* context);
+void run_blocks(std::int64_t blocks, int threads, Team team, void (*call)(void*, std::int64_t),
+                void* context);
 }
 
 // Calls function(block) once for every block in [0, blocks), on at most `threads` threads.
 // An exception leaves through the caller (the first one thrown; blocks not yet begun are
 // skipped). Safe after fork(): a child never enters the parent's OpenMP pool.
 template <class Function>
-void run_blocks(std::int64_t blocks, int threads, Function&& function) {
+void run_blocks(std::int64_t blocks, int threads, Function&& function, Team team = Team::kPool) {
     using Callable = std::remove_reference_t<Function>;
     detail::run_blocks(
-        blocks, threads,
+        blocks, threads, team,
         [](void* context, std::int64_t block) { (*static_cast<Callable*>(context))(block); },
         const_cast<void*>(static_cast<const void*>(std::addressof(function))));
 }

@@ -163,15 +163,18 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
     }
     parts.insert(parts.end(), later.begin(), later.end());
     const int threads = thread_count(job.threads, kWorkPerPoint * points);
-    run_blocks(static_cast<std::int64_t>(parts.size()), threads, [&](std::int64_t i) {
-        const auto& [d, begin, end] = parts[static_cast<std::size_t>(i)];
-        if (d->is_small()) {
-            compare_all<kLast>(job, *d);
-        } else {
-            std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });
-            search<kLast>(job, *d, begin, end);
-        }
-    });
+    run_blocks(
+        static_cast<std::int64_t>(parts.size()), threads,
+        [&](std::int64_t i) {
+            const auto& [d, begin, end] = parts[static_cast<std::size_t>(i)];
+            if (d->is_small()) {
+                compare_all<kLast>(job, *d);
+            } else {
+                std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });
+                search<kLast>(job, *d, begin, end);
+            }
+        },
+        Team::kFresh);
     for (Direction* d : batch) {
         d->grid.reset();
         if (d->work > d->budget()) read_transform(job, *d);

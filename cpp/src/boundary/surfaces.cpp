@@ -712,11 +712,14 @@ SurfacePair find_surfaces(const ArrayView& pred, const SurfaceLabels& pred_meani
     for (std::vector<Found>& side : found) side.resize(slabs.size());
     // Both maps at once: threads are called together and wait for each other only once.
     const auto count = static_cast<std::int64_t>(slabs.size());
-    run_blocks(2 * count, thread_count(options.threads, 2 * pixels), [&](std::int64_t i) {
-        const auto side = static_cast<std::size_t>(i / count);
-        const auto slab = static_cast<std::size_t>(i % count);
-        find_in_slab(tasks[side], slabs[slab], found[side][slab]);
-    });
+    run_blocks(
+        2 * count, thread_count(options.threads, pixels / 4),
+        [&](std::int64_t i) {
+            const auto side = static_cast<std::size_t>(i / count);
+            const auto slab = static_cast<std::size_t>(i % count);
+            find_in_slab(tasks[side], slabs[slab], found[side][slab]);
+        },
+        Team::kFresh);
     return {collected(tasks[0], found[0]), collected(tasks[1], found[1])};
 }
 
