@@ -202,6 +202,7 @@ class ComponentSlab {
         join.first = static_cast<std::int32_t>(mine.begin);
         join.last = static_cast<std::int32_t>(mine.end);
         join.num_before = static_cast<std::int32_t>(before.count);
+        join.is_crowded = 16 * (mine.end - mine.begin) >= shape_.length;
         for (std::size_t i = 0; i < before.count; ++i) {
             const auto& [row, reach, skipped, covers] = before.rows[i];
             join.before[i] = {static_cast<std::int32_t>(runs.first_run(row)), reach, skipped,

@@ -376,22 +376,33 @@ inline Touched touched(const RowBefore& row, std::uint32_t begin, std::uint32_t 
             row.first + rank(edges.starts, edges.starts_before, end + reach)};
 }
 
-template <class Value, bool kBinary>
-void join_flat(const RowJoin& row, std::int32_t* parent) {
+// Of binary maps; in a crowded row most runs touch two others that are of one region already, which
+// is seen without counting them.
+template <bool kCrowded>
+void join_binary(const RowJoin& row, std::int32_t* parent) {
     MinimumUnionFind sets(parent);
-    const auto* value = static_cast<const Value*>(row.value);
     for (std::int32_t run = row.first; run < row.last; ++run) {
         auto [other, stop] = touched(row.before[0], row.begin[run], row.end[run]);
-        if constexpr (kBinary) {
-            if (other >= stop) {
-                parent[run] = run;
-                continue;
-            }
-            std::int32_t root = parent[other];
-            if (stop - other > 2 || parent[stop - 1] != root)
-                while (++other < stop) root = sets.unite(root, other);
-            parent[run] = root;
-        } else {
+        if (other >= stop) {
+            parent[run] = run;
+            continue;
+        }
+        std::int32_t root = parent[other];
+        if (!kCrowded || stop - other > 2 || parent[stop - 1] != root)
+            while (++other < stop) root = sets.unite(root, other);
+        parent[run] = root;
+    }
+}
+
+template <class Value, bool kBinary>
+void join_flat(const RowJoin& row, std::int32_t* parent) {
+    if constexpr (kBinary) {
+        (row.is_crowded ? join_binary<true> : join_binary<false>)(row, parent);
+    } else {
+        MinimumUnionFind sets(parent);
+        const auto* value = static_cast<const Value*>(row.value);
+        for (std::int32_t run = row.first; run < row.last; ++run) {
+            auto [other, stop] = touched(row.before[0], row.begin[run], row.end[run]);
             std::int32_t root = run;
             for (; other < stop; ++other) {
                 if (value[other] != value[run]) continue;

@@ -62,6 +62,7 @@ struct RowJoin {
     std::int32_t last;
     RowBefore before[4];
     std::int32_t num_before;  // the first one only in 2-D
+    bool is_crowded;          // a run every few pixels
 };
 
 // Gives the runs [first, last) their parents, and joins those of the rows before that they link.
