@@ -44,13 +44,13 @@ struct LossInput {
     // channel labels are 0 and 1, and the channel scores 1.
     ArrayView target;
     bool dense = false;
-    std::span<const std::int64_t> ignored = {};  // labels; those of uint64 by bit pattern
-    const ArrayView* mask = nullptr;             // (N, ...) bool, true where a pixel is left out
-    const ArrayView* pixel_weight = nullptr;     // (N, ...) floating point, finite, not negative
+    std::span<const std::int64_t> ignored;    // labels; those of uint64 by bit pattern
+    const ArrayView* mask = nullptr;          // (N, ...) bool, true where a pixel is left out
+    const ArrayView* pixel_weight = nullptr;  // (N, ...) floating point, finite, not negative
     Activation activation = Activation::kSoftmax;
     double label_smoothing = 0.0;
-    std::span<const PixelTerm> terms = {};  // at most kMostPixelTerms
-    bool squares = false;                   // sum w p^2 too
+    std::span<const PixelTerm> terms;  // at most kMostPixelTerms
+    bool squares = false;              // sum w p^2 too
     int threads = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
 namespace segmeter {
 namespace {
@@ -36,8 +37,9 @@ NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spaci
     const auto square = [&](const Step& step) {
         return squares.along(0, step.plane) + squares.along(1, step.row);
     };
-    std::stable_sort(all.begin(), all.end(),
-                     [&](const Step& a, const Step& b) { return square(a) < square(b); });
+    std::sort(all.begin(), all.end(), [&](const Step& a, const Step& b) {
+        return std::tuple(square(a), a.plane, a.row) < std::tuple(square(b), b.plane, b.row);
+    });
     // Nearer than this there is no row that was left out, and no point outside of the window.
     complete = squares.along(2, kMostColumns + 1);
     if (extents[0] - 1 > planes_reached)

@@ -151,7 +151,8 @@ class Lovasz {
     }
 
    private:
-    // Memory of a thread's tile.
+    // Memory of a thread's tile; what points into it comes after it.
+    // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
     struct Workplace {
         explicit Workplace(std::int64_t channels, bool dense)
             : memory(TileBuffers<Real>::size(channels, dense) + 3 * channels * kLossTile),

@@ -165,7 +165,8 @@ bool TileReader<Real>::read_labels(std::int64_t sample, std::int64_t first, std:
                 tally.fault.kind == LossFault::Kind::kNone)
                 tally.fault = {LossFault::Kind::kLabel, sample, 0, first + i};
         } else if (!out && !ignored_inside_.empty()) {
-            out = ignored_inside_[static_cast<std::size_t>(label + first_label_)];
+            const std::int64_t place = std::int64_t{label} + first_label_;
+            out = ignored_inside_[static_cast<std::size_t>(place)];
         }
         if (!out) continue;
         buffers.weight[i] = Real{0};
@@ -254,7 +255,7 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
     if (contiguous_logits_ && n == kLossTile) {
         tile.x = reinterpret_cast<const Real*>(at(input_.logits, kLogits, sample, first));
         tile.stride = input_.logits.strides[1] / static_cast<std::int64_t>(sizeof(Real));
-        if (first + 2 * kLossTile <= pixels_.count()) tile.next = tile.x + kLossTile;
+        if (first + std::int64_t{2} * kLossTile <= pixels_.count()) tile.next = tile.x + kLossTile;
     } else {
         read_logits(sample, first, n, buffers.x);
     }

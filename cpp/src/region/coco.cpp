@@ -87,12 +87,12 @@ class ClassMatcher {
             mask_intersection(pred_.masks[detection], target_.masks[target]);
         if (shared == 0) return 0.0;
         if (crowd || !pred_.bands || !target_.bands) return over(shared);
-        return std::min(over(shared), band_iou(detection, target));
+        return std::min(over(shared), band_iou(*pred_.bands, *target_.bands, detection, target));
     }
 
-    [[nodiscard]] double band_iou(std::int64_t detection, std::int64_t target) const {
-        const std::int64_t shared =
-            mask_intersection((*pred_.bands)[detection], (*target_.bands)[target]);
+    [[nodiscard]] double band_iou(const RunMaskView& preds, const RunMaskView& targets,
+                                  std::int64_t detection, std::int64_t target) const {
+        const std::int64_t shared = mask_intersection(preds[detection], targets[target]);
         const std::int64_t whole = pred_bands_.areas[static_cast<std::size_t>(detection)] +
                                    target_bands_.areas[static_cast<std::size_t>(target)] - shared;
         return static_cast<double>(shared) / static_cast<double>(whole);

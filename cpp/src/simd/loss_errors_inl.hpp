@@ -93,9 +93,12 @@ void pull_back(const Tile& tile, const Rule& rule, const Real* p, const Real* by
 
 #if defined(SEGMETER_LOSS_DOUBLE)
 
+// In place of the functions below, whose names they have.
+// NOLINTBEGIN(readability-identifier-naming)
 constexpr bool (*count_levels)(const Tile&, const Rule&, const Real*, std::uint32_t*) = nullptr;
 constexpr void (*look_up_levels)(const Tile&, const Rule&, const Real*, const std::uint32_t*,
                                  Real*) = nullptr;
+// NOLINTEND(readability-identifier-naming)
 
 #else
 

@@ -16,7 +16,7 @@ inline void copy_and_find_largest_as(const Tile& tile, int channels, Real* copy,
     Vec most[kVecs];
     Mask out[kVecs];
     for (int j = 0; j < kVecs; ++j) {
-        most[j] = all(-__builtin_inff());
+        most[j] = all(-static_cast<Real>(__builtin_inff()));
         out[j] = equal(load(tile.weight + kLossLanes * j), zero());
     }
     for (int c = 0; c < channels; ++c)

@@ -198,8 +198,8 @@ using Whole = std::int64_t;
 #else
 using Whole = std::int32_t;
 #endif
-typedef Real Part __attribute__((vector_size(16)));
-typedef Whole WholePart __attribute__((vector_size(16)));
+using Part [[gnu::vector_size(16)]] = Real;
+using WholePart [[gnu::vector_size(16)]] = Whole;
 constexpr int kParts = static_cast<int>(16 * sizeof(Real) / sizeof(Part));
 constexpr int kInPart = 16 / kParts;
 
@@ -332,7 +332,7 @@ inline Vec nearest(const Vec& a) {
     const Part magic = Part{} + 12582912.0F;
     return each([&](int i) { return (a.v[i] + magic) - magic; });
 }
-typedef std::uint32_t BitsPart __attribute__((vector_size(16)));
+using BitsPart [[gnu::vector_size(16)]] = std::uint32_t;
 // a * 2^n, n whole; both normal.
 inline Vec scale(const Vec& a, const Vec& n) {
     return each([&](int i) {
