@@ -377,7 +377,7 @@ def test_many_classes() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-@pytest.mark.parametrize("num_classes", [19, 58, 59, 150, 254, 255, 256])
+@pytest.mark.parametrize("num_classes", [4, 19, 30, 31, 58, 59, 150, 254, 255, 256])
 def test_noise_in_few_and_in_many_cells(num_classes: int, dtype: Any) -> None:
     rng = np.random.default_rng(num_classes)
     pred, target = rng.integers(0, num_classes, (2, 300, 300)).astype(dtype)
@@ -389,6 +389,64 @@ def test_noise_in_few_and_in_many_cells(num_classes: int, dtype: Any) -> None:
     def check() -> None:
         result = segmeter.confusion_matrix(pred, target, num_classes=num_classes, threads=1)
         np.testing.assert_array_equal(result, expected)
+
+    each_level(check)
+
+
+# Few classes are counted in pairs: one to sixteen slots a half, in blocks of three and four.
+@pytest.mark.parametrize("num_classes", [1, 2, 3, 5, 8, 9, 13, 17, 19, 24, 29, 30, 31])
+@pytest.mark.parametrize("kind", ["all", "classes", "one corner", "void", "invalid"])
+def test_noise_of_few_classes_and_every_kind_of_label(num_classes: int, kind: str) -> None:
+    rng = np.random.default_rng(num_classes)
+    ids = rng.permutation(200)[:num_classes].astype(np.uint8)
+    mapping = dict.fromkeys([201, 202]) | {int(v): i for i, v in enumerate(ids)}
+    choice = {
+        "all": [*ids, 201, 202, 250],
+        "classes": ids,
+        "one corner": ids[-2:],
+        "void": [201, 202],
+        "invalid": [250, 251],
+    }[kind]
+    maps = np.array(choice, np.uint8)[rng.integers(0, len(choice), (2, 3, 20_011))]
+    arguments = {"num_classes": num_classes, "labels": mapping, "out_of_range": "ignore"}
+    expected = {
+        per_image: reference.confusion_matrix(
+            *maps, per_image=per_image, void_column=True, **arguments
+        )
+        for per_image in (False, True)
+    }
+
+    def check() -> None:
+        for threads in THREADS:
+            for per_image in (False, True):
+                got = segmeter.confusion_matrix(
+                    *maps, per_image=per_image, void_column=True, threads=threads, **arguments
+                )
+                np.testing.assert_array_equal(got, expected[per_image])
+
+    each_level(check)
+
+
+@pytest.mark.parametrize("num_classes", [4, 19])
+def test_noise_in_scores_and_signed_labels(num_classes: int) -> None:
+    rng = np.random.default_rng(num_classes)
+    target = rng.integers(-1, num_classes, 100_003).astype(np.int8)
+    pred = rng.integers(0, num_classes, target.shape).astype(np.int8)
+    scores = (np.arange(num_classes)[:, None] == pred).astype(np.float32)
+    arguments = {"num_classes": num_classes, "ignore_index": -1}
+    expected = reference.confusion_matrix(pred, target, **arguments)
+    assert 0 < expected.sum() < target.size
+
+    def check() -> None:
+        np.testing.assert_array_equal(
+            segmeter.confusion_matrix(pred, target, **arguments), expected
+        )
+        np.testing.assert_array_equal(
+            segmeter.confusion_matrix(
+                scores, target, from_scores=True, channel_axis=0, threads=1, **arguments
+            ),
+            expected,
+        )
 
     each_level(check)
 

@@ -94,6 +94,14 @@ TEST_CASE_TEMPLATE("counts equal a plain loop for every width, size and run leng
     check_pair<T, std::uint8_t>(50'000, 19, 20);
 }
 
+TEST_CASE("noise of few classes, counted in pairs, equals a plain loop") {
+    for (std::int64_t classes = 1; classes <= 33; ++classes)
+        check_pair<std::uint8_t, std::uint8_t>(40'000 + 61 * classes, classes, 1);
+    for (const std::int64_t n : {4095, 4096, 4097, 8192, 8193, 8255, 12'288, 16'384, 16'900})
+        check_pair<std::uint8_t, std::uint8_t>(n, 7, 1);
+    check_pair<std::uint8_t, std::uint8_t>(50'000, 150, 1);
+}
+
 TEST_CASE("labels are classes, void or invalid") {
     const std::vector<std::int64_t> labels{7, -1, 1LL << 40, 3};
     const std::vector<std::int64_t> classes{0, 1, -1, 1};

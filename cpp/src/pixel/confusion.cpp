@@ -104,8 +104,13 @@ struct ZeroedTable {
     std::unique_ptr<Cell[], Free> cells;
 };
 
-// Tiles without runs are counted into copies of the table while these stay near L1. Larger tables
-// have the low bytes of their cells apart, up to 2^16 cells; beyond that no cache helps.
+// Tiles without runs are counted in pairs of slots where these are few and the instruction set
+// allows it, else into copies of the table while these stay near L1. Larger tables have the low
+// bytes of their cells apart, up to 2^16 cells; beyond that no cache helps.
+bool has_queues(const Job& job) {
+    return kernels().count_queued != nullptr && job.width() == 1 &&
+           table_stride(job.num_classes()) <= 2 * simd::kHalfSlots;
+}
 std::int64_t table_copies(std::int64_t num_classes) {
     return table_cells(num_classes) <= 3600 ? 4 : 1;
 }
@@ -123,12 +128,17 @@ class Counter {
           reader_(job),
           is_binary_(job.is_binary()),
           kernel_(kernels().count[width_index(job.width())]),
+          count_queued_(has_queues(job) ? kernels().count_queued : nullptr),
           pred_lookup_(pred_offsets.lookup()),
           target_lookup_(target_offsets.lookup()),
           table_(table_cells(job.num_classes()) * table_copies(job.num_classes()),
                  table_cells(job.num_classes())),
-          cells_{table_.cells.get(), table_cells(job.num_classes()),
-                 table_stride(job.num_classes()), 1, nullptr},
+          cells_{table_.cells.get(),
+                 table_cells(job.num_classes()),
+                 table_stride(job.num_classes()),
+                 1,
+                 nullptr,
+                 nullptr},
           scratch_(std::make_unique_for_overwrite<std::uint16_t[]>(
               static_cast<std::size_t>(reader_.tile_pixels() + kSlack))) {}
 
@@ -154,6 +164,7 @@ class Counter {
     [[nodiscard]] bool met_improbable() const noexcept { return reader_.met_improbable(); }
 
     void flush(std::int64_t* matrix, PixelTally* tally) {
+        if (queues_) count_queued_(cells_);
         for (std::size_t i = 0; i < low_bytes_.size(); ++i)
             cells_.table[i] += std::exchange(low_bytes_[i], std::uint8_t{0});
         std::uint32_t* cells = cells_.table;
@@ -169,10 +180,17 @@ class Counter {
         }
         busy_ = kernel_(tile.pred, tile.target, n, tile.has_previous, busy_, pred_lookup_,
                         target_lookup_, cells_, scratch_.get());
-        if (busy_ && cells_.copies == 1 && cells_.low == nullptr) expect_noise();
+        if (busy_ && !expects_noise_) expect_noise();
     }
-    // The copies and low bytes are for noise only; other maps need not pay for clearing them.
+    // Queues, copies and low bytes are for noise only; other maps need not pay for clearing them.
     void expect_noise() {
+        expects_noise_ = true;
+        if (count_queued_ != nullptr) {
+            queues_ = std::make_unique<simd::PairQueues>();
+            queues_->half = (cells_.stride + 1) / 2;
+            cells_.queues = queues_.get();
+            return;
+        }
         if (has_low_bytes(job_.num_classes())) {
             low_bytes_.assign(static_cast<std::size_t>(cells_.cells), std::uint8_t{0});
             cells_.low = low_bytes_.data();
@@ -199,12 +217,15 @@ class Counter {
     TileReader reader_;
     bool is_binary_;
     simd::CountTile kernel_;
+    simd::CountQueued count_queued_;  // null where pixels are never queued
     simd::Lookup pred_lookup_;
     simd::Lookup target_lookup_;
     ZeroedTable<std::uint32_t> table_;
     simd::Cells cells_;
     std::vector<std::uint8_t> low_bytes_;
+    std::unique_ptr<simd::PairQueues> queues_;
     bool busy_ = false;
+    bool expects_noise_ = false;
     std::unique_ptr<std::uint16_t[]> scratch_;
 };
 

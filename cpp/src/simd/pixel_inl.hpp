@@ -13,7 +13,8 @@
 // Two passes over a tile that stays in L1: masks to a flat list of run starts (as JSON parsers do
 // it), and runs to cells. Tiles with a run every few pixels are counted pixel by pixel, into
 // several copies of a small table, so that equal neighbours do not wait for each other's store, or
-// into the low bytes of a larger one, which stay in L1 where the cells would not.
+// into the low bytes of a larger one, which stay in L1 where the cells would not. One store a
+// pixel is the limit of both; few classes need none (pixel_pairs_inl.hpp).
 // Overflow: a caller adds fewer than 2^32 pixels between two flushes of the cells.
 // Bytes per pixel: the label bytes, once.
 
@@ -22,6 +23,7 @@
 
 #include "simd/edges_inl.hpp"
 #include "simd/pixel_kernels.hpp"
+#include "simd/pixel_pairs_inl.hpp"
 
 namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
 namespace {
@@ -71,38 +73,59 @@ void add_runs(const T* pred, const T* target, const std::uint16_t* runs, std::in
     }
 }
 
-// Where copy k of the table begins, for k = 0..3; there may be fewer than four.
-struct Copies {
-    explicit Copies(const Cells& cells) {
-        for (std::int64_t k = 0; k < 4; ++k) at[k] = cells.table + (k % cells.copies) * cells.cells;
+// --- pixels one by one ---
+
+// Adders and lookups are handed over as copies: as far as the compiler knows, a byte that is
+// written may be part of anything that lies in memory, and it would be loaded anew for every pixel.
+
+// Increments of cells whose low bytes are apart.
+class LowBytes {
+   public:
+    explicit LowBytes(const Cells& cells) : low_(cells.low), table_(cells.table) {}
+    template <int>
+    void add(std::uint64_t cell) const {
+        if (++low_[cell] == 0) table_[cell] += 256;
     }
-    std::uint32_t* at[4];
+
+   private:
+    std::uint8_t* low_;
+    std::uint32_t* table_;
 };
 
-inline void add_low(const Cells& cells, std::uint64_t cell) {
-    if (++cells.low[cell] == 0) cells.table[cell] += 256;
-}
-
-// n increments, of the cells that number_of(i) names.
-template <class NumberOf>
-inline void add_cells(std::int64_t n, const Cells& cells, NumberOf number_of) {
-    std::int64_t i = 0;
-    if (cells.low != nullptr) {
-        for (; i < n; ++i) add_low(cells, number_of(i));
-        return;
+// Increments of the cells of up to four tables in turn.
+class Copies {
+   public:
+    explicit Copies(const Cells& cells) {
+        for (std::int64_t k = 0; k < 4; ++k)
+            table_[k] = cells.table + (k % cells.copies) * cells.cells;
     }
-    const Copies copy(cells);
-    for (; i + 4 <= n; i += 4)
-        for (int k = 0; k < 4; ++k) ++copy.at[k][number_of(i + k)];
-    for (; i < n; ++i) ++copy.at[0][number_of(i)];
+    template <int kTurn>
+    void add(std::uint64_t cell) const {
+        ++table_[kTurn % 4][cell];
+    }
+
+   private:
+    std::uint32_t* table_[4];
+};
+
+// Increments for pixels i..i + 3, of the cells that number_of(i) names.
+template <class Adder, class NumberOf>
+inline void add_four(const Adder& adder, std::int64_t i, NumberOf number_of) {
+    adder.template add<0>(number_of(i));
+    adder.template add<1>(number_of(i + 1));
+    adder.template add<2>(number_of(i + 2));
+    adder.template add<3>(number_of(i + 3));
 }
 
-template <class T>
-void add_pixels(const T* pred, const T* target, std::int64_t n, const Lookup& pred_lookup,
-                const Lookup& target_lookup, const Cells& cells, std::uint16_t* /*scratch*/) {
-    add_cells(n, cells, [&](std::int64_t i) {
+template <class T, class Adder>
+void add_pixels(const T* pred, const T* target, std::int64_t n, const Lookup pred_lookup,
+                const Lookup target_lookup, const Adder adder, std::int64_t /*stride*/) {
+    const auto cell = [&](std::int64_t i) {
         return offset_of(target_lookup, target[i]) + offset_of(pred_lookup, pred[i]);
-    });
+    };
+    std::int64_t i = 0;
+    for (; i + 4 <= n; i += 4) add_four(adder, i, cell);
+    for (; i < n; ++i) adder.template add<0>(cell(i));
 }
 
 #if defined(__AVX512VBMI__)
@@ -119,37 +142,128 @@ struct ByteTable {
     __m512i part[4];
 };
 
-// Cell numbers of 8-bit labels as 16-bit vectors first; then nothing but increments is left.
+// Cell numbers of 8-bit labels, 64 at a time, where slots fit a byte and cell numbers 16 bits.
+class CellNumbers {
+   public:
+    CellNumbers(const Lookup& pred, const Lookup& target, std::int64_t stride)
+        : pred_slot_(pred.near_slot),
+          target_slot_(target.near_slot),
+          stride_(_mm512_set1_epi16(static_cast<short>(stride))) {}
+    void store(const std::uint8_t* pred, const std::uint8_t* target, std::uint16_t* out) const {
+        const __m512i p = pred_slot_[load(pred)];
+        const __m512i t = target_slot_[load(target)];
+        _mm512_storeu_si512(out, cells(_mm512_castsi512_si256(p), _mm512_castsi512_si256(t)));
+        _mm512_storeu_si512(
+            out + 32, cells(_mm512_extracti64x4_epi64(p, 1), _mm512_extracti64x4_epi64(t, 1)));
+    }
+
+   private:
+    [[nodiscard]] __m512i cells(__m256i pred, __m256i target) const {
+        return _mm512_add_epi16(_mm512_mullo_epi16(_mm512_cvtepu8_epi16(target), stride_),
+                                _mm512_cvtepu8_epi16(pred));
+    }
+    ByteTable pred_slot_;
+    ByteTable target_slot_;
+    __m512i stride_;
+};
+
+// Numbers are made 64 pixels ahead of the increments, which else would wait for their stores.
+template <class Adder>
 void add_pixels(const std::uint8_t* pred, const std::uint8_t* target, std::int64_t n,
-                const Lookup& pred_lookup, const Lookup& target_lookup, const Cells& cells,
-                std::uint16_t* scratch) {
-    // Slots that fit a byte make cell numbers that fit 16 bits.
+                const Lookup& pred_lookup, const Lookup& target_lookup, const Adder adder,
+                std::int64_t stride) {
     if (pred_lookup.near_slot == nullptr) {
-        add_pixels<std::uint8_t>(pred, target, n, pred_lookup, target_lookup, cells, scratch);
+        add_pixels<std::uint8_t>(pred, target, n, pred_lookup, target_lookup, adder, stride);
         return;
     }
-    const ByteTable pred_slot(pred_lookup.near_slot);
-    const ByteTable target_slot(target_lookup.near_slot);
-    const __m512i stride = _mm512_set1_epi16(static_cast<short>(cells.stride));
-    const auto cell = [&](__m256i p, __m256i t) {
-        return _mm512_add_epi16(_mm512_mullo_epi16(_mm512_cvtepu8_epi16(t), stride),
-                                _mm512_cvtepu8_epi16(p));
-    };
+    const CellNumbers numbers(pred_lookup, target_lookup, stride);
+    alignas(64) std::uint16_t ahead[2][64];
+    if (n >= 64) numbers.store(pred, target, ahead[0]);
     std::int64_t i = 0;
     for (; i + 64 <= n; i += 64) {
-        const __m512i p = pred_slot[load(pred + i)];
-        const __m512i t = target_slot[load(target + i)];
-        _mm512_storeu_si512(scratch + i,
-                            cell(_mm512_castsi512_si256(p), _mm512_castsi512_si256(t)));
-        _mm512_storeu_si512(scratch + i + 32,
-                            cell(_mm512_extracti64x4_epi64(p, 1), _mm512_extracti64x4_epi64(t, 1)));
+        const std::uint16_t* now = ahead[i / 64 % 2];
+        prefetch_ahead(pred + i);
+        prefetch_ahead(target + i);
+        if (i + 128 <= n) numbers.store(pred + i + 64, target + i + 64, ahead[(i / 64 + 1) % 2]);
+        const auto cell = [now](std::int64_t k) { return std::uint64_t{now[k]}; };
+        for (std::int64_t k = 0; k < 64; k += 8) {
+            add_four(adder, k, cell);
+            add_four(adder, k + 4, cell);
+        }
     }
-    add_cells(i, cells, [scratch](std::int64_t k) { return std::uint64_t{scratch[k]}; });
-    add_pixels<std::uint8_t>(pred + i, target + i, n - i, pred_lookup, target_lookup, cells,
-                             scratch);
+    add_pixels<std::uint8_t>(pred + i, target + i, n - i, pred_lookup, target_lookup, adder,
+                             stride);
 }
 
 #endif
+
+// --- pixels in queues ---
+
+#if defined(SEGMETER_SIMD_PAIRS)
+
+// Slots of the pixels of at most kQueuedPixels to the queues; returns the highest of them.
+inline std::int64_t queue_slots(const std::uint8_t* pred, const std::uint8_t* target,
+                                std::int64_t n, const ByteTable& pred_slot,
+                                const ByteTable& target_slot, PairQueues& queues) {
+    CodeWriter writer(queues);
+    __m512i highest = _mm512_setzero_si512();
+    const auto append = [&](__m512i t, __m512i p, __mmask64 valid) {
+        highest = _mm512_mask_max_epu8(highest, valid, highest, _mm512_max_epu8(t, p));
+        writer.append(t, p, valid);
+    };
+    std::int64_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        prefetch_ahead(pred + i);
+        prefetch_ahead(target + i);
+        append(target_slot[load(target + i)], pred_slot[load(pred + i)], ~__mmask64{0});
+    }
+    if (i < n) {
+        const __mmask64 rest = (__mmask64{1} << (n - i)) - 1;
+        append(target_slot[_mm512_maskz_loadu_epi8(rest, target + i)],
+               pred_slot[_mm512_maskz_loadu_epi8(rest, pred + i)], rest);
+    }
+    writer.finish();
+    const __m512i wide = _mm512_max_epu16(_mm512_srli_epi16(highest, 8),
+                                          _mm512_and_si512(highest, _mm512_set1_epi16(255)));
+    return _mm512_reduce_max_epu32(_mm512_max_epu32(
+        _mm512_srli_epi32(wide, 16), _mm512_and_si512(wide, _mm512_set1_epi32(255))));
+}
+
+void queue_pixels(const std::uint8_t* pred, const std::uint8_t* target, std::int64_t n,
+                  const Lookup& pred_lookup, const Lookup& target_lookup, PairQueues& queues) {
+    const ByteTable pred_slot(pred_lookup.near_slot);
+    const ByteTable target_slot(target_lookup.near_slot);
+    for (std::int64_t i = 0; i < n; i += kQueuedPixels) {
+        const std::int64_t size = n - i < kQueuedPixels ? n - i : kQueuedPixels;
+        const std::int64_t highest =
+            queue_slots(pred + i, target + i, size, pred_slot, target_slot, queues);
+        if (highest >= queues.slots) queues.slots = highest + 1;
+        for (int quarter = 0; quarter < 4; ++quarter) count_full(queues, quarter);
+    }
+}
+
+void count_queued(const Cells& cells) {
+    for (int quarter = 0; quarter < 4; ++quarter) count_rest(*cells.queues, quarter);
+    add_queue_sums(*cells.queues, cells.stride, cells.table);
+}
+
+#endif
+
+template <class T>
+void add_busy_tile(const T* pred, const T* target, std::int64_t n, const Lookup& pred_lookup,
+                   const Lookup& target_lookup, const Cells& cells) {
+#if defined(SEGMETER_SIMD_PAIRS)
+    if constexpr (sizeof(T) == 1)
+        if (cells.queues != nullptr) {
+            queue_pixels(pred, target, n, pred_lookup, target_lookup, *cells.queues);
+            return;
+        }
+#endif
+    if (cells.low != nullptr)
+        add_pixels(pred, target, n, pred_lookup, target_lookup, LowBytes(cells), cells.stride);
+    else
+        add_pixels(pred, target, n, pred_lookup, target_lookup, Copies(cells), cells.stride);
+}
 
 template <class T>
 bool count_tile(const void* pred_data, const void* target_data, std::int64_t n, bool has_previous,
@@ -166,7 +280,7 @@ bool count_tile(const void* pred_data, const void* target_data, std::int64_t n, 
         busy = count * kBusyTile > n;
     }
     if (busy)
-        add_pixels(pred, target, n, pred_lookup, target_lookup, cells, scratch);
+        add_busy_tile(pred, target, n, pred_lookup, target_lookup, cells);
     else
         add_runs(pred, target, scratch, count, pred_lookup, target_lookup, cells.table);
     return busy;
@@ -405,6 +519,11 @@ extern const PixelKernels kPixelKernels;
 const PixelKernels kPixelKernels = {
     {count_tile<std::uint8_t>, count_tile<std::uint16_t>, count_tile<std::uint32_t>,
      count_tile<std::uint64_t>},
+#if defined(SEGMETER_SIMD_PAIRS)
+    count_queued,
+#else
+    nullptr,
+#endif
     {resolve_tile<std::uint8_t>, resolve_tile<std::uint16_t>, resolve_tile<std::uint32_t>,
      resolve_tile<std::uint64_t>},
     count_bool,

@@ -30,23 +30,44 @@ struct Lookup {
     bool is_signed;
 };
 
+// Pixels of a queue that are counted at once.
+inline constexpr std::int64_t kQueuedPixels = 4096;
+// Half the slots that can be counted in pairs.
+inline constexpr std::int64_t kHalfSlots = 16;
+
+// Pixels that wait to be counted, as pairs of slots of target and pred: slots below `half` and
+// those from there on make two halves, and each of the four pairs of halves has a queue, in this
+// order: low low, target low and pred high, high low, high high. See pixel_pairs_inl.hpp.
+struct PairQueues {
+    std::int64_t half;   // at most kHalfSlots
+    std::int64_t slots;  // beyond the highest that was met
+    std::int64_t filled[4];
+    std::uint8_t codes[4][2 * kQueuedPixels + kSlack];
+    std::uint32_t sums[4][kHalfSlots * kHalfSlots];
+};
+
 // `copies` tables (1, 2 or 4) of `cells` 32-bit counters, rows `stride` cells apart; which copy a
 // pixel is counted in does not matter. `low`, unless null: one byte for each cell, its low eight
-// bits where pixels are counted one by one; what runs over 255 goes to the first table.
+// bits where pixels are counted one by one; what runs over 255 goes to the first table. `queues`,
+// unless null: where pixels of busy tiles wait instead, until count_queued is called.
 struct Cells {
     std::uint32_t* table;
     std::int64_t cells;
     std::int64_t stride;
     std::int64_t copies;
     std::uint8_t* low;
+    PairQueues* queues;
 };
 
 // Counts one tile of at most kTilePixels pixels; returns whether it was busy, that
-// is, counted pixel by pixel into all copies of the table. `has_previous`: pred[-1] and target[-1]
-// may be read. `expect_busy`: the tile before was. `scratch`: n + kSlack entries.
+// is, counted pixel by pixel into all copies of the table, or queued. `has_previous`: pred[-1] and
+// target[-1] may be read. `expect_busy`: the tile before was. `scratch`: n + kSlack entries.
 using CountTile = bool (*)(const void* pred, const void* target, std::int64_t n, bool has_previous,
                            bool expect_busy, const Lookup& pred_lookup, const Lookup& target_lookup,
                            const Cells& cells, std::uint16_t* scratch);
+
+// Counts what waits in the queues into the first table, and leaves them empty.
+using CountQueued = void (*)(const Cells& cells);
 
 // The cell of every pixel, for sums that are not counts.
 using ResolveTile = void (*)(const void* pred, const void* target, std::int64_t n,
@@ -65,7 +86,8 @@ using Argmax = void (*)(const Score* scores, std::int64_t channel_stride, std::i
                         std::int64_t channels, std::int64_t n, Score* best, Label* label);
 
 struct PixelKernels {
-    CountTile count[4];  // labels of 1, 2, 4, 8 bytes
+    CountTile count[4];        // labels of 1, 2, 4, 8 bytes
+    CountQueued count_queued;  // null where pixels are never queued
     ResolveTile resolve[4];
     CountBool count_bool;
     Argmax<float, std::uint8_t> argmax_float_8;
