@@ -160,6 +160,39 @@ class Measure:
     by_instance: bool = False
 
 
+def checked_spacing(maps: Maps, plan: Plan) -> tuple[float, ...] | None:
+    """Spacing for what is measured along and across outlines; None: images without one.
+
+    Raises
+    ------
+    ValueError
+        If there is none for a volume, or it has another number of axes.
+    """
+    spacing, axes = maps.spacing, maps.target.ndim
+    if spacing is None and plan.spacing == "auto" and axes == 3:
+        raise ValueError(
+            "no file says the spacing of this volume: give it with spacing=, or spacing='pixel' to "
+            "measure in voxels"
+        )
+    if spacing is not None and len(spacing) != axes:
+        raise ValueError(f"spacing has {len(spacing)} numbers, the image {axes} axes")
+    return spacing
+
+
+def band_sentence(ratio: float) -> str:
+    """How objects are compared by Boundary IoU, in words.
+
+    Examples
+    --------
+    >>> band_sentence(0.02)
+    'Boundary IoU of objects: the smaller of their IoU and that of their bands, as wide as 2 % ...'
+    """
+    return (
+        "Boundary IoU of objects: the smaller of their IoU and that of their bands, as wide as "
+        f"{100 * ratio:g} % of the image diagonal"
+    )
+
+
 def class_maps(
     pred: NDArray[Any], target: NDArray[Any], plan: Plan
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:

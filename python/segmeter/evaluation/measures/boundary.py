@@ -24,7 +24,14 @@ from segmeter.boundary import (
     boundary_iou_counts,
     surface_scores,
 )
-from segmeter.evaluation.measures._measure import BACKGROUND, Maps, Measure, PlainCounts
+from segmeter.boundary._band import DILATION_RATIO
+from segmeter.evaluation.measures._measure import (
+    BACKGROUND,
+    Maps,
+    Measure,
+    PlainCounts,
+    checked_spacing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -287,14 +294,7 @@ def count(maps: Maps, plan: Plan) -> SurfaceCounts:
     """Measure the surfaces of one image."""
     if maps.target.ndim not in (2, 3):
         raise ValueError(f"surfaces are those of images and volumes, got {maps.target.ndim} axes")
-    spacing = maps.spacing
-    if spacing is None and plan.spacing == "auto" and maps.target.ndim == 3:
-        raise ValueError(
-            "no file says the spacing of this volume: give it with spacing=, or spacing='pixel' to "
-            "measure in voxels"
-        )
-    if spacing is not None and len(spacing) != maps.target.ndim:
-        raise ValueError(f"spacing has {len(spacing)} numbers, the image {maps.target.ndim} axes")
+    spacing = checked_spacing(maps, plan)
     classes = surface_classes(plan.class_names, binary=plan.binary)
     parts = [_measured(maps, plan, {"classes": classes})]
     if plan.label_groups:
@@ -310,6 +310,7 @@ def _bands(maps: Maps, plan: Plan) -> IntArray:
         "num_classes": plan.num_classes,
         "ignore_index": maps.ignored,
         "out_of_range": "wrong",
+        "width": _ratio(plan),
         "spacing": maps.spacing,
         "threads": maps.threads,
     }
@@ -322,6 +323,10 @@ def _bands(maps: Maps, plan: Plan) -> IntArray:
     classes = surface_classes(plan.class_names, binary=plan.binary)
     bands[:, np.setdiff1d(np.arange(plan.num_classes), classes)] = 0
     return bands
+
+
+def _ratio(plan: Plan) -> float:
+    return DILATION_RATIO if plan.boundary_ratio is None else plan.boundary_ratio
 
 
 def _measured(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceScores | None:
@@ -427,7 +432,7 @@ def sentences(plan: Plan) -> Iterator[str]:
         limits = ", ".join(f"{tolerance:g}" for tolerance in plan.tolerance)
     else:
         limits = ", ".join(f"{value:g} ({name})" for name, value in plan.tolerance_of_class)
-    yield "Boundary IoU: bands as wide as 2 % of the image diagonal"
+    yield f"Boundary IoU: bands as wide as {100 * _ratio(plan):g} % of the image diagonal"
     yield f"tolerance of the surface Dice (NSD): {limits}, in the unit of the distances"
     yield (
         "means of distances are over the images where they are finite; a class in neither map is "
