@@ -240,6 +240,8 @@ def _gated(result: Result) -> dict[str, float]:
     ]
     single = {
         f"{score}:{row[kind]}": _strict(value, row, score.removesuffix("_per_image") + "_{}")
+        if score.endswith("_per_image")
+        else value
         for kind, rows in (
             ("group", result.label_groups),
             *measured,

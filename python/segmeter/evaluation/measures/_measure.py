@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing import Protocol as Interface
 
 import numpy as np
@@ -53,7 +53,15 @@ class Maps:
 
 
 class MeasureCounts(Interface):
-    """Counts of a measure, of one image or of many; they add up."""
+    """Counts of a measure, of one image or of many; they add up.
+
+    Attributes
+    ----------
+    not_printed : tuple of str
+        Tables of :meth:`tables` that are for files alone.
+    """
+
+    not_printed: ClassVar[tuple[str, ...]]
 
     def __add__(self, other: Self, /) -> Self:
         """Counts of both sets of images."""
@@ -110,6 +118,8 @@ class PlainCounts:
     """What most measures have nothing special to say about."""
 
     __slots__ = ()
+
+    not_printed: ClassVar[tuple[str, ...]] = ()
 
     def class_scores(self) -> dict[str, NDArray[Any]]:
         """Columns of the table of classes, one number per class."""
