@@ -314,7 +314,7 @@ def test_mixed_units_are_told(tmp_path: Path) -> None:
         folder_map = nibabel.Nifti1Image(flat, np.diag([0.5, 0.5, 1, 1]))
         nibabel.save(folder_map, folder / "b.nii.gz")
     result = evaluate(pred, target, **OPTIONS)
-    assert any("means mix both" in line for line in result.to_dict()["remarks"])
+    assert any("means and percentiles mix both" in line for line in result.to_dict()["remarks"])
     assert "surfaces " in str(result)
     codes = {finding.code for finding in check(pred, target, **OPTIONS).findings}
     assert "mixed-units" in codes
@@ -464,7 +464,7 @@ def test_classes_that_have_surfaces() -> None:
 
 
 def test_counts_add_up_and_are_stored() -> None:
-    plan = make_plan(**OPTIONS)
+    plan = make_plan(**OPTIONS, preset="monai")  # whose points count 1: sums are exact
     measure = MEASURES["boundary"]
     maps = [Maps(scene(k), scene(), None, STEPS, 1) for k in range(3)]
     parts = [measure.count(each, plan) for each in maps]
@@ -474,7 +474,7 @@ def test_counts_add_up_and_are_stored() -> None:
     assert set(whole.to_arrays()) >= {"total", "finite", "infinite", "near", "area"}
     assert whole.to_arrays()["in_mm"] == 3
     wider = measure.count(maps[0], make_plan(**OPTIONS, tolerance=[1, 2]))
-    with pytest.raises(ValueError, match="same classes and tolerances"):
+    with pytest.raises(ValueError, match="same classes, tolerances and rules"):
         _ = whole + wider
 
 
@@ -643,3 +643,98 @@ def test_knee(shared: Path, tmp_path: Path, peer: Callable[[str], ModuleType]) -
     assert row["hd95_per_image"] == deepmind.compute_robust_hausdorff(theirs, 95)
     dice = deepmind.compute_surface_dice_at_tolerance(theirs, 0.5)
     assert row["nsd_at_0.5"] == pytest.approx(dice, rel=1e-12)
+
+
+# --- distances of all images together ---------------------------------------------------------
+
+PERCENTILES = (50, 75, 90, 95, 99)
+
+
+@pytest.mark.parametrize("preset", [None, "monai", "medpy", "distorch", "meshmetrics"])
+def test_percentiles_of_all_images_are_those_of_the_functions(
+    volumes: tuple[Path, Path], preset: str | None
+) -> None:
+    groups = {"both": [1, 2]}
+    result = evaluate(*volumes, **OPTIONS, preset=preset, label_groups=groups)
+    rows = [*result.rows("boundary_per_class")[1:], *result.rows("boundary_per_group")]
+    curves = result.rows("boundary_nsd_curve")
+    for number, options in enumerate(({"classes": [1]}, {"classes": [2]}, {"groups": groups})):
+        total: Any = 0
+        for name in "abc":
+            maps = (read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes)
+            how: dict[str, Any] = {"background": None, "empty": "inf", **options}
+            total += segmeter.boundary_counts(
+                *maps, num_classes=3, spacing=STEPS, preset=preset, **how
+            )
+        wanted = segmeter.dataset_percentile(total, PERCENTILES)[0]
+        found = [rows[number][f"hd{percentile}"] for percentile in PERCENTILES]
+        np.testing.assert_array_equal(found, wanted)
+        curve = segmeter.nsd_curve(total)
+        own = [row for row in curves if row["surface"] == ["organ", "tumour", "both"][number]]
+        at = [round(row["tolerance"] / 0.1) for row in own]
+        assert own[-1]["nsd"] == pytest.approx(curve.nsd[0, -1])
+        if preset != "distorch":
+            np.testing.assert_allclose([row["nsd"] for row in own], curve.nsd[0, at], rtol=1e-12)
+    assert math.isinf(rows[1]["hd95"])  # a tumour was missed
+    means = [row["hd95"] for row in result.rows("boundary_per_class")[1:]]
+    assert result.scores["mean_hd95"] == np.mean(means)
+
+
+def test_a_curve_passes_the_dataset_nsd(volumes: tuple[Path, Path]) -> None:
+    result = evaluate(*volumes, **OPTIONS, tolerance=[0.5, 2])
+    for row in result.rows("boundary_per_class")[1:]:
+        curve = [c for c in result.rows("boundary_nsd_curve") if c["surface"] == row["class"]]
+        for tolerance in (0.5, 2):
+            below = [c["nsd"] for c in curve if c["tolerance"] <= tolerance]
+            assert row[f"nsd_at_{tolerance:g}"] - 0.001 <= below[-1] <= row[f"nsd_at_{tolerance:g}"]
+
+
+def test_percentiles_do_not_depend_on_the_order_of_images(volumes: tuple[Path, Path]) -> None:
+    images = evaluate(*volumes, **OPTIONS, preset="monai").totals.images
+    parts = [image.measures["boundary"] for image in images]
+    one, other = sum(parts[1:], start=parts[0]), sum(parts[1::-1], start=parts[2])
+    for name, values in one.to_arrays().items():
+        if name.startswith("distances_"):
+            np.testing.assert_array_equal(values, other.to_arrays()[name])
+    assert one.distances.weight.sum() == sum(part.distances.weight.sum() for part in parts)
+
+
+def test_distances_in_small_units_cost_nothing(tmp_path: Path) -> None:
+    """Nanometres: a table of all bins would have gigabytes."""
+    target = np.zeros((40, 40), np.uint8)
+    target[10:30, 10:30] = 1
+    pred = np.roll(target, 7, axis=0)
+    folders = save(tmp_path / "pred", a=pred), save(tmp_path / "target", a=target)
+    result = evaluate(
+        *folders, num_classes=2, measures=["boundary"], spacing=(250_000, 1e6), preset="monai"
+    )
+    row = result.rows("boundary_per_class")[1]
+    assert row["hd99"] == pytest.approx(row["hd_per_image"]) == 1_750_000
+    near = evaluate(*folders, num_classes=2, measures=["boundary"], preset="monai")
+    assert near.rows("boundary_per_class")[1]["hd99"] == 7
+    counts = result.totals.measures["boundary"]
+    assert len(counts.to_arrays()["distances_key"]) < 100
+
+
+def test_percentiles_are_printed_and_gated(
+    volumes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--pred", str(volumes[0]), "--target", str(volumes[1]), "--classes", ",".join(NAMES)]
+    files += ["--measures", "boundary"]
+    place = ["--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "csv")]
+    assert main(["evaluate", *files, *place]) == 0
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    head = next(line for line in lines if line.startswith("surfaces of all images (mm)"))
+    assert head.split()[-5:] == ["HD50", "HD75", "HD90", "HD95", "HD99"]
+    assert "tolerance  " not in printed  # the curve is for files
+    mean = next(line for line in lines if line.startswith("mean HD95"))
+    assert mean.split()[2] == "inf"
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert content["boundary_nsd_curve"][0].keys() == {"surface", "tolerance", "nsd"}
+    assert content["scores"]["mean_hd95"] == "inf"
+    assert (tmp_path / "csv" / "boundary_nsd_curve.csv").is_file()
+    gate = ["--quiet", "--fail-over"]
+    assert main(["evaluate", *files, *gate, "hd95:organ=5"]) == 0
+    assert main(["evaluate", *files, *gate, "hd95:tumour=5"]) == 1
+    assert main(["evaluate", *files, *gate, "hd50:tumour=5"]) == 0  # half of it is found

@@ -259,3 +259,44 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     pred, _ = _write(tmp_path, [], _target())
     with pytest.raises(ValueError, match="cannot be read"):
         _evaluate(pred, tmp_path / "none.json")
+
+
+def test_boundary_ap_is_that_of_the_function(files: tuple[Path, Path]) -> None:
+    pred, target = files
+    plain = segmeter.evaluate(pred, target, protocol="coco-instances")
+    result = segmeter.evaluate(pred, target, protocol="coco-instances", boundary_ratio=0.02)
+    assert plain.scores.items() <= result.scores.items()
+    content, found = json.loads(target.read_text()), json.loads(pred.read_text())
+    ids = sorted(row["id"] for row in content["categories"])
+    parts = []
+    for info in sorted(content["images"], key=lambda row: row["id"]):
+        shape = info["height"], info["width"]
+        gt = [row for row in content["annotations"] if row["image_id"] == info["id"]]
+        dt = [row for row in found if row["image_id"] == info["id"]]
+        parts.append(
+            segmeter.coco_counts(
+                segmeter.RunLengthMasks.from_coco([row["segmentation"] for row in dt], shape=shape),
+                segmeter.RunLengthMasks.from_coco([row["segmentation"] for row in gt], shape=shape),
+                scores=[row["score"] for row in dt],
+                pred_classes=np.array([ids.index(row["category_id"]) for row in dt], np.int64),
+                target_classes=np.array([ids.index(row["category_id"]) for row in gt], np.int64),
+                num_classes=len(ids),
+                crowd=[bool(row["iscrowd"]) for row in gt],
+                target_area=[row["area"] for row in gt],
+                image_id=info["id"],
+                boundary=0.02,
+            )
+        )
+    summary = segmeter.coco_average_precision(sum(parts[1:], start=parts[0])).summary()
+    ours = {name: result.scores[f"boundary_{name}"] for name in summary}
+    assert ours == pytest.approx(summary, rel=0, abs=1e-14)
+    assert 0 < result.scores["boundary_ap"] < result.scores["ap"]
+    counts = result.totals.protocol
+    assert isinstance(counts, CocoInstanceCounts)
+    assert counts.official()["boundary"]["stats"] == list(summary.values())
+    again = CocoInstanceCounts.from_arrays(counts.to_arrays())
+    for way in (CocoInstanceCounts.official, lambda part: part.official()["boundary"]):
+        assert way(again)["stats"] == way(counts)["stats"]
+    row = result.per_class[0]
+    assert row["class"] == "person"
+    assert 0 < row["boundary_ap"] < row["ap"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import math
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 
 from segmeter.cli import main
 from segmeter.evaluation import check, evaluate
 from segmeter.evaluation.protocols import coco_panoptic
+from segmeter.io import read_label_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -307,3 +310,151 @@ def test_the_command_line(shared: Path, tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(["check", *options]) == 0
     assert "nothing looks wrong" in capsys.readouterr().out
+
+
+# --- Boundary PQ -------------------------------------------------------------------------------
+
+
+Array = np.ndarray[Any, Any]
+
+
+def erosion_band(mask: Array, width: int) -> Array:
+    """Mask minus erosion by a square; beyond the image there is nothing."""
+    inner = ndimage.minimum_filter(mask, 2 * width + 1, mode="constant", cval=0)
+    return mask & ~inner
+
+
+def official_panoptic(pred: str, target: str, ratio: float) -> dict[str, Array]:
+    """PQ, SQ, RQ, TP, FP and FN of every category, by the steps of the official program."""
+    contents = []
+    for path in (pred, target):
+        with open(path, encoding="utf-8") as stream:  # noqa: PTH123
+            contents.append(json.load(stream))
+    categories = [row["id"] for row in contents[1]["categories"]]
+    counts = {category: np.zeros(4) for category in categories}
+    preds = {row["image_id"]: row for row in contents[0]["annotations"]}
+    for row in contents[1]["annotations"]:
+        other = preds[row["image_id"]]
+        ids = [
+            read_label_map(f"{path.removesuffix('.json')}/{r['file_name']}", panoptic=True).labels
+            for path, r in ((pred, other), (target, row))
+        ]
+        of_pred, of_target = ({s["id"]: dict(s) for s in r["segments_info"]} for r in (other, row))
+        width = max(1, round(ratio * math.hypot(*ids[0].shape)))
+        near = [
+            {k: erosion_band(part == k, width) for k in segments if k in part}
+            for part, segments in zip(ids, (of_pred, of_target), strict=True)
+        ]
+        void = ids[1] == 0
+        matched: tuple[set[int], set[int]] = (set(), set())
+        for t, segment in of_target.items():
+            for p, found in of_pred.items():
+                a, b = ids[0] == p, ids[1] == t
+                shared = int((a & b).sum())
+                if (
+                    not shared
+                    or segment["iscrowd"]
+                    or segment["category_id"] != found["category_id"]
+                ):
+                    continue
+                iou = shared / (int(a.sum()) + segment["area"] - shared - int((a & void).sum()))
+                edge, true = near[0][p], near[1][t]
+                both = int((edge & true).sum())
+                union = int(edge.sum()) + int(true.sum()) - both - int((edge & void).sum())
+                iou = min(iou, both / union)
+                if iou > 0.5:
+                    counts[segment["category_id"]][:2] += 1, iou
+                    matched[0].add(p)
+                    matched[1].add(t)
+        crowds = {}
+        for t, segment in of_target.items():
+            if segment["iscrowd"]:
+                crowds[segment["category_id"]] = t
+            elif t not in matched[1]:
+                counts[segment["category_id"]][3] += 1
+        for p, found in of_pred.items():
+            if p in matched[0]:
+                continue
+            a = ids[0] == p
+            outside = int((a & void).sum())
+            if found["category_id"] in crowds:
+                outside += int((a & (ids[1] == crowds[found["category_id"]])).sum())
+            if outside / int(a.sum()) <= 0.5:
+                counts[found["category_id"]][2] += 1
+    tp, total, fp, fn = np.array(list(counts.values())).T
+    with np.errstate(invalid="ignore"):
+        return {
+            "boundary_pq": total / (tp + fp / 2 + fn / 2),
+            "boundary_tp": tp,
+            "boundary_fp": fp,
+            "boundary_fn": fn,
+        }
+
+
+def assert_official(result: Any, expected: dict[str, Array]) -> None:
+    for name, values in expected.items():
+        np.testing.assert_allclose(
+            result.columns("per_class")[name], values, rtol=1e-12, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.005])
+def test_boundary_pq_of_real_data_by_the_official_steps(shared: Path, ratio: float) -> None:
+    files = [str(shared / "data" / "panoptic_deeplab" / f"coco_{s}.json") for s in ("pred", "gt")]
+    plain = evaluate(*files, protocol="coco-panoptic")
+    for protocol in ("coco-panoptic", "cityscapes-panoptic"):
+        result = evaluate(*files, protocol=protocol, boundary_ratio=ratio)
+        assert not result.problems
+        assert_official(result, official_panoptic(*files, ratio))
+        assert plain.scores.items() <= result.scores.items()
+    assert result.scores["boundary_pq"] < result.scores["pq"]
+    counts = result.totals.protocol
+    assert isinstance(counts, coco_panoptic.CocoPanopticCounts)
+    again = coco_panoptic.CocoPanopticCounts.from_arrays(counts.to_arrays())
+    assert again.official() == counts.official()
+    official = counts.official()["boundary"]
+    assert official["All"]["n"] == 6
+    assert official["Things"]["pq"] == pytest.approx(result.scores["boundary_pq_things"])
+    threaded = evaluate(*files, protocol="coco-panoptic", boundary_ratio=ratio, threads=3)
+    assert threaded.scores == result.scores
+
+
+@given(sides())
+@settings(max_examples=40)
+def test_boundary_pq_of_drawn_sets(
+    tmp_path_factory: pytest.TempPathFactory, images: tuple[list[Any], list[Any]]
+) -> None:
+    folder = tmp_path_factory.mktemp("drawn")
+    files = [write(folder / side, part) for side, part in zip(("p", "t"), images, strict=True)]
+    result = evaluate(*files, protocol="coco-panoptic", boundary_ratio=0.1)
+    assert result.exit_code == 0
+    assert_official(result, official_panoptic(*files, 0.1))
+
+
+def test_boundary_pq_on_the_command_line(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shared / "data" / "panoptic_deeplab"
+    options = ["--pred", str(data / "coco_pred.json"), "--target", str(data / "coco_gt.json")]
+    options += ["--protocol", "coco-panoptic", "--boundary-ratio", "0.02"]
+    files = ["--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "tables")]
+    assert main(["evaluate", *options, *files]) == 0
+    printed = capsys.readouterr().out
+    assert "boundary PQ" in printed
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert content["plan"]["boundary_ratio"] == 0.02
+    assert content["official"]["boundary"]["All"]["pq"] == content["scores"]["boundary_pq"]
+    with (tmp_path / "tables" / "per_class.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert float(rows[0]["boundary_pq"]) == content["per_class"][0]["boundary_pq"]
+    gate = ["--quiet", "--fail-under"]
+    assert main(["evaluate", *options, *gate, "boundary_pq=0.99"]) == 1
+    assert main(["evaluate", *options, *gate, "boundary_pq:sky=0.9"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", *options[:-2], *gate, "boundary_pq=0.9"]) == 2
+    assert "there is no score 'boundary_pq'" in capsys.readouterr().err
+    assert main(["check", *options]) == 0
+    assert not check(options[1], options[3], protocol="coco-panoptic", boundary_ratio=0.02).findings
+    capsys.readouterr()
+    assert main(["evaluate", *options[:-1], "3"]) == 2
+    assert "--boundary-ratio must be a share" in capsys.readouterr().err

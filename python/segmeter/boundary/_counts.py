@@ -339,13 +339,18 @@ def histogram(
     """Weight of the values in each bin, of which bin b ends at b * resolution; and of infinity."""
     finite = np.isfinite(values)
     beyond = float(weights[~finite].sum())
-    values, weights = values[finite], weights[finite]
+    bins = bins_of(values[finite], resolution)
+    counted = np.bincount(bins, weights=weights[finite], minlength=1)
+    return counted.astype(np.float64), beyond
+
+
+def bins_of(values: FloatArray, resolution: float) -> NDArray[np.int64]:
+    """Bin of each finite distance."""
     bins = np.ceil(values / resolution)
     # The quotient is rounded: ends of bins are what multiples of the resolution are.
     bins -= (bins > 0) & ((bins - 1) * resolution >= values)
     bins += bins * resolution < values
-    counted = np.bincount(bins.astype(np.int64), weights=weights, minlength=1)
-    return counted.astype(np.float64), beyond
+    return bins.astype(np.int64)
 
 
 def _padded(counted: FloatArray, bins: int) -> FloatArray:
@@ -531,12 +536,13 @@ def dataset_percentile(counts: BoundaryCounts, percentile: Percentile = 95) -> F
     result = np.full((len(counts.classes), len(wanted)), np.nan)
     for k, sides in enumerate(directed):
         for column, value in enumerate(wanted):
-            found = [_percentile_of_bins(side, ends, value) for side in sides if side.any()]
+            found = [percentile_of_bins(side, ends, value) for side in sides if side.any()]
             result[k, column] = max(found, default=np.nan)
     return result if has_axis(percentile) else result[:, 0]
 
 
-def _percentile_of_bins(weights: FloatArray, ends: FloatArray, percentile: float) -> float:
+def percentile_of_bins(weights: FloatArray, ends: FloatArray, percentile: float) -> float:
+    """End of the bin with which the sum of the weights reaches that share of all."""
     summed = np.cumsum(weights)
     # Rounding of the sum must not move a share that is met exactly into the next bin.
     wanted = summed[-1] * (percentile / 100) * (1 - 1e-12)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # one or gives it a value.
 _WORDS = (
     "pred_mapping|mapping|ignore_index|out_of_range|color_table|num_classes|class_names|label_groups"
-    "|reduce_zero_label|pred_suffix|target_suffix|spacing(?==)"
+    "|reduce_zero_label|pred_suffix|target_suffix|boundary_ratio|spacing(?==)"
 )
 _ENGLISH = (
     "pred|target|pair|pattern|threshold|protocol|missing|threads|sample|measures|instances"

@@ -66,7 +66,7 @@ def call(inputs: Inputs) -> tuple[list[str], dict[str, Any]]:
         for name in (
             *("protocol", "num_classes", "ignore_index", "reduce_zero_label", "out_of_range"),
             *("threshold", "pair", "pred_suffix", "target_suffix", "instances", "connectivity"),
-            "preset",
+            *("preset", "boundary_ratio"),
         )
     }
     keywords |= _labels(inputs)
@@ -221,7 +221,9 @@ def _score_names(keywords: Mapping[str, Any]) -> list[str]:
     known = inspect.signature(make_plan).parameters
     plan = make_plan(**{name: value for name, value in keywords.items() if name in known})
     names = list(_gated(evaluate_pairs(plan, Pairing("none"))))
-    return names if plan.protocol is None else [*names, *protocols.get(plan.protocol).score_names]
+    if plan.protocol is None:
+        return names
+    return [*names, *protocols.get(plan.protocol).names_of_scores(plan.boundary_ratio)]
 
 
 def _gated(result: Result) -> dict[str, float]:
@@ -238,6 +240,8 @@ def _gated(result: Result) -> dict[str, float]:
     ]
     single = {
         f"{score}:{row[kind]}": _strict(value, row, score.removesuffix("_per_image") + "_{}")
+        if score.endswith("_per_image")
+        else value
         for kind, rows in (
             ("group", result.label_groups),
             *measured,

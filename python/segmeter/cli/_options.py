@@ -164,6 +164,17 @@ class Inputs:
             " seg_metrics, meshmetrics, distorch, simpleitk, torchmetrics, skimage.",
         ),
     ] = None
+    boundary_ratio: Annotated[
+        float | None,
+        _option(
+            _MEASURES,
+            "SHARE",
+            "Boundary PQ and AP beside PQ and AP: objects by Boundary IoU as well, with bands of"
+            " this share of the image's diagonal (0.02 in the papers). For regions, --instances,"
+            " coco-panoptic, cityscapes-panoptic, coco-instances; it is the width for --measures"
+            " boundary, too.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

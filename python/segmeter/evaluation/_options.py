@@ -35,6 +35,7 @@ class PlanOptions(TypedDict, total=False):
     spacing: SpacingOption | None
     tolerance: ToleranceOption | None
     preset: str | None
+    boundary_ratio: float | None
 
 
 def hands_on(function: Callable[..., object]) -> Callable[[Function], Function]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from segmeter.boundary import SURFACE_PRESETS
+from segmeter.boundary._checks import positive_number
 
 if TYPE_CHECKING:
     from segmeter.evaluation._options import SpacingOption
@@ -91,6 +92,25 @@ def checked_preset(given: str | None) -> str | None:
     if given is not None and given not in SURFACE_PRESETS:
         raise ValueError(f"preset must be one of {', '.join(SURFACE_PRESETS)}, got {given!r}")
     return given
+
+
+def checked_boundary_ratio(given: float | None) -> float | None:
+    """Width of bands as a share of the image's diagonal.
+
+    Examples
+    --------
+    >>> checked_boundary_ratio(0.02)
+    0.02
+    """
+    if given is None:
+        return None
+    ratio = positive_number(given, "boundary_ratio")
+    if ratio > 1:
+        raise ValueError(
+            "boundary_ratio must be a share of the image's diagonal, at most 1, such as 0.02, got "
+            f"{ratio:g}"
+        )
+    return ratio
 
 
 def _tolerance(value: Any) -> float:

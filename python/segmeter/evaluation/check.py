@@ -160,7 +160,8 @@ def check(
         plan = None
     given = PairingRule(pair, pred_suffix, target_suffix, pattern)
     protocol = options.get("protocol")
-    dataset = open_dataset(protocol, pred, target, given)
+    ratio = None if plan is None else plan.boundary_ratio
+    dataset = open_dataset(protocol, pred, target, given, ratio)
     if plan is not None and dataset is not None:
         return _check_dataset(plan, dataset, sample)
     pairing = pair_for(protocol, pred, target, given)

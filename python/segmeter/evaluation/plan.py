@@ -21,12 +21,13 @@ from segmeter.evaluation._options import (
 from segmeter.evaluation._surface_options import (
     DEFAULT_TOLERANCE,
     Spacing,
+    checked_boundary_ratio,
     checked_preset,
     checked_spacing,
     checked_tolerance,
     checked_tolerances,
 )
-from segmeter.evaluation.measures import MEASURES, PIXEL
+from segmeter.evaluation.measures import MEASURES, PIXEL, band_sentence
 from segmeter.evaluation.measures.boundary import surface_classes
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ class Plan:
         One for each class and label group instead.
     preset : str or None
         Tool whose conventions of distances are followed.
+    boundary_ratio : float or None
+        Width of bands along outlines as a share of the image's diagonal. None: 0.02 for Boundary
+        IoU of classes, and objects are compared whole only.
     version : int
         Version of these rules.
     """
@@ -113,6 +117,7 @@ class Plan:
     tolerance: tuple[float, ...] = DEFAULT_TOLERANCE
     tolerance_of_class: tuple[tuple[str, float], ...] | None = None
     preset: str | None = None
+    boundary_ratio: float | None = None
     version: int = _PLAN_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,7 +207,8 @@ class Plan:
         True
         """
         own = self.protocol is not None and protocols.get(self.protocol).uses_spacing
-        return self.spacing == "auto" and (own or "boundary" in self.measures)
+        bands = "region" in self.measures and self.boundary_ratio is not None
+        return self.spacing == "auto" and (own or bands or "boundary" in self.measures)
 
     @property
     def labels_are_ids(self) -> bool:
@@ -283,6 +289,7 @@ class Plan:
             chosen = protocols.get(self.protocol)
             yield f"protocol {chosen.name}: {chosen.summary} ({chosen.source})"
             if not chosen.pixels:
+                yield "" if self.boundary_ratio is None else band_sentence(self.boundary_ratio)
                 yield "classes in neither target nor prediction are NaN and left out of means"
                 return
         ignored = [*self.ignore_index, *(label for label, to in self.labels or () if to is None)]
@@ -312,7 +319,7 @@ class Plan:
 
 _LATER_FIELDS = (
     *("measures", "instances", "connectivity", "things"),
-    *("spacing", "tolerance", "tolerance_of_class", "preset"),
+    *("spacing", "tolerance", "tolerance_of_class", "preset", "boundary_ratio"),
 )
 _DEFAULTS = {entry.name: entry.default for entry in fields(Plan)}
 
@@ -337,6 +344,7 @@ def make_plan(
     spacing: SpacingOption | None = None,
     tolerance: ToleranceOption | None = None,
     preset: str | None = None,
+    boundary_ratio: float | None = None,
 ) -> Plan:
     """Check the options of an evaluation and bring them into one form.
 
@@ -404,6 +412,13 @@ def make_plan(
     preset : str, optional
         Tool whose conventions of distances are followed: a name in
         :data:`segmeter.SURFACE_PRESETS`. Default: segmeter's own.
+    boundary_ratio : float, optional
+        Width of the bands along outlines as a share of the image's diagonal, above 0, at most 1;
+        0.02 in the papers. With it, objects are also compared by Boundary IoU, the smaller of the
+        IoU of both and that of their bands: Boundary PQ beside PQ (measure ``"region"``, protocols
+        ``"coco-panoptic"`` and ``"cityscapes-panoptic"``) and Boundary AP beside AP (``instances``,
+        protocol ``"coco-instances"``). It is the width for the measure ``"boundary"``, too, whose
+        default is 0.02.
 
     Returns
     -------
@@ -434,7 +449,8 @@ def make_plan(
         "connectivity": _connectivity(connectivity),
     }
     _check_looks(looks, things)
-    _check_distances(looks["measures"], protocol, spacing, tolerance, preset)
+    _check_bands(looks["measures"], protocol, boundary_ratio)
+    _check_distances(looks["measures"], protocol, spacing, tolerance, preset, boundary_ratio)
     if instances:
         own = {
             "protocol": protocol,
@@ -490,6 +506,7 @@ def make_plan(
             **common,
             **looks,
         )
+    plan = replace(plan, boundary_ratio=checked_boundary_ratio(boundary_ratio))
     return _with_distances(plan, spacing, tolerance, preset)
 
 
@@ -641,14 +658,30 @@ def _check_distances(
     spacing: SpacingOption | None,
     tolerance: ToleranceOption | None,
     preset: str | None,
+    boundary_ratio: float | None,
 ) -> None:
     """Refuse options of distances where nothing is measured that they could change."""
     own = protocol is not None and protocols.get(protocol).uses_spacing
-    if spacing is not None and not own and not {"boundary", "cause"} & {*measures}:
+    bands = "region" in measures and boundary_ratio is not None
+    if spacing is not None and not (own or bands or {"boundary", "cause"} & {*measures}):
         raise ValueError("spacing is for boundaries and causes; name one among the measures")
     for name, value in (("tolerance", tolerance), ("preset", preset)):
         if value is not None and "boundary" not in measures:
             raise ValueError(f"{name} is for boundaries; name 'boundary' among the measures")
+
+
+def _check_bands(
+    measures: Sequence[str], protocol: str | None, boundary_ratio: float | None
+) -> None:
+    """Refuse a width of bands where there are none."""
+    own = protocol is not None and protocols.get(protocol).takes_boundary_ratio
+    if boundary_ratio is None or own or {"region", "boundary"} & {*measures}:
+        return
+    able = [each.name for each in protocols.PROTOCOLS.values() if each.takes_boundary_ratio]
+    raise ValueError(
+        "boundary_ratio is for regions and boundaries; name 'region' or 'boundary' among the "
+        f"measures, or take one of the protocols {', '.join(able)}"
+    )
 
 
 def _things(things: Sequence[int | str] | None, names: Sequence[str]) -> tuple[int, ...] | None:

@@ -123,7 +123,7 @@ def evaluate(
     if cause_maps is not None and "cause" not in plan.measures:
         raise ValueError("cause_maps is for causes; name 'cause' among the measures")
     rule = PairingRule(pair, pred_suffix, target_suffix, pattern)
-    dataset = open_dataset(plan.protocol, pred, target, rule)
+    dataset = open_dataset(plan.protocol, pred, target, rule, plan.boundary_ratio)
     if dataset is not None:
         if missing == "raise" and dataset.problems:
             raise ValueError(f"{len(dataset.problems)} problems; {dataset.problems[0].message}")
@@ -243,7 +243,11 @@ class PairingRule:
 
 
 def open_dataset(
-    protocol: str | None, pred: Source, target: Source | None, rule: PairingRule
+    protocol: str | None,
+    pred: Source,
+    target: Source | None,
+    rule: PairingRule,
+    boundary_ratio: float | None,
 ) -> ProtocolDataset | None:
     """Read both data sets, if the protocol is one that reads data sets."""
     chosen = None if protocol is None else protocols.get(protocol)
@@ -256,7 +260,8 @@ def open_dataset(
         )
     if not (isinstance(pred, str | os.PathLike) and isinstance(target, str | os.PathLike)):
         raise ValueError(f"protocol {chosen.name!r} takes one path for pred and one for target")
-    return chosen.dataset(os.fspath(pred), os.fspath(target))
+    options = {"boundary_ratio": boundary_ratio} if chosen.takes_boundary_ratio else {}
+    return chosen.dataset(os.fspath(pred), os.fspath(target), **options)
 
 
 def pair_for(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-_DISTANCES = frozenset(("hd", "hd95", "asd", "assd", "masd", "distance"))
+_DISTANCES = frozenset(
+    ("hd", "hd50", "hd75", "hd90", "hd95", "hd99", "asd", "assd", "masd", "distance")
+)
 
 ABSENT = "–"
 """Stands for a score that is not defined (NaN)."""

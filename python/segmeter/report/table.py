@@ -62,7 +62,7 @@ _WORDS = {"iou": "IoU", "iiou": "iIoU", "dice": "Dice"} | {
     word: word.upper()
     for word in (
         *("pq", "sq", "rq", "tp", "fp", "fn", "f1", "ap", "ar", "aji"),
-        *("hd", "hd95", "assd", "masd", "nsd", "j", "f"),
+        *("hd", "hd50", "hd75", "hd90", "hd95", "hd99", "assd", "masd", "nsd", "j", "f"),
     )
 }
 _IN_MEAN_ROW = ("mean_precision", "mean_recall")
@@ -186,6 +186,8 @@ def overview(result: Result, console: Console) -> Iterator[RenderableType]:
                 yield from own_table(kind, kept, console, title + of)
         yield from (Text(line, "yellow") for line in counts.remarks())
         for kind, table in counts.tables().items():
+            if kind in counts.not_printed:
+                continue
             yield ""
             yield from own_table(next(iter(table)), result.rows(f"{name}_{kind}"), console)
 

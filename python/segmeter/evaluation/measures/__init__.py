@@ -7,9 +7,15 @@ counts. To add one: write its module, and name it below.
 from __future__ import annotations
 
 from segmeter.evaluation.measures import boundary, cause, region
-from segmeter.evaluation.measures._measure import Maps, Measure, MeasureCounts, class_maps
+from segmeter.evaluation.measures._measure import (
+    Maps,
+    Measure,
+    MeasureCounts,
+    band_sentence,
+    class_maps,
+)
 
-__all__ = ["MEASURES", "PIXEL", "Maps", "Measure", "MeasureCounts", "class_maps"]
+__all__ = ["MEASURES", "PIXEL", "Maps", "Measure", "MeasureCounts", "band_sentence", "class_maps"]
 
 PIXEL = "pixel"
 """The measure that is the confusion matrix; the tables of a result are made for it."""

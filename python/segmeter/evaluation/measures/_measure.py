@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from typing import Protocol as Interface
 
 import numpy as np
@@ -53,7 +53,15 @@ class Maps:
 
 
 class MeasureCounts(Interface):
-    """Counts of a measure, of one image or of many; they add up."""
+    """Counts of a measure, of one image or of many; they add up.
+
+    Attributes
+    ----------
+    not_printed : tuple of str
+        Tables of :meth:`tables` that are for files alone.
+    """
+
+    not_printed: ClassVar[tuple[str, ...]]
 
     def __add__(self, other: Self, /) -> Self:
         """Counts of both sets of images."""
@@ -111,6 +119,8 @@ class PlainCounts:
 
     __slots__ = ()
 
+    not_printed: ClassVar[tuple[str, ...]] = ()
+
     def class_scores(self) -> dict[str, NDArray[Any]]:
         """Columns of the table of classes, one number per class."""
         raise NotImplementedError
@@ -158,6 +168,39 @@ class Measure:
     empty: Callable[[Plan], MeasureCounts]
     sentences: Callable[[Plan], Iterator[str]]
     by_instance: bool = False
+
+
+def checked_spacing(maps: Maps, plan: Plan) -> tuple[float, ...] | None:
+    """Spacing for what is measured along and across outlines; None: images without one.
+
+    Raises
+    ------
+    ValueError
+        If there is none for a volume, or it has another number of axes.
+    """
+    spacing, axes = maps.spacing, maps.target.ndim
+    if spacing is None and plan.spacing == "auto" and axes == 3:
+        raise ValueError(
+            "no file says the spacing of this volume: give it with spacing=, or spacing='pixel' to "
+            "measure in voxels"
+        )
+    if spacing is not None and len(spacing) != axes:
+        raise ValueError(f"spacing has {len(spacing)} numbers, the image {axes} axes")
+    return spacing
+
+
+def band_sentence(ratio: float) -> str:
+    """How objects are compared by Boundary IoU, in words.
+
+    Examples
+    --------
+    >>> band_sentence(0.02)
+    'Boundary IoU of objects: the smaller of their IoU and that of their bands, as wide as 2 % ...'
+    """
+    return (
+        "Boundary IoU of objects: the smaller of their IoU and that of their bands, as wide as "
+        f"{100 * ratio:g} % of the image diagonal"
+    )
 
 
 def class_maps(

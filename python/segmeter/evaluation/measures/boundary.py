@@ -5,14 +5,19 @@ surface distance (over all points of both surfaces, and as mean of the two direc
 (of bands along the outlines), and the share of both surfaces within each tolerance (normalised
 surface Dice). Distances are in the unit of the spacing. A class that neither map has is left out;
 where one of them lacks it, distances are infinite, counted, and left out of means.
+
+Percentiles of distances are no sums. So there are those of every image, with means over images, and
+those of the surfaces of all images together, from a histogram with bins of 0.1: infinite where so
+much surface has no other, and else the distance rounded up to a multiple of 0.1. The same histogram
+gives the surface Dice at every tolerance.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,16 +27,25 @@ from segmeter.boundary import (
     EmptyScores,
     SurfaceRules,
     boundary_iou_counts,
+    surface_distances,
     surface_scores,
 )
-from segmeter.evaluation.measures._measure import BACKGROUND, Maps, Measure, PlainCounts
+from segmeter.boundary._band import DILATION_RATIO
+from segmeter.evaluation.measures._histogram import RESOLUTION, DistanceHistogram
+from segmeter.evaluation.measures._measure import (
+    BACKGROUND,
+    Maps,
+    Measure,
+    PlainCounts,
+    checked_spacing,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from segmeter.boundary import SurfaceScores
+    from segmeter.boundary import SurfaceDistances, SurfaceScores
     from segmeter.evaluation.plan import Plan
 
     FloatArray = NDArray[np.float64]
@@ -41,6 +55,7 @@ DISTANCES = ("hd", "hd95", "assd", "masd")
 """Scores that are distances: the smaller the better, infinite where a surface is missing."""
 
 _PERCENTILE = 95
+_DATASET_PERCENTILES = (50, 75, 90, 95, 99)  # of the surfaces of all images together
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,6 +71,8 @@ class SurfaceCounts(Summable, PlainCounts):
         Names of the scores: distances, Boundary IoU, then a surface Dice for each tolerance.
     num_classes : int
         Rows that are classes.
+    names : tuple of str
+        Of all rows.
     total : (S, R) array of float64
         Sum of the finite scores.
     finite, infinite, undefined : (S, R) array of int64
@@ -72,13 +89,20 @@ class SurfaceCounts(Summable, PlainCounts):
         Sum over images of the mean of the finite scores of its classes.
     image_number : (S,) array of int64
         Images that have such a mean.
+    distances : DistanceHistogram
+        Surface of both maps by distance, in R rows.
+    pooled : bool
+        Whether a percentile is that of both directions together, not the larger of two.
     in_pixels, in_mm, in_unit : int
         Images whose distances are in pixels, in mm (as their files say), and in the unit of the
         spacing that was given.
     """
 
+    not_printed: ClassVar[tuple[str, ...]] = ("nsd_curve",)
+
     scores: tuple[str, ...]
     num_classes: int
+    names: tuple[str, ...]
     total: FloatArray
     finite: IntArray
     infinite: IntArray
@@ -90,6 +114,8 @@ class SurfaceCounts(Summable, PlainCounts):
     area: FloatArray
     image_total: FloatArray
     image_number: IntArray
+    distances: DistanceHistogram
+    pooled: bool
     in_pixels: int = 0
     in_mm: int = 0
     in_unit: int = 0
@@ -98,8 +124,8 @@ class SurfaceCounts(Summable, PlainCounts):
         """Sums over both sets of images."""
         if not isinstance(other, SurfaceCounts):
             return NotImplemented
-        if (self.scores, self.num_classes) != (other.scores, other.num_classes):
-            raise ValueError("only counts of the same classes and tolerances can be added")
+        if any(getattr(self, name) != getattr(other, name) for name in _COMMON):
+            raise ValueError("only counts of the same classes, tolerances and rules can be added")
         sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
         return replace(self, **sums)
 
@@ -123,6 +149,7 @@ class SurfaceCounts(Summable, PlainCounts):
         rows = slice(self.num_classes)
         by_class = self.mean[:, rows]
         means = {f"mean_{name}": near[rows] for name, near in self._dataset().items()}
+        means[f"mean_hd{_PERCENTILE}"] = self._percentiles[f"hd{_PERCENTILE}"][rows]
         by_image = _quotient(self.image_total, self.image_number)
         for k, name in enumerate(self.scores):
             means[f"mean_{name}_per_image"] = by_image[k : k + 1]
@@ -160,7 +187,7 @@ class SurfaceCounts(Summable, PlainCounts):
         columns: dict[str, NDArray[Any]] = {
             f"{name}_per_image": values for name, values in zip(self.scores, self.mean, strict=True)
         }
-        columns |= self._dataset()
+        columns |= self._dataset() | self._percentiles
         columns["images"] = self.finite[0] + self.infinite[0] + self.undefined[0]
         columns |= {flag: getattr(self, flag) for flag in _FLAGS}
         for name, kept in (("infinite", self.infinite), ("undefined", self.undefined)):
@@ -172,6 +199,28 @@ class SurfaceCounts(Summable, PlainCounts):
         both, pred, target = self.band
         values = [_quotient(both, pred + target - both), *_quotient(self.near, self.area)]
         return dict(zip(self.scores[len(DISTANCES) :], values, strict=True))
+
+    @cached_property
+    def _percentiles(self) -> dict[str, FloatArray]:
+        """Percentiles of the distances of all images, to the resolution of the histogram."""
+        rows = [
+            self.distances.percentiles(row, _DATASET_PERCENTILES, pooled=self.pooled)
+            for row in range(len(self.area))
+        ]
+        names = [f"hd{percentile}" for percentile in _DATASET_PERCENTILES]
+        table = np.array(rows, np.float64).reshape(-1, len(names))
+        return dict(zip(names, table.T, strict=True))
+
+    def tables(self) -> dict[str, Mapping[str, NDArray[Any]]]:
+        """Surface Dice of all images against the tolerance, for every class and group."""
+        curves = [self.distances.curve(row) for row in range(len(self.names))]
+        lengths = [len(shares) for _, shares in curves]
+        tolerances, shares = (
+            np.concatenate([np.empty(0), *parts])
+            for parts in zip((np.empty(0),) * 2, *curves, strict=True)
+        )
+        names = np.repeat(np.array(self.names, np.object_), lengths)
+        return {"nsd_curve": {"surface": names, "tolerance": tolerances, "nsd": shares}}
 
     def case_scores(self) -> dict[str, NDArray[Any]]:
         """Every score of every class and group, if these are the counts of one image."""
@@ -195,12 +244,15 @@ class SurfaceCounts(Summable, PlainCounts):
         return columns | {"surfaces_invented": int(self.invented[rows].sum())}
 
     def shown(self) -> dict[str, dict[str, str]]:
-        """The printed table: means over images."""
+        """The printed tables: means over images, and percentiles of all images together."""
         units = {"pixels": self.in_pixels, "mm": self.in_mm, "": self.in_unit}
         used = [unit for unit, images in units.items() if images]
         unit = f" ({used[0]})" if len(used) == 1 and used[0] else ""
         names = {f"{name}_per_image": name for name in self.scores}
-        return {f"surfaces{unit}": names | {flag: flag for flag in ("images", *_FLAGS)}}
+        return {
+            f"surfaces{unit}": names | {flag: flag for flag in ("images", *_FLAGS)},
+            f"surfaces of all images{unit}": {name: name for name in self._percentiles},
+        }
 
     def remarks(self) -> Iterator[str]:
         """What a person must know to read the means, one line each."""
@@ -219,16 +271,22 @@ class SurfaceCounts(Summable, PlainCounts):
         if self.in_pixels and self.in_mm:
             yield (
                 f"distances of {self.in_pixels:,} images are in pixels, as no file says their "
-                f"spacing, and of {self.in_mm:,} in mm: means mix both, unless you give a spacing"
+                f"spacing, and of {self.in_mm:,} in mm: means and percentiles mix both, unless you "
+                "give a spacing"
             )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays."""
-        return {part.name: np.array(getattr(self, part.name)) for part in fields(self)}
+        plain = [part.name for part in fields(self) if part.name != "distances"]
+        histogram = self.distances.to_arrays()
+        return {name: np.array(getattr(self, name)) for name in plain} | {
+            f"distances_{name}": array for name, array in histogram.items()
+        }
 
 
 _FLAGS = ("missed", "invented")
-_SUMMED = tuple(part.name for part in fields(SurfaceCounts))[2:]
+_COMMON = ("scores", "num_classes", "names", "pooled")
+_SUMMED = tuple(part.name for part in fields(SurfaceCounts) if part.name not in _COMMON)
 
 
 def surface_classes(names: Sequence[str], *, binary: bool = False) -> tuple[int, ...]:
@@ -287,21 +345,14 @@ def count(maps: Maps, plan: Plan) -> SurfaceCounts:
     """Measure the surfaces of one image."""
     if maps.target.ndim not in (2, 3):
         raise ValueError(f"surfaces are those of images and volumes, got {maps.target.ndim} axes")
-    spacing = maps.spacing
-    if spacing is None and plan.spacing == "auto" and maps.target.ndim == 3:
-        raise ValueError(
-            "no file says the spacing of this volume: give it with spacing=, or spacing='pixel' to "
-            "measure in voxels"
-        )
-    if spacing is not None and len(spacing) != maps.target.ndim:
-        raise ValueError(f"spacing has {len(spacing)} numbers, the image {maps.target.ndim} axes")
+    spacing = checked_spacing(maps, plan)
     classes = surface_classes(plan.class_names, binary=plan.binary)
-    parts = [_measured(maps, plan, {"classes": classes})]
+    found = [_distances(maps, plan, {"classes": classes})]
     if plan.label_groups:
-        parts.append(_measured(maps, plan, {"groups": dict(plan.label_groups)}))
+        found.append(_distances(maps, plan, {"groups": dict(plan.label_groups)}))
     in_pixels = spacing is None or plan.spacing == "pixel"
     unit = "pixels" if in_pixels else "mm" if plan.spacing == "auto" else "unit"
-    return _counts_of(parts, _bands(maps, plan), plan, unit=unit)
+    return _counts_of([one for one in found if one], _bands(maps, plan), plan, unit=unit)
 
 
 def _bands(maps: Maps, plan: Plan) -> IntArray:
@@ -310,6 +361,7 @@ def _bands(maps: Maps, plan: Plan) -> IntArray:
         "num_classes": plan.num_classes,
         "ignore_index": maps.ignored,
         "out_of_range": "wrong",
+        "width": _ratio(plan),
         "spacing": maps.spacing,
         "threads": maps.threads,
     }
@@ -324,17 +376,17 @@ def _bands(maps: Maps, plan: Plan) -> IntArray:
     return bands
 
 
-def _measured(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceScores | None:
-    """Scores of some classes, or of groups; None if there are none."""
+def _ratio(plan: Plan) -> float:
+    return DILATION_RATIO if plan.boundary_ratio is None else plan.boundary_ratio
+
+
+def _distances(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceDistances | None:
+    """Distances of some classes, or of groups; None if there are none."""
     (names,) = which.values()
     if not names:
         return None
-    tolerance: Any = plan.tolerance
-    if plan.tolerance_of_class is not None:
-        limits = dict(plan.tolerance_of_class)
-        own = names if "groups" in which else [plan.class_names[k] for k in names]
-        tolerance = np.array([[limits[name]] for name in own])
-    return surface_scores(
+    rules = _rules(plan.preset)
+    return surface_distances(
         maps.pred,
         maps.target,
         **which,
@@ -343,17 +395,28 @@ def _measured(maps: Maps, plan: Plan, which: dict[str, Any]) -> SurfaceScores | 
         background=None,
         ignore_index=maps.ignored,
         spacing=maps.spacing,
-        percentile=_PERCENTILE,
-        tolerance=tolerance,
-        preset=_rules(plan.preset),
+        surface=rules.surface,  # type: ignore[arg-type]
+        weights=rules.weights,  # type: ignore[arg-type]
+        border=rules.border,  # type: ignore[arg-type]
         threads=maps.threads,
     )
 
 
+def _scores(distances: SurfaceDistances, plan: Plan) -> SurfaceScores:
+    tolerance: Any = plan.tolerance
+    if plan.tolerance_of_class is not None:
+        limits = dict(plan.tolerance_of_class)
+        own = [k if isinstance(k, str) else plan.class_names[k] for k in distances]
+        tolerance = np.array([[limits[name]] for name in own])
+    return surface_scores(
+        distances, percentile=_PERCENTILE, tolerance=tolerance, preset=_rules(plan.preset)
+    )
+
+
 def _counts_of(
-    parts: Sequence[SurfaceScores | None], bands: IntArray, plan: Plan, *, unit: str
+    distances: Sequence[SurfaceDistances], bands: IntArray, plan: Plan, *, unit: str
 ) -> SurfaceCounts:
-    """Counts of an image from the scores of its classes and groups."""
+    """Counts of an image from the distances of its classes and groups."""
     classes = surface_classes(plan.class_names, binary=plan.binary)
     rows = [*classes, *range(plan.num_classes, plan.num_classes + len(plan.label_groups))]
     scores = score_names(plan)
@@ -362,7 +425,7 @@ def _counts_of(
     near, area = np.zeros((len(scores) - len(DISTANCES) - 1, width)), np.zeros(width)
     both, in_pred, in_target = bands
     has = np.zeros((2, width), np.bool_)
-    found = [part for part in parts if part is not None]
+    found = [_scores(part, plan) for part in distances]
     if found:
         columns = [
             np.concatenate([getattr(part, name) for part in found])
@@ -381,6 +444,7 @@ def _counts_of(
     return SurfaceCounts(
         scores=scores,
         num_classes=plan.num_classes,
+        names=(*plan.class_names, *(name for name, _ in plan.label_groups)),
         total=total,
         finite=finite.astype(np.int64),
         infinite=(np.isinf(values) & present).astype(np.int64),
@@ -392,6 +456,10 @@ def _counts_of(
         area=area,
         image_total=total[:, : plan.num_classes].sum(axis=1) / np.maximum(number, 1),
         image_number=(number > 0).astype(np.int64),
+        distances=DistanceHistogram.of(
+            zip(rows, (one for part in distances for one in part.values()), strict=False), width
+        ),
+        pooled=_rules(plan.preset).percentile == "pooled",
         **{f"in_{name}": int(name == unit) for name in ("pixels", "mm", "unit")},
     )
 
@@ -427,11 +495,16 @@ def sentences(plan: Plan) -> Iterator[str]:
         limits = ", ".join(f"{tolerance:g}" for tolerance in plan.tolerance)
     else:
         limits = ", ".join(f"{value:g} ({name})" for name, value in plan.tolerance_of_class)
-    yield "Boundary IoU: bands as wide as 2 % of the image diagonal"
+    yield f"Boundary IoU: bands as wide as {100 * _ratio(plan):g} % of the image diagonal"
     yield f"tolerance of the surface Dice (NSD): {limits}, in the unit of the distances"
     yield (
         "means of distances are over the images where they are finite; a class in neither map is "
         "left out"
+    )
+    which = "both directions" if _rules(plan.preset).percentile == "pooled" else "the larger of two"
+    yield (
+        f"distances of all images together: percentiles ({which}) rounded up to a multiple of "
+        f"{RESOLUTION:g}, infinite where so much surface has no other"
     )
 
 

@@ -122,6 +122,9 @@ class EvaluationProtocol:
         ``dataset(pred, target)`` for benchmarks whose files (named by two paths) are read as a
         whole. Instead of ``measure``; ``class_names`` are those of the data set, and ``pixels``
         is False.
+    takes_boundary_ratio : bool
+        Whether ``dataset`` takes ``boundary_ratio``, a float or None. With a float it also measures
+        by Boundary IoU, and gives each of ``score_names`` once more as ``boundary_...``.
     pixels : bool
         Whether a confusion matrix is counted, with everything that follows from it.
     uses_spacing : bool
@@ -143,8 +146,21 @@ class EvaluationProtocol:
     pred_pattern: str | None = None
     target_pattern: str | None = None
     measure: Callable[[NDArray[Any], NDArray[Any], str, Spacing], Measured] | None = None
-    dataset: Callable[[str, str], ProtocolDataset] | None = None
+    dataset: Callable[..., ProtocolDataset] | None = None
+    takes_boundary_ratio: bool = False
     pixels: bool = True
     uses_spacing: bool = False
     scores: Callable[[NDArray[np.int64]], dict[str, float]] | None = None
     score_names: tuple[str, ...] = ()
+
+    def names_of_scores(self, boundary_ratio: float | None) -> tuple[str, ...]:
+        """Names of the means its own counts have, under a plan with this ``boundary_ratio``.
+
+        Examples
+        --------
+        >>> from segmeter.evaluation import protocols
+        >>> protocols.get("coco-panoptic").names_of_scores(0.02)[-1]
+        'boundary_rq_stuff'
+        """
+        by_bands = () if boundary_ratio is None else self.score_names
+        return (*self.score_names, *(f"boundary_{name}" for name in by_bands))

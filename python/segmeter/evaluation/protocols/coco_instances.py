@@ -14,7 +14,11 @@ counted. Three things are different on purpose, each with a warning: areas of de
 of their masks even where the results hold boxes, an annotation with the id 0 can be found, and
 annotations that share an id are all counted.
 
-Source: Lin et al., Microsoft COCO (ECCV 2014); pycocotools 2.0.11.
+With a boundary ratio there is Boundary AP beside AP: the IoU of a pair is the smaller of that of
+the masks and that of the bands along their outlines; crowds are matched by masks.
+
+Source: Lin et al., Microsoft COCO (ECCV 2014); pycocotools 2.0.11. Boundary AP: Cheng et al.,
+Boundary IoU (CVPR 2021); boundary-iou-api, commit 37d2558.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import math
 import operator
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,60 +88,107 @@ class CocoInstanceCounts:
     counts : CocoCounts
         One class per category, in the order of their ids.
     category_ids : (K,) array of int64
+    by_bands : CocoCounts or None
+        The same as ``counts``, matched by Boundary IoU.
     """
 
     counts: CocoCounts
     category_ids: NDArray[np.int64]
+    by_bands: CocoCounts | None = None
 
     def __add__(self, other: CocoInstanceCounts) -> CocoInstanceCounts:
         """Counts of both sets of images."""
-        return CocoInstanceCounts(self.counts + other.counts, self.category_ids)
+        both = None
+        if self.by_bands is not None and other.by_bands is not None:
+            both = self.by_bands + other.by_bands
+        return CocoInstanceCounts(self.counts + other.counts, self.category_ids, both)
 
     @cached_property
     def result(self) -> CocoAveragePrecision:
         """Precision and recall of all images."""
         return coco_average_precision(self.counts)
 
+    @cached_property
+    def result_by_bands(self) -> CocoAveragePrecision | None:
+        """The same by Boundary IoU."""
+        return None if self.by_bands is None else coco_average_precision(self.by_bands)
+
     def means(self) -> dict[str, NDArray[np.float64]]:
         """The twelve numbers of the official table: their values per category."""
-        return {name: self._per_class(*rule) for name, rule in _MEANS.items()}
+        return {
+            f"{way}{name}": _per_class(result, *rule)
+            for way, result in self._ways().items()
+            for name, rule in _MEANS.items()
+        }
 
     def class_scores(self) -> dict[str, NDArray[Any]]:
         """Targets (without crowds), AP and AR of every category."""
-        scores = {name: self._per_class(*_MEANS[name]) for name in _CLASS_COLUMNS}
+        scores = {
+            f"{way}{name}": _per_class(result, *_MEANS[name])
+            for way, result in self._ways().items()
+            for name in _CLASS_COLUMNS
+        }
         return {"targets": self.counts.positives[:, 0], **scores}
+
+    def _ways(self) -> dict[str, CocoAveragePrecision]:
+        """What the names of scores begin with, and the result that they are of."""
+        by_bands = self.result_by_bands
+        return {"": self.result} | ({} if by_bands is None else {_BY_BANDS: by_bands})
 
     def group_scores(self) -> dict[str, NDArray[np.float64]]:
         """Nothing: there are no label groups."""
         return {}
 
     def official(self) -> dict[str, Any]:
-        """``stats``: the twelve numbers as the official program has them, -1 where undefined."""
-        summary = self.result.summary()
+        """``stats``: the twelve numbers as the official program has them, -1 where undefined.
+
+        Those of Boundary AP, if there are any, stand under ``boundary``.
+        """
+        by_bands, scores = self.result_by_bands, self._official(self.result)
+        return scores if by_bands is None else scores | {"boundary": self._official(by_bands)}
+
+    def _official(self, result: CocoAveragePrecision) -> dict[str, Any]:
+        summary = result.summary()
         return {
             "stats": [-1.0 if math.isnan(score) else score for score in summary.values()],
             "names": list(summary),
             "per_class": dict(
-                zip(self.category_ids.tolist(), self.result.per_class.tolist(), strict=True)
+                zip(self.category_ids.tolist(), result.per_class.tolist(), strict=True)
             ),
         }
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays."""
-        return {"category_ids": self.category_ids, **self.counts.to_arrays()}
+        more = {} if self.by_bands is None else self.by_bands.to_arrays()
+        return {
+            "category_ids": self.category_ids,
+            **self.counts.to_arrays(),
+            **{f"{_BY_BANDS}{name}": array for name, array in more.items()},
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> CocoInstanceCounts:
         """Counts from what :meth:`to_arrays` gave."""
-        return cls(CocoCounts.from_arrays(arrays), arrays["category_ids"])
+        more = {
+            name.removeprefix(_BY_BANDS): array
+            for name, array in arrays.items()
+            if name.startswith(_BY_BANDS)
+        }
+        return cls(
+            CocoCounts.from_arrays(arrays),
+            arrays["category_ids"],
+            CocoCounts.from_arrays(more) if more else None,
+        )
 
-    def _per_class(self, kind: str, threshold: int | None, area: str, limit: int) -> Any:
-        """Mean of one score over thresholds and levels of recall, (K,); NaN: no targets."""
-        result = self.result
-        values = result.precision if kind == "precision" else result.recall[:, np.newaxis]
-        place = list(result.rules.area_ranges).index(area), _LIMITS.index(limit)
-        chosen = slice(None) if threshold is None else slice(threshold, threshold + 1)
-        return values[chosen, :, :, *place].mean(axis=(0, 1))
+
+def _per_class(
+    result: CocoAveragePrecision, kind: str, threshold: int | None, area: str, limit: int
+) -> Any:
+    """Mean of one score over thresholds and levels of recall, (K,); NaN: no targets."""
+    values = result.precision if kind == "precision" else result.recall[:, np.newaxis]
+    place = list(result.rules.area_ranges).index(area), _LIMITS.index(limit)
+    chosen = slice(None) if threshold is None else slice(threshold, threshold + 1)
+    return values[chosen, :, :, *place].mean(axis=(0, 1))
 
 
 _LIMITS = (1, 10, 100)
@@ -157,6 +208,7 @@ _MEANS: dict[str, tuple[str, int | None, str, int]] = {
     "ar_large": ("recall", None, "large", 100),
 }
 _CLASS_COLUMNS = ("ap", "ap_50", "ap_75", "ar_100")
+_BY_BANDS = "boundary_"  # what the names of scores by Boundary IoU begin with
 
 
 class _Side(NamedTuple):
@@ -180,6 +232,8 @@ class CocoInstanceDataset:
     images : mapping of str to Image
         By the name they have in tables.
     problems : tuple of Problem
+    boundary_ratio : float or None
+        Width of the bands of Boundary AP as a share of an image's diagonal.
     """
 
     pred: str
@@ -187,6 +241,7 @@ class CocoInstanceDataset:
     categories: tuple[Category, ...]
     images: Mapping[str, Image]
     problems: tuple[Problem, ...] = ()
+    boundary_ratio: float | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -208,7 +263,8 @@ class CocoInstanceDataset:
         """
         image = self.images[pair.id]
         targets, detections = self._targets(image), self._detections(image)
-        counts = coco_counts(
+        count = partial(
+            coco_counts,
             detections.masks,
             targets.masks,
             scores=detections.numbers,
@@ -219,8 +275,13 @@ class CocoInstanceDataset:
             target_area=targets.numbers,
             image_id=image.id,
         )
-        own = CocoInstanceCounts(counts, self._category_ids)
-        return Measured(own, scores=_image_scores(counts))
+        counts, by_bands = count(), None
+        scores = _image_scores(counts)
+        if self.boundary_ratio is not None:
+            by_bands = count(boundary=self.boundary_ratio)
+            found = _image_scores(by_bands)
+            scores |= {f"{_BY_BANDS}{name}": score for name, score in found.items()}
+        return Measured(CocoInstanceCounts(counts, self._category_ids, by_bands), scores=scores)
 
     @cached_property
     def _category_ids(self) -> NDArray[np.int64]:
@@ -301,7 +362,9 @@ class _Faults:
         raise PairError("segments", self._path, message)
 
 
-def read_dataset(pred: str, target: str) -> CocoInstanceDataset:
+def read_dataset(
+    pred: str, target: str, *, boundary_ratio: float | None = None
+) -> CocoInstanceDataset:
     """Read the two JSON files; masks are made when an image is measured.
 
     Parameters
@@ -310,6 +373,8 @@ def read_dataset(pred: str, target: str) -> CocoInstanceDataset:
         Results file.
     target : str
         Annotation file.
+    boundary_ratio : float, optional
+        For Boundary AP as well: width of the bands as a share of an image's diagonal.
 
     Returns
     -------
@@ -339,7 +404,7 @@ def read_dataset(pred: str, target: str) -> CocoInstanceDataset:
         *_give_detections(images, results, {category.id for category in categories}, pred),
     ]
     named = {names[image_id]: image for image_id, image in images.items()}
-    return CocoInstanceDataset(pred, target, categories, named, tuple(problems))
+    return CocoInstanceDataset(pred, target, categories, named, tuple(problems), boundary_ratio)
 
 
 def _read_json(path: str, side: str) -> Any:
@@ -521,6 +586,7 @@ PROTOCOL = EvaluationProtocol(
     source="Lin et al., Microsoft COCO (ECCV 2014); pycocotools 2.0.11",
     class_names=(),
     dataset=read_dataset,
+    takes_boundary_ratio=True,
     pixels=False,
     score_names=tuple(_MEANS),
 )

@@ -14,8 +14,13 @@ stops (a segment without pixels, pixels without a segment, an image without pred
 is a problem here and the others are counted. Without any segment the scores are NaN; the official
 program divides by zero.
 
+With a boundary ratio there is Boundary PQ beside PQ: IoU is the smaller of that of the segments
+and that of the bands along their outlines. Void leaves the union of bands, too, and outlines begin
+where it does. What is no false positive is decided by whole segments.
+
 Source: Kirillov et al., Panoptic Segmentation (CVPR 2019); panopticapi, commit 7bb4655;
-cityscapesScripts 2.3.0, whose evaluation is the same but for the names of the files.
+cityscapesScripts 2.3.0, whose evaluation is the same but for the names of the files. Boundary PQ:
+Cheng et al., Boundary IoU (CVPR 2021); boundary-iou-api, commit 37d2558.
 """
 
 from __future__ import annotations
@@ -23,18 +28,25 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segmeter.boundary import boundary_overlap_table
 from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.pairing import Pair
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
 from segmeter.io import read_label_map
 from segmeter.pixel._counts import nan_mean
-from segmeter.region import PanopticCounts, overlap_table, panoptic_counts, panoptic_quality
+from segmeter.region import (
+    OverlapTable,
+    PanopticCounts,
+    overlap_table,
+    panoptic_counts,
+    panoptic_quality,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +56,9 @@ if TYPE_CHECKING:
 _VOID = 0
 _MAX_ID = 256**3 - 1  # what three bytes hold
 _SHOWN = 5  # ids that a message names
+_SCORES = ("pq", "sq", "rq")
+_GROUPS = {"All": "", "Things": "_things", "Stuff": "_stuff"}
+_BY_BANDS = "boundary_"  # what the names of scores by Boundary IoU begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,78 +99,96 @@ class CocoPanopticCounts:
         One entry per category, in the order of the target file.
     category_ids : (C,) array of int64
     is_thing : (C,) array of bool
+    by_bands : PanopticCounts or None
+        The same as ``counts``, matched by Boundary IoU.
     """
 
     counts: PanopticCounts
     category_ids: NDArray[np.int64]
     is_thing: NDArray[np.bool_]
+    by_bands: PanopticCounts | None = None
 
     def __add__(self, other: CocoPanopticCounts) -> CocoPanopticCounts:
         """Counts of both sets of images."""
-        return replace(self, counts=self.counts + other.counts)
+        both = None
+        if self.by_bands is not None and other.by_bands is not None:
+            both = self.by_bands + other.by_bands
+        return replace(self, counts=self.counts + other.counts, by_bands=both)
+
+    def _ways(self) -> dict[str, PanopticCounts]:
+        """What the names of scores begin with, and the counts that they are of."""
+        return {"": self.counts} | ({} if self.by_bands is None else {_BY_BANDS: self.by_bands})
 
     def means(self) -> dict[str, NDArray[np.float64]]:
         """PQ, SQ and RQ of all categories, of things and of stuff; absent ones are NaN."""
-        quality = panoptic_quality(self.counts)
+        members = {"": slice(None), "_things": self.is_thing, "_stuff": ~self.is_thing}
+        qualities = {way: panoptic_quality(counts) for way, counts in self._ways().items()}
         return {
-            f"{name}{group}": getattr(quality, name)[members]
-            for group, members in (
-                ("", slice(None)),
-                ("_things", self.is_thing),
-                ("_stuff", ~self.is_thing),
-            )
-            for name in ("pq", "sq", "rq")
+            f"{way}{name}{group}": getattr(quality, name)[members[group]]
+            for way, quality in qualities.items()
+            for group in _GROUPS.values()
+            for name in _SCORES
         }
 
     def class_scores(self) -> dict[str, NDArray[Any]]:
         """PQ, SQ, RQ and matched, invented and missed segments of every category."""
-        quality = panoptic_quality(self.counts)
-        return {
-            "thing": self.is_thing,
-            "pq": quality.pq,
-            "sq": quality.sq,
-            "rq": quality.rq,
-            "tp": self.counts.tp,
-            "fp": self.counts.fp,
-            "fn": self.counts.fn,
-        }
+        columns: dict[str, NDArray[Any]] = {"thing": self.is_thing}
+        for way, counts in self._ways().items():
+            quality = panoptic_quality(counts)
+            columns |= {f"{way}{name}": getattr(quality, name) for name in _SCORES}
+            columns |= {f"{way}{name}": getattr(counts, name) for name in ("tp", "fp", "fn")}
+        return columns
 
     def group_scores(self) -> dict[str, NDArray[np.float64]]:
         """Nothing: there are no label groups."""
         return {}
 
     def official(self) -> dict[str, Any]:
-        """Result of the official program: absent categories are 0 and outside the means."""
+        """Result of the official program: absent categories are 0 and outside the means.
+
+        That of Boundary PQ, if there is any, stands under ``boundary``.
+        """
+        scores = self._official("")
+        return scores if self.by_bands is None else scores | {"boundary": self._official(_BY_BANDS)}
+
+    def _official(self, way: str) -> dict[str, Any]:
         means = self.means()
         scores: dict[str, Any] = {
-            title: {
-                "pq": _mean(means[f"pq{group}"]),
-                "sq": _mean(means[f"sq{group}"]),
-                "rq": _mean(means[f"rq{group}"]),
-                "n": int((~np.isnan(means[f"pq{group}"])).sum()),
-            }
-            for title, group in (("All", ""), ("Things", "_things"), ("Stuff", "_stuff"))
+            title: {name: _mean(means[f"{way}{name}{group}"]) for name in _SCORES}
+            | {"n": int((~np.isnan(means[f"{way}pq{group}"])).sum())}
+            for title, group in _GROUPS.items()
         }
-        columns = [np.nan_to_num(means[name]).tolist() for name in ("pq", "sq", "rq")]
+        columns = [np.nan_to_num(means[f"{way}{name}"]).tolist() for name in _SCORES]
         scores["per_class"] = {
-            category: dict(zip(("pq", "sq", "rq"), values, strict=True))
+            category: dict(zip(_SCORES, values, strict=True))
             for category, *values in zip(self.category_ids.tolist(), *columns, strict=True)
         }
         return scores
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays."""
-        return self.counts.to_arrays() | {
-            "category_ids": self.category_ids,
-            "is_thing": self.is_thing,
+        arrays = {
+            f"{way}{name}": array
+            for way, counts in self._ways().items()
+            for name, array in counts.to_arrays().items()
         }
+        return arrays | {"category_ids": self.category_ids, "is_thing": self.is_thing}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> CocoPanopticCounts:
         """Counts from what :meth:`to_arrays` gave."""
         own = {"category_ids", "is_thing"}
-        counts = {name: array for name, array in arrays.items() if name not in own}
-        return cls(PanopticCounts.from_arrays(counts), arrays["category_ids"], arrays["is_thing"])
+        ways: dict[str, dict[str, NDArray[Any]]] = {"": {}, _BY_BANDS: {}}
+        for name, array in arrays.items():
+            if name not in own:
+                way = _BY_BANDS if name.startswith(_BY_BANDS) else ""
+                ways[way][name.removeprefix(way)] = array
+        return cls(
+            PanopticCounts.from_arrays(ways[""]),
+            arrays["category_ids"],
+            arrays["is_thing"],
+            PanopticCounts.from_arrays(ways[_BY_BANDS]) if ways[_BY_BANDS] else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -165,6 +198,7 @@ class CocoPanopticDataset:
     categories: tuple[Category, ...]
     annotations: Mapping[str, tuple[Annotation, Annotation]]
     problems: tuple[Problem, ...] = ()
+    boundary_ratio: float | None = None
     _index: Mapping[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,17 +235,16 @@ class CocoPanopticDataset:
             raise PairError(
                 "shape", pair.pred, f"{pair.pred} and {pair.target} differ in size: {sizes}"
             )
-        counts, warning = self._counts(pred, target, pred_ids, target_ids)
-        quality = panoptic_quality(counts)
-        return Measured(
-            CocoPanopticCounts(
-                counts,
-                np.array([category.id for category in self.categories]),
-                np.array([category.is_thing for category in self.categories], bool),
-            ),
-            warning,
-            {name: float(nan_mean(getattr(quality, name))) for name in ("pq", "sq", "rq")},
+        counts, by_bands, warning = self._counts(pred, target, pred_ids, target_ids)
+        found = CocoPanopticCounts(
+            counts,
+            np.array([category.id for category in self.categories]),
+            np.array([category.is_thing for category in self.categories], bool),
+            by_bands,
         )
+        means = {name: float(nan_mean(values)) for name, values in found.means().items()}
+        scores = {name: value for name, value in means.items() if name.endswith(_SCORES)}
+        return Measured(found, warning, scores)
 
     def _counts(
         self,
@@ -219,12 +252,17 @@ class CocoPanopticDataset:
         target: Annotation,
         pred_ids: NDArray[Any],
         target_ids: NDArray[Any],
-    ) -> tuple[PanopticCounts, str | None]:
+    ) -> tuple[PanopticCounts, PanopticCounts | None, str | None]:
+        """Counts by IoU and by Boundary IoU, and what is odd about the target."""
         pred_classes, target_classes = self._classes(pred), self._classes(target)
         if _VOID in target_classes:
             raise _wrong(target, f"segment id {_VOID} is void, which no target segment can have")
         # Predicted pixels of id 0 are a segment if the JSON file says so.
-        table = overlap_table(pred_ids, target_ids, background=None, ignore_index=_VOID, threads=1)
+        how: dict[str, Any] = {"background": None, "ignore_index": _VOID, "threads": 1}
+        if self.boundary_ratio is None:
+            table = overlap_table(pred_ids, target_ids, **how)
+        else:
+            table = boundary_overlap_table(pred_ids, target_ids, width=self.boundary_ratio, **how)
         _check_named(pred, pred_classes, table.pred_id)
         number = len(self.categories)
         areas = {s.id: s.area for s in target.segments if s.area is not None}
@@ -245,11 +283,19 @@ class CocoPanopticDataset:
         there = set(ids)
         crowd = [s.id for s in target.segments if s.is_crowd and s.id in there]
         strangers = [i for i in ids if i not in target_classes]
-        counted = panoptic_counts(
-            table, num_classes=number + 1, crowd=[*crowd, *strangers], preset="panopticapi"
-        )
         unseen = [s for s in target.segments if s.id not in there]
-        return self._completed(counted, unseen), _warning(target, strangers, unseen)
+
+        def counted(way: OverlapTable) -> PanopticCounts:
+            found = panoptic_counts(
+                way, num_classes=number + 1, crowd=[*crowd, *strangers], preset="panopticapi"
+            )
+            return self._completed(found, unseen)
+
+        whole = OverlapTable(
+            **{part.name: getattr(table, part.name) for part in fields(OverlapTable)}
+        )
+        by_bands = None if self.boundary_ratio is None else counted(table)
+        return counted(whole), by_bands, _warning(target, strangers, unseen)
 
     def _completed(self, counted: PanopticCounts, unseen: Sequence[Segment]) -> PanopticCounts:
         """Counts without the class of strangers; target segments without pixels are missed."""
@@ -283,13 +329,17 @@ class CocoPanopticDataset:
         return found
 
 
-def read_dataset(pred: str, target: str) -> CocoPanopticDataset:
+def read_dataset(
+    pred: str, target: str, *, boundary_ratio: float | None = None
+) -> CocoPanopticDataset:
     """Read the two JSON files; pictures are read when they are measured.
 
     Parameters
     ----------
     pred, target : str
         JSON files, or the folders of pictures beside them.
+    boundary_ratio : float, optional
+        For Boundary PQ as well: width of the bands as a share of an image's diagonal.
 
     Returns
     -------
@@ -317,7 +367,8 @@ def read_dataset(pred: str, target: str) -> CocoPanopticDataset:
             message = f"{target}: there is no target for the predicted image with id {image_id}"
             row = Problem(str(image_id), own.picture, "missing-target", "warning", message)
             problems.append(row)
-    return CocoPanopticDataset(files[1].categories(), annotations, tuple(problems))
+    categories = files[1].categories()
+    return CocoPanopticDataset(categories, annotations, tuple(problems), boundary_ratio)
 
 
 @dataclass(frozen=True)
@@ -465,9 +516,7 @@ def _mean(values: NDArray[np.float64]) -> float:
     return sum(defined) / len(defined) if defined else math.nan
 
 
-_SCORE_NAMES = tuple(
-    f"{name}{group}" for group in ("", "_things", "_stuff") for name in ("pq", "sq", "rq")
-)
+_SCORE_NAMES = tuple(f"{name}{group}" for group in _GROUPS.values() for name in _SCORES)
 
 PROTOCOL = EvaluationProtocol(
     name="coco-panoptic",
@@ -475,6 +524,7 @@ PROTOCOL = EvaluationProtocol(
     source="Kirillov et al., Panoptic Segmentation (CVPR 2019); panopticapi 7bb4655",
     class_names=(),
     dataset=read_dataset,
+    takes_boundary_ratio=True,
     pixels=False,
     score_names=_SCORE_NAMES,
 )
