@@ -132,6 +132,22 @@ def test_components_equal_the_twin(
     each_level(check)
 
 
+def test_labels_painted_over_an_image_given_back(peer: Any) -> None:
+    ndimage = peer("scipy.ndimage")
+    rng = np.random.default_rng(4)
+    masks = [(rng.random((600, 700)) < share).astype(np.uint8) for share in (0.1, 0.5, 0.02)]
+
+    def check() -> None:
+        for mask in masks * 2:
+            for threads in (1, 3):
+                painted = segmeter.label_components(
+                    mask, connectivity=4, return_labels=True, threads=threads
+                )[1]
+                np.testing.assert_array_equal(painted, ndimage.label(mask)[0])
+
+    each_level(check)
+
+
 @settings(max_examples=100)
 @given(readings())
 def test_instances_equal_the_twin(case: tuple[np.ndarray, dict[str, Any]]) -> None:

@@ -16,15 +16,20 @@ template <class T>
 using Plain = py::array_t<T, py::array::c_style | py::array::forcecast>;
 using Shape = std::vector<std::int64_t>;
 
+// What keeps the buffer's memory for an array.
+template <class T>
+py::capsule owner_of(Buffer<T>&& buffer) {
+    buffer.shrink();
+    return {new Buffer<T>(std::move(buffer)), [](void* p) { delete static_cast<Buffer<T>*>(p); }};
+}
+
 // The buffer's memory as an array that owns it.
 template <class T>
 py::array_t<T> to_array(Buffer<T>&& buffer) {
     const auto size = static_cast<py::ssize_t>(buffer.size());
     if (size == 0) return py::array_t<T>(0);
-    buffer.shrink();
-    T* data = buffer.release();
-    const py::capsule owner(data, [](void* p) { std::free(p); });
-    return py::array_t<T>(size, data, owner);
+    const py::capsule owner = owner_of(std::move(buffer));
+    return py::array_t<T>(size, owner.get_pointer<Buffer<T>>()->data(), owner);
 }
 
 template <class T>
@@ -63,14 +68,40 @@ py::tuple region_arrays(Regions&& regions) {
     const auto count = static_cast<py::ssize_t>(regions.facts.size());
     py::array_t<std::int64_t> facts(std::vector<py::ssize_t>{0, 13});
     if (count > 0) {
-        regions.facts.shrink();
-        auto* data = reinterpret_cast<std::int64_t*>(regions.facts.release());
-        const py::capsule owner(data, [](void* p) { std::free(p); });
-        facts = py::array_t<std::int64_t>(std::vector<py::ssize_t>{count, 13}, data, owner);
+        const py::capsule owner = owner_of(std::move(regions.facts));
+        const RegionFacts* data = owner.get_pointer<Buffer<RegionFacts>>()->data();
+        facts = py::array_t<std::int64_t>(std::vector<py::ssize_t>{count, 13},
+                                          reinterpret_cast<const std::int64_t*>(data), owner);
     }
     return py::make_tuple(run_arrays(std::move(regions.runs), false),
                           to_array(std::move(regions.run_region)), facts);
 }
+
+// An array of pages, which may have been used before.
+struct Image {
+    Image(const py::dtype& dtype, const std::vector<py::ssize_t>& shape) {
+        std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
+        for (const py::ssize_t extent : shape) bytes *= static_cast<std::size_t>(extent);
+        if (bytes < detail::kLargeArray) {
+            array = zeros_of(dtype, shape);
+        } else {
+            const detail::Pages pages = detail::cut_pages(detail::take_pages(bytes), bytes);
+            is_zero = pages.is_zero;
+            const py::capsule owner(new detail::Pages(pages), [](void* p) {
+                const auto* const its = static_cast<detail::Pages*>(p);
+                detail::give_pages(*its);
+                delete its;
+            });
+            array = py::array(dtype, shape, pages.data, owner);
+        }
+        data = static_cast<std::byte*>(array.mutable_data());
+    }
+    [[nodiscard]] Canvas canvas() const { return {dtype_of(array), data, is_zero}; }
+
+    py::array array;
+    std::byte* data;
+    bool is_zero = true;
+};
 
 // Keyword arguments that say which pixels belong to runs.
 struct Selection {
@@ -105,10 +136,23 @@ py::tuple bound_find_runs(const py::array& labels, std::optional<std::int64_t> b
     return run_arrays(std::move(runs), !binary);
 }
 
+// Regions numbered from 1, in the smallest unsigned type.
+py::array painted(const Regions& regions, int threads) {
+    const std::size_t count = regions.facts.size();
+    const py::dtype dtype(count < 256 ? "u1" : count < 65536 ? "u2" : "u4");
+    Image image(dtype, {regions.runs.shape.begin(), regions.runs.shape.end()});
+    const Canvas canvas = image.canvas();
+    {
+        const py::gil_scoped_release release;
+        paint(regions.runs, regions.run_region.data(), nullptr, 0, canvas, threads);
+    }
+    return image.array;
+}
+
 py::tuple bound_label_components(const py::array& labels, int connectivity,
                                  std::optional<std::int64_t> background, bool binary,
                                  const std::vector<std::int64_t>& ignored,
-                                 const std::optional<py::array>& mask, int threads) {
+                                 const std::optional<py::array>& mask, bool paints, int threads) {
     const Selection selection(labels, background, binary, ignored, mask, threads);
     Regions regions;
     {
@@ -116,7 +160,9 @@ py::tuple bound_label_components(const py::array& labels, int connectivity,
         regions = label_components(selection.map, static_cast<Connectivity>(connectivity),
                                    selection.options);
     }
-    return region_arrays(std::move(regions));
+    py::object image = py::none();
+    if (paints) image = painted(regions, threads);
+    return py::make_tuple(region_arrays(std::move(regions)), image);
 }
 
 py::tuple bound_label_runs(const Shape& shape, const RunArrays& arrays, bool is_unsigned,
@@ -170,16 +216,13 @@ py::array bound_paint_runs(const Shape& shape, const RunArrays& arrays,
             if (keys[i] < 0 || keys[i] >= value_of_key.size())
                 throw py::value_error("key without a value");
     }
-    py::array out = zeros_of(dtype, {shape.begin(), shape.end()});
-    auto* data = static_cast<std::byte*>(out.mutable_data());
-    detail::prefer_large_pages(data, static_cast<std::size_t>(out.nbytes()));
-    const ArrayView view = view_of(out);
+    Image image(dtype, {shape.begin(), shape.end()});
+    const Canvas canvas = image.canvas();
     {
         const py::gil_scoped_release release;
-        paint(runs, key ? key->data() : nullptr, value_of_key.data(), background, view.dtype, data,
-              threads);
+        paint(runs, key ? key->data() : nullptr, value_of_key.data(), background, canvas, threads);
     }
-    return out;
+    return image.array;
 }
 
 // What the shape functions need of regions that Python holds.
@@ -236,7 +279,7 @@ void bind_region(py::module_& m) {
     m.def("check_runs", &bound_check_runs, py::arg("shape"), py::arg("runs"));
     m.def("label_components", &bound_label_components, py::arg("labels"), py::arg("connectivity"),
           py::arg("background"), py::arg("binary"), py::arg("ignored"), py::arg("mask"),
-          py::arg("threads"));
+          py::arg("paints"), py::arg("threads"));
     m.def("label_components_of_runs", &bound_label_runs, py::arg("shape"), py::arg("runs"),
           py::arg("is_unsigned"), py::arg("connectivity"), py::arg("threads"));
     m.def("instance_regions", &bound_instance_regions, py::arg("labels"), py::arg("background"),

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <random>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -90,8 +92,8 @@ std::vector<std::int64_t> painted(const Regions& regions, std::size_t size) {
     std::vector<std::int64_t> names;
     for (std::size_t i = 0; i < regions.facts.size(); ++i)
         names.push_back(static_cast<std::int64_t>(i) + 1);
-    paint(regions.runs, regions.run_region.data(), names.data(), 0, DType::kInt64,
-          reinterpret_cast<std::byte*>(out.data()), 2);
+    paint(regions.runs, regions.run_region.data(), names.data(), 0,
+          {DType::kInt64, reinterpret_cast<std::byte*>(out.data()), true}, 2);
     return out;
 }
 
@@ -118,7 +120,74 @@ void check_map(const Map<T>& map, DType dtype, Connectivity connectivity, int fa
     });
 }
 
+// Paints over whatever the image holds, and nothing behind it.
+template <class T>
+void check_painting(const Map<std::uint8_t>& map, DType dtype, std::int64_t background) {
+    const Runs runs = find_runs(map.view(DType::kUInt8), {});
+    std::vector<std::int32_t> key(runs.value.begin(), runs.value.end());
+    const std::vector<std::int64_t> value_of_key{-1, 7, 100};
+    const std::size_t n = map.values.size();
+    std::vector<T> expected(n + 80, T{77});
+    for (std::size_t i = 0; i < n; ++i)
+        expected[i] = static_cast<T>(map.values[i] == 0 ? background : value_of_key[map.values[i]]);
+    for (const bool is_zero : {false, true})
+        for (const int threads : {1, 2, 7}) {
+            std::vector<T> image(n + 80, T{77});
+            std::fill(image.begin(), image.begin() + static_cast<std::ptrdiff_t>(n),
+                      T(is_zero ? 0 : 33));
+            paint(runs, key.data(), value_of_key.data(), background,
+                  {dtype, reinterpret_cast<std::byte*>(image.data()), is_zero}, threads);
+            CHECK(image == expected);
+        }
+}
+
 }  // namespace
+
+TEST_CASE("painted are the runs, the rest of the image and nothing else") {
+    for (const std::int64_t length : {1, 3, 40, 63, 64, 65, 200})
+        for (const std::int64_t background : {0, 5}) {
+            CAPTURE(length);
+            const auto map = random_map<std::uint8_t>({70, length}, 3, length < 64 ? 2 : 90, 5);
+            at_each_level([&] {
+                check_painting<std::uint8_t>(map, DType::kUInt8, background);
+                check_painting<std::uint16_t>(map, DType::kUInt16, background);
+                check_painting<std::int32_t>(map, DType::kInt32, background);
+                check_painting<std::int64_t>(map, DType::kInt64, background);
+            });
+        }
+}
+
+TEST_CASE("large arrays grow, shrink and are used again") {
+    constexpr std::size_t kMany = std::size_t{1} << 18;
+    for (int round = 0; round < 3; ++round) {
+        Buffer<std::uint32_t> grown;
+        Buffer<std::uint32_t> other;
+        for (std::uint32_t i = 0; i < kMany; ++i) {
+            grown.push_back(i);
+            if (i % 3 == 0) other.push_back(~i);
+        }
+        grown.resize(kMany / 2);
+        grown.shrink();
+        Buffer<std::uint32_t> third;
+        third.append(grown.data(), grown.size());
+        Buffer<std::uint32_t> moved(std::move(grown));
+        moved.append(other.data(), other.size());
+        bool all = third.size() == kMany / 2;
+        for (std::uint32_t i = 0; i < third.size(); ++i) all &= third[i] == i && moved[i] == i;
+        for (std::uint32_t i = 0; i < other.size(); ++i)
+            all &= other[i] == ~(3 * i) && moved[kMany / 2 + i] == ~(3 * i);
+        CHECK(all);
+        moved.resize(3);
+        moved.shrink();
+        CHECK((moved[0] == 0 && moved[1] == 1 && moved[2] == 2));
+    }
+    // No more is kept than is said, whatever is given.
+    for (std::size_t bytes = detail::kLargeArray; bytes <= 2 * detail::kMostPagesKept; bytes *= 2)
+        detail::give_pages(detail::take_pages(bytes));
+    const detail::Pages large = detail::take_pages(2 * detail::kMostPagesKept);
+    CHECK(large.is_zero);
+    detail::give_pages(large);
+}
 
 TEST_CASE("components of rows of every length, connectivity, type, level and thread count") {
     for (const std::int64_t length : {1, 5, 63, 64, 65, 127, 128, 129, 200})

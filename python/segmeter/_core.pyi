@@ -163,8 +163,9 @@ def label_components(
     binary: bool,
     ignored: Sequence[int],
     mask: NDArray[np.bool_] | None,
+    paints: bool,
     threads: int,
-) -> _Regions: ...
+) -> tuple[_Regions, NDArray[Any] | None]: ...
 def label_components_of_runs(
     shape: Sequence[int], runs: _Runs, is_unsigned: bool, connectivity: int, threads: int
 ) -> _Regions: ...

@@ -295,6 +295,7 @@ class RegionJoin {
             offset_.push_back(total);
             total += slab.facts.size();
         }
+        if (slabs.size() == 1) return;  // nothing to join
         parent_.resize(total);
         std::iota(parent_.begin(), parent_.end(), 0);
     }
@@ -333,18 +334,20 @@ class RegionJoin {
     Buffer<std::int32_t> parent_;
 };
 
-// One behind the other, with region numbers mapped.
-Regions gather_slabs(std::vector<RegionSlab>& slabs, const RegionJoin& join,
-                     std::vector<std::int64_t> shape) {
+// One behind the other, with regions joined and their numbers mapped.
+Regions gather_slabs(std::vector<RegionSlab>& slabs, RegionJoin& join,
+                     std::span<const std::int64_t> shape) {
     Regions regions;
-    regions.runs.shape = std::move(shape);
-    if (slabs.size() == 1) {  // numbers stay as they are
+    regions.runs.shape.assign(shape.begin(), shape.end());
+    if (slabs.size() == 1) {  // nothing to join, and numbers stay as they are
+        regions.facts = std::move(slabs[0].facts);
         regions.runs.row_begin = std::move(slabs[0].row_begin);
         regions.runs.begin = std::move(slabs[0].begin);
         regions.runs.end = std::move(slabs[0].end);
         regions.run_region = std::move(slabs[0].region);
         return regions;
     }
+    regions.facts = join.finish(slabs);
     regions.runs.row_begin.push_back(0);
     for (std::size_t s = 0; s < slabs.size(); ++s) {
         RegionSlab& slab = slabs[s];
@@ -394,10 +397,7 @@ Regions joined_components(std::vector<RegionSlab>& slabs, std::span<const std::i
     const VolumeShape shape(extents);
     RegionJoin join(slabs);
     join_borders(slabs, shape, reach, join);
-    Buffer<RegionFacts> facts = join.finish(slabs);
-    Regions regions = gather_slabs(slabs, join, {extents.begin(), extents.end()});
-    regions.facts = std::move(facts);
-    return regions;
+    return gather_slabs(slabs, join, extents);
 }
 
 template <class Label>
@@ -501,9 +501,7 @@ Regions joined_instances(std::vector<RegionSlab>& slabs, std::span<const std::in
                 seen.try_emplace(slabs[s].facts[i].value, std::pair(s, region));
             if (!is_new) join.unite(s, region, place->second.first, place->second.second);
         }
-    Buffer<RegionFacts> facts = join.finish(slabs);
-    Regions regions = gather_slabs(slabs, join, {extents.begin(), extents.end()});
-    regions.facts = std::move(facts);
+    Regions regions = gather_slabs(slabs, join, extents);
     regions.is_unsigned = is_unsigned;
     sort_by_value(regions);
     return regions;

@@ -1,9 +1,5 @@
 #include "segmeter/region/runs.hpp"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
@@ -13,24 +9,10 @@
 #include "segmeter/parallel.hpp"
 
 #include "region/finder.hpp"
+#include "region/labeller.hpp"
 #include "region/rows.hpp"
 
 namespace segmeter {
-
-void detail::prefer_large_pages(void* data, std::size_t bytes) noexcept {
-#if defined(__linux__)
-    constexpr std::uintptr_t kLargePage = std::uintptr_t{1} << 21;
-    if (bytes < 2 * kLargePage) return;
-    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(data) % kLargePage;
-    const std::uintptr_t skipped = offset == 0 ? 0 : kLargePage - offset;
-    const std::uintptr_t whole = (bytes - skipped) / kLargePage * kLargePage;
-    // Only advice: where it is not taken, nothing changes.
-    static_cast<void>(madvise(static_cast<std::byte*>(data) + skipped, whole, MADV_HUGEPAGE));
-#else
-    static_cast<void>(data);
-    static_cast<void>(bytes);
-#endif
-}
 
 const simd::RegionKernels& region_kernels() {
     switch (simd_level()) {
@@ -171,45 +153,88 @@ void require_maximal(const Runs& runs) {
 
 namespace {
 
-// How the pixels of a list are filled.
-struct Brush {
+// What the runs of a list are filled with.
+struct Paint {
     const Runs& runs;
     const std::int32_t* key;
     const std::int64_t* value_of_key;
-    std::int64_t background;
 
+    template <class Label>
+    void labels_of(RunRange range, Label* out) const {
+        for (std::int64_t run = range.begin; run < range.end; ++run)
+            *out++ = static_cast<Label>(value(static_cast<std::size_t>(run)));
+    }
+
+   private:
     [[nodiscard]] std::int64_t value(std::size_t run) const {
-        if (key != nullptr) return value_of_key[key[run]];
+        if (key != nullptr)
+            return value_of_key != nullptr ? value_of_key[key[run]] : std::int64_t{key[run]} + 1;
         return runs.value.empty() ? 1 : runs.value[run];
     }
 };
 
 template <class Label>
-void paint_rows(const Brush& brush, std::int64_t first_row, std::int64_t last_row, Label* out) {
-    const Runs& runs = brush.runs;
-    out += first_row * runs.row_length();
-    for (std::int64_t row = first_row; row < last_row; ++row, out += runs.row_length()) {
-        const auto r = static_cast<std::size_t>(row);
-        if (brush.background != 0)
-            std::fill(out, out + runs.row_length(), static_cast<Label>(brush.background));
-        for (std::int64_t run = runs.row_begin[r]; run < runs.row_begin[r + 1]; ++run) {
-            const auto i = static_cast<std::size_t>(run);
-            std::fill(out + runs.begin[i], out + runs.end[i], static_cast<Label>(brush.value(i)));
-        }
+class Painter {
+   public:
+    Painter(const Paint& paint, std::int64_t background, bool is_zero)
+        : paint_(paint), length_(paint.runs.row_length()), paint_row_(kernel()) {
+        row_.length = length_;
+        row_.background = static_cast<std::uint64_t>(background);
+        row_.is_blank = is_zero && background == 0;
     }
-}
+
+    void paint_rows(std::int64_t first_row, std::int64_t last_row, Label* image) {
+        if (first_row == last_row || length_ == 0) return;
+        // What lies behind the last row is not ours: as many rows as a kernel may write beyond its
+        // own are painted elsewhere first.
+        constexpr auto kSlack = simd::kPaintSlack / static_cast<std::int64_t>(sizeof(Label));
+        const std::int64_t apart = std::min((kSlack - 1) / length_ + 1, last_row - first_row);
+        Label* out = image + first_row * length_;
+        std::int64_t row = first_row;
+        for (; row < last_row - apart; ++row, out += length_) paint_row(row, out);
+        Buffer<Label> last(static_cast<std::size_t>(apart * length_ + kSlack));
+        if (row_.is_blank) std::fill(last.begin(), last.end(), Label{0});
+        for (Label* its = last.data(); row < last_row; ++row, its += length_) paint_row(row, its);
+        std::copy(last.data(), last.data() + apart * length_, out);
+    }
+
+   private:
+    static simd::PaintRow kernel() {
+        return region_kernels().paint_row[sizeof(Label) == 8 ? 3 : sizeof(Label) / 2];
+    }
+    void paint_row(std::int64_t row, Label* out) {
+        const Runs& runs = paint_.runs;
+        const auto r = static_cast<std::size_t>(row);
+        const RunRange range{runs.row_begin[r], runs.row_begin[r + 1]};
+        row_.runs = range.end - range.begin;
+        if (row_.runs == 0 && row_.is_blank) return;
+        labels_.resize(static_cast<std::size_t>(row_.runs));
+        paint_.labels_of(range, labels_.data());
+        row_.label = labels_.data();
+        row_.begin = runs.begin.data() + range.begin;
+        row_.end = runs.end.data() + range.begin;
+        paint_row_(row_, out);
+    }
+
+    const Paint& paint_;
+    std::int64_t length_;
+    simd::PaintRow paint_row_;
+    simd::RowPaint row_{};
+    Buffer<Label> labels_;  // of the row's runs
+};
 
 }  // namespace
 
 void paint(const Runs& runs, const std::int32_t* key, const std::int64_t* value_of_key,
-           std::int64_t background, DType dtype, std::byte* out, int threads) {
+           std::int64_t background, const Canvas& canvas, int threads) {
     const SlabPlan plan(VolumeShape(runs.shape), threads);
-    const Brush brush{runs, key, value_of_key, background};
-    with_label_type(item_size(dtype), [&](auto label) {
+    const Paint what{runs, key, value_of_key};
+    with_label_type(item_size(canvas.dtype), [&](auto label) {
         using Label = decltype(label);
         run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
-            paint_rows(brush, plan.first_row(block), plan.first_row(block + 1),
-                       reinterpret_cast<Label*>(out));
+            Painter<Label> painter(what, background, canvas.is_zero);
+            painter.paint_rows(plan.first_row(block), plan.first_row(block + 1),
+                               reinterpret_cast<Label*>(canvas.data));
         });
     });
 }

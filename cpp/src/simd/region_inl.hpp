@@ -479,6 +479,42 @@ void join_volume(const RowJoin& row, std::int32_t* parent) {
     }
 }
 
+// --- runs to labels ---
+
+// A label as often as it fits into kPaintSlack bytes.
+template <class Label>
+struct Brush {
+    using Chunk [[gnu::vector_size(kPaintSlack)]] = Label;
+    static constexpr std::int64_t kLabels = kPaintSlack / static_cast<std::int64_t>(sizeof(Label));
+
+    // Whole chunks from `begin` to `end` or farther, at least one.
+    static void stroke(Label label, std::int64_t begin, std::int64_t end, Label* out) {
+        const Chunk chunk = Chunk{} + label;
+        do {
+            __builtin_memcpy(out + begin, &chunk, sizeof chunk);
+            begin += kLabels;
+        } while (begin < end);
+    }
+};
+
+// From left to right, each stroke over what the one before wrote too much.
+template <class Label>
+void paint_row(const RowPaint& row, void* labels) {
+    const auto* label = static_cast<const Label*>(row.label);
+    const auto background = static_cast<Label>(row.background);
+    auto* out = static_cast<Label*>(labels);
+    if (row.runs == 0) {
+        if (!row.is_blank) Brush<Label>::stroke(background, 0, row.length, out);
+        return;
+    }
+    if (!row.is_blank) Brush<Label>::stroke(background, 0, row.begin[0], out);
+    for (std::int64_t run = 0; run < row.runs; ++run) {
+        Brush<Label>::stroke(label[run], row.begin[run], row.end[run], out);
+        const std::int64_t next = run + 1 < row.runs ? row.begin[run + 1] : row.length;
+        Brush<Label>::stroke(background, row.end[run], row.is_blank ? 0 : next, out);
+    }
+}
+
 }  // namespace
 
 extern const RegionKernels kRegionKernels;
@@ -490,6 +526,8 @@ const RegionKernels kRegionKernels = {
      join_flat<std::uint64_t, false>},
     {join_volume<std::uint32_t, true>, join_volume<std::uint32_t, false>,
      join_volume<std::uint64_t, false>},
+    {paint_row<std::uint8_t>, paint_row<std::uint16_t>, paint_row<std::uint32_t>,
+     paint_row<std::uint64_t>},
 };
 
 }  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

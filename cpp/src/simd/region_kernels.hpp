@@ -74,11 +74,27 @@ struct JoinRows {
     JoinRow wide;    // of 64
 };
 
+// A row of runs to be painted with labels of the image's own type.
+struct RowPaint {
+    const std::uint32_t* begin;
+    const std::uint32_t* end;
+    const void* label;
+    std::int64_t runs;
+    std::int64_t length;
+    std::uint64_t background;
+    bool is_blank;  // `out` holds the background already, and so does what lies behind it
+};
+
+// Writes up to kPaintSlack bytes behind the row; where it is blank, the background.
+using PaintRow = void (*)(const RowPaint& row, void* out);
+constexpr std::int64_t kPaintSlack = 64;
+
 struct RegionKernels {
     FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
     ListEdges list_edges;
-    JoinRows join_flat;    // one row before, nothing skipped
-    JoinRows join_volume;  // several
+    JoinRows join_flat;     // one row before, nothing skipped
+    JoinRows join_volume;   // several
+    PaintRow paint_row[4];  // labels of 1, 2, 4, 8 bytes
 };
 
 namespace baseline {

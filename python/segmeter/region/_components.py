@@ -422,6 +422,7 @@ def label_components(
         neighbours = _connectivity(connectivity, len(label_map.shape))
         value_type = label_map.value.dtype
         shape = label_map.shape
+        labels = None
         arrays = _core.label_components_of_runs(
             shape, label_map._arrays(), value_type == np.uint64, neighbours, thread_limit(threads)
         )
@@ -430,12 +431,14 @@ def label_components(
         shape = chosen.labels.shape
         neighbours = _connectivity(connectivity, len(shape))
         value_type = np.dtype(np.int64) if binary else chosen.labels.dtype
-        arrays = _core.label_components(
+        arrays, labels = _core.label_components(
             chosen.labels, neighbours, chosen.background, chosen.binary, chosen.ignored,
-            chosen.mask, chosen.threads,
+            chosen.mask, bool(return_labels), chosen.threads,
         )  # fmt: skip
     regions = Regions._of(shape, arrays, neighbours, value_type)
-    return (regions, regions.labels(threads=threads)) if return_labels else regions
+    if not return_labels:
+        return regions
+    return regions, regions.labels(threads=threads) if labels is None else labels
 
 
 def instance_regions(

@@ -4,105 +4,16 @@
 // so everything after the one pass over the pixels costs next to nothing.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <optional>
 #include <span>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
+#include "segmeter/region/buffer.hpp"
 #include "segmeter/view.hpp"
 
 namespace segmeter {
-
-namespace detail {
-// Asks the system for large pages where an array is worth them: touching new memory page by page
-// can cost more than what is written to it.
-void prefer_large_pages(void* data, std::size_t bytes) noexcept;
-}  // namespace detail
-
-// A growing array of plain values that leaves new elements as they are: what is about to be
-// written need not be zeroed first, and an array that grows moves pages, not bytes.
-template <class T>
-class Buffer {
-    static_assert(std::is_trivially_copyable_v<T>);
-
-   public:
-    Buffer() = default;
-    explicit Buffer(std::size_t size) { resize(size); }
-    Buffer(Buffer&& other) noexcept { swap(other); }
-    Buffer& operator=(Buffer&& other) noexcept {
-        Buffer(std::move(other)).swap(*this);
-        return *this;
-    }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { std::free(data_); }
-
-    void swap(Buffer& other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
-        std::swap(capacity_, other.capacity_);
-    }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-    [[nodiscard]] T* data() noexcept { return data_; }
-    [[nodiscard]] const T* data() const noexcept { return data_; }
-    [[nodiscard]] T* begin() noexcept { return data_; }
-    [[nodiscard]] T* end() noexcept { return data_ + size_; }
-    [[nodiscard]] const T* begin() const noexcept { return data_; }
-    [[nodiscard]] const T* end() const noexcept { return data_ + size_; }
-    T& operator[](std::size_t i) noexcept { return data_[i]; }
-    const T& operator[](std::size_t i) const noexcept { return data_[i]; }
-    T& back() noexcept { return data_[size_ - 1]; }
-    const T& back() const noexcept { return data_[size_ - 1]; }
-
-    // Room for `more` elements behind the last one.
-    void reserve_more(std::size_t more) {
-        if (size_ + more > capacity_) grow(std::max(size_ + more, capacity_ + capacity_ / 2));
-    }
-    // New elements hold anything.
-    void resize(std::size_t size) {
-        if (size > capacity_) grow(size);
-        size_ = size;
-    }
-    void push_back(const T& value) {
-        reserve_more(1);
-        data_[size_++] = value;
-    }
-    void append(const T* values, std::size_t n) {
-        reserve_more(n);
-        std::copy(values, values + n, data_ + size_);
-        size_ += n;
-    }
-    // Gives back the room behind the last element.
-    void shrink() {
-        if (capacity_ > size_ + size_ / 8) grow(std::max<std::size_t>(size_, 1));
-    }
-    // The memory, from malloc, now the caller's to free.
-    [[nodiscard]] T* release() noexcept {
-        T* data = std::exchange(data_, nullptr);
-        size_ = capacity_ = 0;
-        return data;
-    }
-
-   private:
-    void grow(std::size_t capacity) {
-        void* data = std::realloc(static_cast<void*>(data_), capacity * sizeof(T));
-        if (data == nullptr) throw std::bad_alloc();
-        data_ = static_cast<T*>(data);
-        capacity_ = capacity;
-        detail::prefer_large_pages(data, capacity * sizeof(T));
-    }
-
-    T* data_ = nullptr;
-    std::size_t size_ = 0;
-    std::size_t capacity_ = 0;
-};
 
 // Most runs that one list may hold: indices of runs are int32.
 inline constexpr std::int64_t kMaxRuns = 0x7FFFFFFF;
@@ -157,10 +68,17 @@ void require_valid(const Runs& runs);
 // The same unless two runs of one value touch: they would be one run.
 void require_maximal(const Runs& runs);
 
-// Writes value_of_key[key[i]] into the pixels of run i and, unless it is 0, background elsewhere.
-// out: zeroed, contiguous, of runs.shape and of an integer type that holds the values. Without
-// keys, run i gets runs.value[i] or, in a binary list, 1.
+// An image to be painted.
+struct Canvas {
+    DType dtype;  // an integer type that holds all values
+    std::byte* data;
+    bool is_zero;  // the pixels are 0 already
+};
+
+// Writes value_of_key[key[i]] into the pixels of run i, and the background elsewhere. Without
+// values of keys, key[i] + 1; without keys, runs.value[i] or, in a binary list, 1.
+// canvas: contiguous, of runs.shape.
 void paint(const Runs& runs, const std::int32_t* key, const std::int64_t* value_of_key,
-           std::int64_t background, DType dtype, std::byte* out, int threads);
+           std::int64_t background, const Canvas& canvas, int threads);
 
 }  // namespace segmeter
