@@ -191,8 +191,7 @@ bool bound_unfilter_png(py::array_t<std::uint8_t, 0>& rows, std::int64_t pixel_b
 void bind_pixel(py::module_& m) {
     m.def("color_codes", &bound_color_codes, py::arg("pixels").noconvert(),
           py::arg("codes").noconvert());
-    m.def("unfilter_png", &bound_unfilter_png, py::arg("rows").noconvert(),
-          py::arg("pixel_bytes"));
+    m.def("unfilter_png", &bound_unfilter_png, py::arg("rows").noconvert(), py::arg("pixel_bytes"));
     py::class_<Rules>(m, "LabelRules")
         .def(py::init<std::int64_t, const Mapping&, const Mapping&, const Mapping&, bool, bool,
                       int>(),

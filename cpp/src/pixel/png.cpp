@@ -9,8 +9,10 @@
 namespace segmeter {
 namespace {
 
-// Bytes that the shortcut of a row of predictions takes at once: whole pixels of 1, 2, 3, 4 bytes.
+// Bytes that the shortcut of a row of predictions takes at once, and bytes between two attempts to
+// take it: whole pixels of 1, 2, 3 and 4 bytes.
 constexpr std::int64_t kBlock = 48;
+constexpr std::int64_t kStride = 12;
 
 bool all_zero(const std::uint8_t* bytes) {
     std::uint64_t any = 0;
@@ -71,7 +73,7 @@ void add_prediction(std::uint8_t* row, const std::uint8_t* above, std::int64_t n
             for (int k = 0; k < kStep; ++k) left[k] = corner[k] = row[i - kStep + k];
             continue;
         }
-        const std::int64_t stop = std::min(n, i + kBlock);
+        const std::int64_t stop = std::min(n, i + kStride);
         for (; i < stop; i += kStep)
             for (int k = 0; k < kStep; ++k) {
                 left[k] = (row[i + k] + paeth(left[k], above[i + k], corner[k])) & 255;

@@ -9,6 +9,7 @@ import numpy as np
 
 from segmeter import _core
 
+from ._recycling import recycled
 from ._types import LabelMap, ReadOptions, smallest_integer_type
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _color_codes(
         if transparent:
             notes = (f"the alpha channel is ignored ({transparent:,} pixels are not opaque)",)
     if channels > 2:
-        codes = np.empty(samples.shape[:-1], np.uint32)
+        codes = recycled(samples.shape[:-1], np.uint32)
         pixels = _rows_of_pixels(samples)
         _core.color_codes(pixels, codes.reshape(pixels.shape[:2]))
         return codes, notes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import threading
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 from segmeter import _core
 
 from ._labels import DEFLATE_RATIO, check_size, check_stored, make_label_map
+from ._recycling import recycled
 from ._registry import Reader
 from ._types import Header, LabelMap, ReadOptions
 
@@ -133,11 +133,7 @@ def probe(source: Source, key: str | None = None) -> Header:  # noqa: ARG001 (al
 def _samples(
     source: Source, header: _ImageHeader, compressed: bytes
 ) -> NDArray[np.unsignedinteger]:
-    """Decode the samples by the fastest way that there is for their layout.
-
-    Those of colours lie in memory that the thread's next picture overwrites: they become labels
-    at once, in memory of their own.
-    """
+    """Decode the samples by the fastest way that there is for their layout."""
     if header.layout.stored_type is None:
         return _unfilter(source, header, _inflate(source, header, compressed))
     check_stored(source, header.inflated_bytes, len(compressed), DEFLATE_RATIO)
@@ -146,45 +142,27 @@ def _samples(
     return _decode(source, header, compressed) if samples is None else samples
 
 
-class _Scratch(threading.local):
-    """Memory of the inflated rows: new pages for every picture take longer than inflating one."""
-
-    _KEPT = 2**24
-
-    def __init__(self) -> None:
-        self._bytes = np.empty(0, np.uint8)
-
-    def take(self, size: int) -> NDArray[np.uint8]:
-        """Uninitialised bytes, the same ones as the last time."""
-        if size > self._KEPT:
-            return np.empty(size, np.uint8)
-        if size > len(self._bytes):
-            self._bytes = np.empty(size, np.uint8)
-        return self._bytes[:size]
-
-
-_SCRATCH = _Scratch()
-
-
 def _decode_rows(
     source: Source, header: _ImageHeader, compressed: bytes
 ) -> NDArray[np.uint8] | None:
     """Decode samples of 8 bits, row after row; None if that does not work out exactly."""
     channels, size = header.layout.channels, header.inflated_bytes
-    inflated = _SCRATCH.take(size)
+    inflated = recycled((size,), np.uint8)
     with source.decoding("PNG", "imagecodecs"):
         from imagecodecs import DeflateError, deflate_decode
 
         try:
-            decoded = deflate_decode(compressed, out=inflated)
+            decoded = deflate_decode(compressed, out=inflated.data)
         except DeflateError:
             return None
     rows = inflated.reshape(header.height, -1)
     if len(decoded) != size or not _core.unfilter_png(rows, channels):
         return None
-    if channels == 1:
-        return rows[:, 1:].copy()
-    return rows[:, 1:].reshape(header.height, header.width, channels)
+    if channels > 1:
+        return rows[:, 1:].reshape(header.height, header.width, channels)
+    samples = recycled((header.height, header.width), np.uint8)
+    np.copyto(samples, rows[:, 1:])
+    return samples
 
 
 def _decode(source: Source, header: _ImageHeader, compressed: bytes) -> NDArray[np.uint8]:
