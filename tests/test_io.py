@@ -177,6 +177,63 @@ def test_png_gives_the_stored_samples(
         np.testing.assert_array_equal(label_map.palette, options["palette"])
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    color_type=st.sampled_from([GRAY, RGB, RGBA]),
+    width=st.integers(1, 150),
+    filters=st.lists(st.integers(0, 4), min_size=1, max_size=4),
+)
+def test_png_rows_of_objects(
+    seed: int, color_type: int, width: int, filters: tuple[int, ...]
+) -> None:
+    # Long stretches that a filter predicts rightly, as in label maps, with borders that move.
+    random = rng(seed)
+    objects = random.integers(0, 256, (9, CHANNELS[color_type]))
+    borders = np.sort(random.integers(0, width + 1, 8)) + random.integers(-1, 2, (6, 8)).cumsum(0)
+    places = (np.arange(width)[None, :, None] >= borders[:, None, :]).sum(axis=2)
+    samples = objects[places]
+    file = png(samples, 8, color_type, filters=filters)
+    np.testing.assert_array_equal(_pillow_samples(file).reshape(samples.shape), samples)
+    if color_type == GRAY:
+        equal(read_label_map(file), samples[..., 0])
+    else:
+        equal(read_label_map(file, panoptic=True), samples[..., :3] @ [1, 256, 65536])
+
+
+def _pillow_samples(file: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(file)) as image:
+        return np.asarray(image)
+
+
+def test_png_of_an_unknown_filter_is_damaged() -> None:
+    stream = zlib.compress(bytes([5, 1, 2, 3]))
+    file = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 8, GRAY, 0, 0, 0))
+        + chunk(b"IDAT", stream)
+        + chunk(b"IEND")
+    )
+    with pytest.raises(ReadError, match="damaged or unsupported PNG"):
+        read_label_map(file)
+
+
+def test_label_maps_that_are_held_share_no_memory() -> None:
+    # Memory of maps that are gone is used again; that of maps that are still held is not.
+    size = 512, 600
+    files = [png(np.full((*size, 3), i), 8, RGB, filters=(2,)) for i in range(3)]
+    grays = [png(np.full(size, i), 8, GRAY, filters=(1,)) for i in range(3)]
+    for _ in range(2):
+        maps = [read_label_map(file, panoptic=True).labels for file in files]
+        masks = [read_label_map(file).labels for file in grays]
+        part = read_label_map(files[1], panoptic=True).labels[3:5, 7:9]
+        for i in range(3):
+            assert (maps[i] == i * 0x10101).all()
+            assert (masks[i] == i).all()
+        assert (part == 0x10101).all()
+        del maps, masks
+        assert (part == 0x10101).all()
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_png_gray_is_not_stretched(bits: int) -> None:
     values = np.array([[0, 1, 2**bits - 1]])

@@ -156,26 +156,42 @@ py::list bound_find_outsiders(const Rules& rules, const std::optional<py::array>
     return rows;
 }
 
-// uint32 of shape (...) for contiguous uint8 of shape (..., 3 or 4).
-py::array_t<std::uint32_t> bound_color_codes(const py::array_t<std::uint8_t, 0>& pixels) {
-    const bool dense = (pixels.flags() & py::array::c_style) != 0;
-    if (pixels.ndim() < 1 || !dense) throw py::value_error("pixels must be contiguous");
-    const py::ssize_t channels = pixels.shape(pixels.ndim() - 1);
+// Codes of uint8 pixels (H, W, 3 or 4), whose rows may lie apart, into uint32 (H, W).
+void bound_color_codes(const py::array_t<std::uint8_t, 0>& pixels,
+                       py::array_t<std::uint32_t, 0>& codes) {
+    if (pixels.ndim() != 3 || pixels.strides(2) != 1 ||
+        (pixels.shape(1) > 1 && pixels.strides(1) != pixels.shape(2)))
+        throw py::value_error("pixels must be (H, W, channels), each row contiguous");
+    const py::ssize_t height = pixels.shape(0);
+    const py::ssize_t width = pixels.shape(1);
+    const py::ssize_t channels = pixels.shape(2);
     if (channels != 3 && channels != 4) throw py::value_error("pixels must have 3 or 4 channels");
-    py::array_t<std::uint32_t> codes(
-        std::vector<py::ssize_t>(pixels.shape(), pixels.shape() + pixels.ndim() - 1));
+    if (codes.ndim() != 2 || codes.shape(0) != height || codes.shape(1) != width ||
+        (codes.flags() & py::array::c_style) == 0)
+        throw py::value_error("codes must be contiguous, (H, W)");
     const std::uint8_t* from = pixels.data();
     std::uint32_t* to = codes.mutable_data();
-    const py::ssize_t n = codes.size();
+    const py::ssize_t step = pixels.strides(0);
     const py::gil_scoped_release release;
-    color_codes(from, n, channels, to);
-    return codes;
+    for (py::ssize_t y = 0; y < height; ++y, from += step, to += width)
+        color_codes(from, width, channels, to);
+}
+
+// Rows of uint8 (H, 1 + bytes of a row), in place.
+bool bound_unfilter_png(py::array_t<std::uint8_t, 0>& rows, std::int64_t pixel_bytes) {
+    if (rows.ndim() != 2 || rows.shape(1) < 1 || (rows.flags() & py::array::c_style) == 0)
+        throw py::value_error("rows must be contiguous, (H, 1 + bytes)");
+    std::uint8_t* data = rows.mutable_data();
+    const py::gil_scoped_release release;
+    return unfilter_png(data, rows.shape(0), rows.shape(1) - 1, pixel_bytes);
 }
 
 }  // namespace
 
 void bind_pixel(py::module_& m) {
-    m.def("color_codes", &bound_color_codes, py::arg("pixels").noconvert());
+    m.def("color_codes", &bound_color_codes, py::arg("pixels").noconvert(),
+          py::arg("codes").noconvert());
+    m.def("unfilter_png", &bound_unfilter_png, py::arg("rows").noconvert(), py::arg("pixel_bytes"));
     py::class_<Rules>(m, "LabelRules")
         .def(py::init<std::int64_t, const Mapping&, const Mapping&, const Mapping&, bool, bool,
                       int>(),

@@ -117,4 +117,12 @@ std::vector<Outsider> find_outsiders(const ArrayView* pred, const LabelTable& pr
 void color_codes(const std::uint8_t* pixels, std::int64_t n, std::int64_t channels,
                  std::uint32_t* codes) noexcept;
 
+// Undoes, in place, the filters of an image's rows as PNG stores them: a byte that names the
+// filter, then row_bytes of differences to what neighbouring bytes predict. A pixel has 1 to 4
+// bytes. False, with rows in no defined state, if a filter does not exist. One image is one
+// thread's work: every row needs the one above it. Portable Network Graphics specification (W3C,
+// third edition), section 9.
+[[nodiscard]] bool unfilter_png(std::uint8_t* rows, std::int64_t height, std::int64_t row_bytes,
+                                std::int64_t pixel_bytes);
+
 }  // namespace segmeter

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -95,8 +96,14 @@ std::uint32_t LabelTable::slot(std::int64_t label) const noexcept {
 
 void color_codes(const std::uint8_t* pixels, std::int64_t n, std::int64_t channels,
                  std::uint32_t* codes) noexcept {
-    for (std::int64_t i = 0; i < n; ++i, pixels += channels)
-        codes[i] = pixels[0] | std::uint32_t{pixels[1]} << 8 | std::uint32_t{pixels[2]} << 16;
+    // The byte behind a colour is read with it, except behind the last.
+    for (std::int64_t i = 0; i + 1 < n; ++i, pixels += channels) {
+        std::uint32_t word = 0;
+        std::memcpy(&word, pixels, sizeof(word));
+        codes[i] = word & 0xFFFFFFU;
+    }
+    if (n > 0)
+        codes[n - 1] = pixels[0] | std::uint32_t{pixels[1]} << 8 | std::uint32_t{pixels[2]} << 16;
 }
 
 }  // namespace segmeter

@@ -9,6 +9,7 @@ import numpy as np
 
 from segmeter import _core
 
+from ._recycling import recycled
 from ._types import LabelMap, ReadOptions, smallest_integer_type
 
 if TYPE_CHECKING:
@@ -166,7 +167,10 @@ def _color_codes(
         if transparent:
             notes = (f"the alpha channel is ignored ({transparent:,} pixels are not opaque)",)
     if channels > 2:
-        return _core.color_codes(np.ascontiguousarray(samples, np.uint8)), notes
+        codes = recycled(samples.shape[:-1], np.uint32)
+        pixels = _rows_of_pixels(samples)
+        _core.color_codes(pixels, codes.reshape(pixels.shape[:2]))
+        return codes, notes
     if palette is None:  # the colour of a gray value is the value stretched to 0..255, thrice
         ramp = [value * 255 // (2**bits - 1) for value in range(2**bits)]
         palette = np.repeat(np.array(ramp, np.uint8)[:, None], 3, axis=1)
@@ -177,6 +181,14 @@ def _color_codes(
         )
     palette_codes = palette.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
     return palette_codes[values], notes
+
+
+def _rows_of_pixels(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Samples of bytes as (rows, pixels, channels); rows of an image stay where they are."""
+    channels = samples.shape[-1]
+    if samples.ndim == 3 and samples.dtype == np.uint8 and samples.strides[1:] == (channels, 1):
+        return samples
+    return np.ascontiguousarray(samples, np.uint8).reshape(1, -1, channels)
 
 
 def _labels_of_codes(

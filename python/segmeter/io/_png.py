@@ -1,4 +1,4 @@
-"""PNG: the file is taken apart and checked here, imagecodecs or Pillow makes pixels of it."""
+"""PNG: the file is taken apart and checked here; imagecodecs or Pillow inflates its pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from segmeter import _core
+
 from ._labels import DEFLATE_RATIO, check_size, check_stored, make_label_map
+from ._recycling import recycled
 from ._registry import Reader
 from ._types import Header, LabelMap, ReadOptions
 
@@ -25,8 +28,8 @@ class _Layout(NamedTuple):
     """A pixel layout, and the Pillow mode and raw mode that give its samples unchanged.
 
     Gray of less than 8 bits is unpacked as if it were indices: Pillow's gray modes would stretch
-    the values to 0..255 (or to bool). `stored_type` is the colour type under which libspng gives
-    them unchanged, and twice as fast: indices pass for gray.
+    the values to 0..255 (or to bool). `stored_type`, of samples of 8 bits, is the colour type
+    under which libspng gives them unchanged: indices pass for gray.
     """
 
     name: str
@@ -108,15 +111,10 @@ def read(source: Source, options: ReadOptions) -> LabelMap:
             f"has 16-bit colours ({header.name}), which are not read; store labels as 16-bit gray"
         )
     chunks = _read_chunks(source, source.read())
-    compressed = b"".join(chunks.pixels)
-    if header.layout.stored_type is None:
-        samples = _unfilter(source, header, _inflate(source, header, compressed))
-    else:
-        samples = _decode(source, header, compressed)
     return make_label_map(
         source,
         options,
-        samples,
+        _samples(source, header, b"".join(chunks.pixels)),
         layout=header.name,
         channels=header.layout.channels,
         bits=header.bits,
@@ -132,10 +130,44 @@ def probe(source: Source, key: str | None = None) -> Header:  # noqa: ARG001 (al
     return Header((header.height, header.width), dtype, header.name)
 
 
+def _samples(
+    source: Source, header: _ImageHeader, compressed: bytes
+) -> NDArray[np.unsignedinteger]:
+    """Decode the samples by the fastest way that there is for their layout."""
+    if header.layout.stored_type is None:
+        return _unfilter(source, header, _inflate(source, header, compressed))
+    check_stored(source, header.inflated_bytes, len(compressed), DEFLATE_RATIO)
+    # What is odd about a stream (damaged, too long, interlaced) is left to libspng.
+    samples = None if header.interlaced else _decode_rows(source, header, compressed)
+    return _decode(source, header, compressed) if samples is None else samples
+
+
+def _decode_rows(
+    source: Source, header: _ImageHeader, compressed: bytes
+) -> NDArray[np.uint8] | None:
+    """Decode samples of 8 bits, row after row; None if that does not work out exactly."""
+    channels, size = header.layout.channels, header.inflated_bytes
+    inflated = recycled((size,), np.uint8)
+    with source.decoding("PNG", "imagecodecs"):
+        from imagecodecs import DeflateError, deflate_decode
+
+        try:
+            decoded = deflate_decode(compressed, out=inflated.data)
+        except DeflateError:
+            return None
+    rows = inflated.reshape(header.height, -1)
+    if len(decoded) != size or not _core.unfilter_png(rows, channels):
+        return None
+    if channels > 1:
+        return rows[:, 1:].reshape(header.height, header.width, channels)
+    samples = recycled((header.height, header.width), np.uint8)
+    np.copyto(samples, rows[:, 1:])
+    return samples
+
+
 def _decode(source: Source, header: _ImageHeader, compressed: bytes) -> NDArray[np.uint8]:
     """Decode samples of 8 bits, from a file made of nothing but header and pixels."""
     layout = header.layout
-    check_stored(source, header.inflated_bytes, len(compressed), DEFLATE_RATIO)
     fields = (header.width, header.height, 8, layout.stored_type, 0, 0, header.interlaced)
     with source.decoding("PNG", "imagecodecs"):
         from imagecodecs import spng_decode

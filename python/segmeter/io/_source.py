@@ -118,12 +118,13 @@ def _content(origin: object) -> tuple[str, bytes]:
 def _head_of_file(name: str) -> tuple[bytes, int]:
     """Read the first bytes of a regular file, and its size."""
     with _os_errors(name):
-        mode = Path(name).stat().st_mode
+        path = Path(name)
+        mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise ReadError(name, "is a directory, not a file")
         if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise ReadError(name, "is not a regular file")
-        with Path(name).open("rb") as stream:
+        with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
             return head, max(os.fstat(stream.fileno()).st_size, len(head))
 
