@@ -136,6 +136,32 @@ def test_monai(peer: Callable[[str], ModuleType]) -> None:
                 assert_equal(np.float32(mine), theirs)
 
 
+@pytest.mark.parametrize("metric", ["chessboard", "taxicab"])
+def test_monai_in_steps(peer: Callable[[str], ModuleType], metric: Any) -> None:
+    torch, monai = peer("torch"), peer("monai.metrics")
+    for pair in pairs(12, 200):
+        maps = [torch.from_numpy(m[None, None].copy()) for m in (pair.pred, pair.target)]
+        # It takes a spacing and makes no use of it.
+        options: dict[str, Any] = {
+            "include_background": True, "spacing": list(pair.spacing), "distance_metric": metric
+        }  # fmt: skip
+        masks, ours = (pair.pred, pair.target), {"preset": "monai", "metric": metric}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a mask is empty
+            for percentile in (None, 50, 95, 97.3):
+                theirs = monai.compute_hausdorff_distance(*maps, percentile=percentile, **options)
+                mine = segmeter.hausdorff_distance(*masks, percentile=percentile, **ours)
+                assert_equal(np.float32(mine), theirs)
+            for symmetric, function in ((False, segmeter.asd), (True, segmeter.assd)):
+                theirs = monai.compute_average_surface_distance(
+                    *maps, symmetric=symmetric, **options
+                )
+                np.testing.assert_allclose(function(*masks, **ours), float(theirs), **SINGLE)
+            for tolerance in (0.0, 1.0, 2.4):
+                theirs = monai.compute_surface_dice(*maps, class_thresholds=[tolerance], **options)
+                assert_equal(np.float32(segmeter.nsd(*masks, tolerance=tolerance, **ours)), theirs)
+
+
 def test_medpy(peer: Callable[[str], ModuleType]) -> None:
     medpy = peer("medpy.metric.binary")
     for pair in pairs(3, 250):

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 import segmeter
 from segmeter import _core
 from segmeter._arrays import packed
+from segmeter.boundary._steps import steps_to
 from segmeter.reference import boundary_surfaces as reference
 
 if TYPE_CHECKING:
@@ -107,6 +108,52 @@ def test_twin(question: tuple[NDArray[Any], NDArray[Any], dict[str, Any]]) -> No
     for threads in (1, 2):
         require_equal(
             segmeter.surface_distances(pred, target, threads=threads, **options), expected
+        )
+
+
+@given(questions(18), st.sampled_from(["chessboard", "taxicab"]))
+@settings(max_examples=100)
+def test_twin_in_steps(
+    question: tuple[NDArray[Any], NDArray[Any], dict[str, Any]], metric: Any
+) -> None:
+    pred, target, options = question
+    if options["surface"] == "face_mesh":
+        options |= {"surface": "voxel_face", "weights": "count"}
+    options |= {"spacing": None, "metric": metric}
+    expected = reference.surface_distances(pred, target, **options)
+    require_equal(segmeter.surface_distances(pred, target, **options), expected)
+
+
+@pytest.mark.parametrize("metric", ["chessboard", "taxicab"])
+def test_steps_are_those_of_scipy(peer: Callable[[str], Any], metric: Any) -> None:
+    ndimage = peer("scipy.ndimage")
+    rng = np.random.default_rng(3)
+    for ndim in (1, 2, 3):
+        for _ in range(60):
+            points = rng.random(rng.integers(1, 12, ndim)) < rng.choice([0.02, 0.2])
+            points.flat[rng.integers(points.size)] = True
+            expected = ndimage.distance_transform_cdt(~points, metric=metric)
+            np.testing.assert_array_equal(steps_to(points, metric), expected)
+
+
+def test_steps_by_hand() -> None:
+    """A pixel three rows and one column from the other: 3 moves of a king, 4 of a rook."""
+    pred, target = np.zeros((2, 5, 4), bool)
+    pred[0, 1] = target[3, 2] = True
+    for metric, steps in (("chessboard", 3.0), ("taxicab", 4.0)):
+        found = segmeter.surface_distances(pred, target, surface="voxel_face", metric=metric)
+        assert found[1].pred_to_target.tolist() == found[1].target_to_pred.tolist() == [steps]
+        assert found.metric == metric
+        assert f"metric={metric!r}" in repr(found)
+        assert segmeter.hausdorff_distance(pred, target, metric=metric) == steps
+    big = pred.astype(np.int64) * 300_000, target.astype(np.uint64) * 300_000
+    wide = segmeter.surface_distances(*big, surface="voxel_face", metric="taxicab")
+    assert wide[300_000].pred_to_target.tolist() == [4.0]
+    with pytest.raises(ValueError, match="masks hold one label besides the background"):
+        segmeter.surface_distances(big[0], target.astype(np.uint8) * 7, metric="taxicab")
+    with pytest.raises(ValueError, match=r"target holds labels outside 0\.\.0: 1"):
+        segmeter.surface_distances(
+            pred.astype(int), target.astype(int), num_classes=1, metric="taxicab"
         )
 
 
@@ -448,6 +495,9 @@ MASK = np.eye(4, dtype=np.uint8)
         ({"surface": "voxel_face", "weights": "marching"}, ValueError, "it must be 'count'"),
         ({"surface": "face_mesh", "weights": "marching"}, ValueError, "must be 'area' or 'count'"),
         ({"border": "zero"}, ValueError, "border must be"),
+        ({"metric": "manhattan"}, ValueError, "metric must be"),
+        ({"metric": "taxicab", "spacing": (1, 2)}, ValueError, "spacing must be 1 or left out"),
+        ({"metric": "chessboard", "surface": "face_mesh"}, ValueError, "a face mesh has none"),
         ({"threads": -1}, ValueError, "threads"),
         ({"threads": True}, TypeError, "threads"),
         ({"num_classes": 0}, ValueError, "num_classes"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         PercentileRule,
         SurfaceRules,
     )
-    from ._surfaces import Border, Surface, SurfaceWeights
+    from ._surfaces import Border, Metric, Surface, SurfaceWeights
 
     FloatArray = NDArray[np.float64]
 
@@ -58,6 +58,7 @@ class SurfaceOptions(TypedDict, total=False):
     surface: Surface
     weights: SurfaceWeights | None
     border: Border
+    metric: Metric
     threads: int
 
 

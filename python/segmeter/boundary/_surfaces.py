@@ -14,6 +14,7 @@ from .. import _core
 from .._arrays import packed, thread_limit
 from ._checks import label_map_pair, one_of, spacing_of
 from ._reading import ClassName, Reading, ignored_mask, label_of_masks, reading_of
+from ._steps import measured_in_steps
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Surface = Literal["corner", "voxel_face", "voxel_full", "foreground", "face_mesh"]
 SurfaceWeights = Literal["count", "marching", "face_share", "area"]
 Border = Literal["background", "ignore"]
+Metric = Literal["euclidean", "chessboard", "taxicab"]
 
 _RULES: tuple[Surface, ...] = ("corner", "voxel_face", "voxel_full", "foreground", "face_mesh")
 
@@ -83,8 +85,9 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
         Distance of neighbouring pixels along each axis.
     shape : tuple of int
         Of the maps.
-    surface, weights, border : str
-        What points the surfaces consist of, what they weigh, and what lies beyond the image.
+    surface, weights, border, metric : str
+        What points the surfaces consist of, what they weigh, what lies beyond the image, and what
+        a distance is.
 
     Examples
     --------
@@ -97,7 +100,9 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
     {1: 1.0, 2: 0.0}
     """
 
-    __slots__ = ("_directed", "border", "classes", "shape", "spacing", "surface", "weights")
+    __slots__ = (
+        *("_directed", "border", "classes", "metric", "shape", "spacing", "surface", "weights"),
+    )
 
     def __init__(
         self,
@@ -108,6 +113,7 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
         surface: Surface,
         weights: SurfaceWeights,
         border: Border,
+        metric: Metric = "euclidean",
     ) -> None:
         self._directed = dict(directed)
         self.classes = tuple(self._directed)
@@ -116,6 +122,7 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
         self.surface = surface
         self.weights = weights
         self.border = border
+        self.metric = metric
 
     @property
     def diagonal(self) -> float:
@@ -134,7 +141,9 @@ class SurfaceDistances(Mapping[ClassName, DirectedDistances]):
     def __repr__(self) -> str:
         return (
             f"SurfaceDistances(classes={self.classes}, spacing={self.spacing}, "
-            f"surface={self.surface!r}, weights={self.weights!r}, border={self.border!r})"
+            f"surface={self.surface!r}, weights={self.weights!r}, border={self.border!r}"
+            + ("" if self.metric == "euclidean" else f", metric={self.metric!r}")
+            + ")"
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays inside
@@ -157,6 +166,7 @@ def surface_distances(
     surface: Surface = "corner",
     weights: SurfaceWeights | None = None,
     border: Border = "background",
+    metric: Metric = "euclidean",
     threads: int = 0,
 ) -> SurfaceDistances:
     """Distances between the surfaces of two segmentations, of every class in one pass.
@@ -201,6 +211,11 @@ def surface_distances(
     border : {"background", "ignore"}, default "background"
         What lies beyond the image. ``"background"``: nothing, so that surfaces are closed there.
         ``"ignore"``: what is at its edge goes on, so that the edge is no surface.
+    metric : {"euclidean", "chessboard", "taxicab"}, default "euclidean"
+        What a distance is: Euclidean, or the number of steps from pixel to pixel (corner to corner)
+        across faces, edges and corners (``"chessboard"``) or across faces only (``"taxicab"``).
+        Steps have no ``spacing``, and are not for the face mesh. They are slower: each class is
+        measured by itself, with a map of the box around both surfaces.
     threads : int, default 0
         Number of threads; 0 chooses by size of the input and the machine's limits. The result
         does not depend on it.
@@ -255,18 +270,39 @@ def surface_distances(
     weighting = _weights_of(surface, weights)
     pred, target = label_map_pair(pred, target)
     steps = spacing_of(spacing, target.ndim)
+    _check_metric(metric, surface, steps)
     reading = reading_of(
         num_classes, classes, groups, labels, pred_labels, reduce_zero_label, out_of_range,
         ignore_index, background,
     )  # fmt: skip
     mask = ignored_mask(ignore_index, target)
-    directed = _measure(
-        reading, pred, target, mask, steps, surface, weighting, border, thread_limit(threads)
-    )
+    if metric == "euclidean":
+        directed = _measure(
+            reading, pred, target, mask, steps, surface, weighting, border, thread_limit(threads)
+        )
+    else:
+        directed = measured_in_steps(
+            reading, pred, target, mask, surface, weighting, border, metric
+        )
     return SurfaceDistances(
         directed, spacing=steps, shape=target.shape, surface=surface, weights=weighting,
-        border=border,
+        border=border, metric=metric,
     )  # fmt: skip
+
+
+def _check_metric(metric: Any, surface: Surface, spacing: tuple[float, ...]) -> None:
+    one_of(metric, "metric", get_args(Metric))
+    if metric == "euclidean":
+        return
+    if surface == "face_mesh":
+        raise ValueError(
+            f"metric={metric!r} counts steps from pixel to pixel; a face mesh has none"
+        )
+    if any(step != 1 for step in spacing):
+        raise ValueError(
+            f"metric={metric!r} counts steps from pixel to pixel: spacing must be 1 or left out, "
+            f"got {spacing} (MONAI takes a spacing there, and makes no use of it)"
+        )
 
 
 # What points of each surface may weigh; the first is the default.

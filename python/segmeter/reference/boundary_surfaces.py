@@ -40,6 +40,7 @@ def surface_distances(
     surface: Any = "corner",
     weights: Any = None,
     border: Any = "background",
+    metric: Any = "euclidean",
     threads: int = 0,
 ) -> SurfaceDistances:
     """Twin of :func:`segmeter.surface_distances`; same arguments, same result.
@@ -75,13 +76,13 @@ def surface_distances(
     directed = {
         name: directed_distances(
             np.isin(guess, list(those)), np.isin(truth, list(those)), ignored, spacing,
-            surface=surface, weights=weights, border=border,
+            surface=surface, weights=weights, border=border, metric=metric,
         )
         for name, those in members.items()
     }  # fmt: skip
     return SurfaceDistances(
         directed, spacing=spacing, shape=target.shape, surface=surface, weights=weights,
-        border=border,
+        border=border, metric=metric,
     )  # fmt: skip
 
 
@@ -112,6 +113,7 @@ def directed_distances(
     surface: str,
     weights: str,
     border: str,
+    metric: str = "euclidean",
 ) -> DirectedDistances:
     """Distances between the surfaces of two masks.
 
@@ -139,14 +141,16 @@ def directed_distances(
         sides.append((points, areas))
     (pred_points, pred_weight), (target_points, target_weight) = sides
     return DirectedDistances(
-        nearest_distances(pred_points, target_points, spacing),
-        nearest_distances(target_points, pred_points, spacing),
+        nearest_distances(pred_points, target_points, spacing, metric),
+        nearest_distances(target_points, pred_points, spacing, metric),
         pred_weight,
         target_weight,
     )
 
 
-def nearest_distances(points: Mask, others: Mask, spacing: Sequence[float]) -> FloatArray:
+def nearest_distances(
+    points: Mask, others: Mask, spacing: Sequence[float], metric: str = "euclidean"
+) -> FloatArray:
     """Distance of each point to the nearest of the others, every one tried; inf if there is none.
 
     Examples
@@ -157,6 +161,11 @@ def nearest_distances(points: Mask, others: Mask, spacing: Sequence[float]) -> F
     here, there = np.argwhere(points), np.argwhere(others)
     nearest = np.full(len(here), np.inf)
     if len(there) == 0:
+        return nearest
+    if metric != "euclidean":
+        combined = np.max if metric == "chessboard" else np.sum
+        for i, point in enumerate(here):
+            nearest[i] = combined(np.abs(there - point), axis=1).min()
         return nearest
     step = max(1, 2**20 // len(there))
     for i in range(0, len(here), step):
