@@ -39,6 +39,8 @@ ClassWeight = float | Sequence[float] | None
 
 ValueT = TypeVar("ValueT")
 
+ALL = slice(None)
+
 
 class remembered(Generic[ValueT]):  # noqa: N801  # used like property
     """A property of a frozen loss, computed once.
@@ -163,6 +165,17 @@ def share(part: Array, whole: Array, xp: Any) -> Array:
     return xp.where(nothing, 0.0, part / xp.where(nothing, 1.0, whole))
 
 
+def counted(table: SoftCounts) -> Any:
+    """How many pixels count: an integer, or a tensor."""
+    valid: Any = table.valid
+    return sum(valid.tolist()) if isinstance(valid, np.ndarray) else valid.sum()
+
+
+def sum_of(values: Array, xp: Any) -> Array:
+    """Sum of all values; of few by Python, which is done before NumPy has begun."""
+    return sum(values.ravel().tolist()) if xp is np and values.size <= 64 else values.sum()
+
+
 def if_any(count: Array, value: Array, nothing: float, xp: Any) -> Array:
     """The value where something is counted, else what stands for nothing."""
     if xp is np:
@@ -221,6 +234,52 @@ class Loss(ABC):
         """Give the formula with its chosen options in a few lines of text."""
 
 
+class Slopes:
+    """Derivatives by the entries of a table, as formulas add them; zero where none does."""
+
+    __slots__ = ("parts", "shape", "shape_of_terms")
+
+    def __init__(self, table: SoftCounts) -> None:
+        self.shape, self.shape_of_terms = table.pred.shape, table.terms.shape
+        self.parts: dict[str, Array] = {}
+
+    def add(self, name: str, values: Array, classes: Any, rows: Any = ALL) -> None:
+        """Add to the entries of some classes and, of the terms, some rows."""
+        shape = self.shape_of_terms if name.startswith("terms") else self.shape
+        known = self.parts.get(name)
+        if classes == ALL and rows == ALL:
+            if values.shape != shape:
+                values = np.broadcast_to(values, shape)
+            self.parts[name] = values if known is None else known + values
+            return
+        # Never in place: an array may stand under two names.
+        self.parts[name] = sums = np.zeros(shape) if known is None else known.copy()
+        sums[(rows, slice(None), classes) if len(shape) == 3 else (slice(None), classes)] += values
+
+    def join(self, other: Slopes, rows: Any) -> None:
+        """Add those of a table that has some of the rows of terms."""
+        for name, values in other.parts.items():
+            self.add(name, values, ALL, rows if name.startswith("terms") else ALL)
+
+    def gradient(self) -> SoftCountsGradient:
+        """Give them as the sweep takes them; not to be written to."""
+        get, table, terms = self.parts.get, self.shape, self.shape_of_terms
+        return _table.SoftCountsGradient(
+            get("intersection", _zeros(table)),
+            get("pred", _zeros(table)),
+            get("pred_squared", _zeros(table)),
+            get("terms", _zeros(terms)),
+            get("terms_negative", _zeros(terms)),
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    zeros = np.zeros(shape)
+    zeros.flags.writeable = False  # there are other users
+    return zeros
+
+
 class SweepLoss(Loss):
     """A loss that is a formula on the table of soft counts: one sweep for it, one for its slope."""
 
@@ -245,9 +304,19 @@ class SweepLoss(Loss):
         return False
 
     @property
+    def reads_target(self) -> bool:
+        """Whether the derivative depends on more of the target than how many pixels count."""
+        return True
+
+    @property
     def label_smoothing(self) -> float:
         """Smoothing of the target in the sums of `terms`."""
         return 0.0
+
+    @remembered
+    def rules(self) -> _table.Rules:
+        """Options of the sweep, checked."""
+        return _table.rules_of(**self.inputs(), pixel_terms=self.terms, squares=self.squares)
 
     @abstractmethod
     def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
@@ -257,9 +326,9 @@ class SweepLoss(Loss):
         ``normaliser="all"`` reads.
         """
 
-    @abstractmethod
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
         """Derivative of the value by every entry of the table that depends on the logits."""
+        return self.both(table, pixels=pixels)[1]
 
     @abstractmethod
     def inputs(self) -> dict[str, Any]:
@@ -267,21 +336,16 @@ class SweepLoss(Loss):
 
     @abstractmethod
     def accumulate(
-        self,
-        table: SoftCounts,
-        gradient: SoftCountsGradient,
-        weight: float = 1.0,
-        *,
-        pixels: int | None = None,
+        self, table: SoftCounts, slopes: Slopes, weight: float = 1.0, *, pixels: int | None = None
     ) -> float:
-        """Give the value, and add its derivative times a weight to a gradient."""
+        """Give the value, and add its derivative times a weight to slopes."""
 
     def both(
         self, table: SoftCounts, *, pixels: int | None = None
     ) -> tuple[float, SoftCountsGradient]:
         """Value and derivative at once."""
-        gradient = _table.SoftCountsGradient.zeros(table)
-        return self.accumulate(table, gradient, pixels=pixels), gradient
+        slopes = Slopes(table)
+        return self.accumulate(table, slopes, pixels=pixels), slopes.gradient()
 
     def check_channels(self, number: int) -> None:
         """Refuse options that do not fit the number of channels."""
@@ -289,6 +353,18 @@ class SweepLoss(Loss):
     def for_target(self, soft: bool) -> Self:  # noqa: ARG002  # a hook
         """Give the loss for a target of soft labels or of one label per pixel."""
         return self
+
+    @remembered
+    def _fitted(self) -> dict[tuple[int, bool], Self]:
+        return {}
+
+    def fitted(self, channels: int, soft: bool) -> Self:
+        """Give the loss for such a target, once its options are known to fit the channels."""
+        made = self._fitted.get((channels, soft))
+        if made is None:
+            self.check_channels(channels)
+            made = self._fitted[channels, soft] = self.for_target(soft=soft)
+        return made
 
     def unreduced(self, sweep: dict[str, Any]) -> Array:
         """Losses one by one, with ``reduction="none"``."""
@@ -314,26 +390,25 @@ class SweepLoss(Loss):
         else:
             channels = logits.shape[1] if logits.ndim >= 2 else 1
             pixels = logits.size // max(channels, 1)
-        self.check_channels(channels)
-        formula = self.for_target(soft=target.dtype.kind == "f")
-        inputs = {
-            **self.inputs(),
-            "logits": logits,
-            "target": target,
-            "mask": mask,
-            "pixel_weight": pixel_weight,
-            "threads": threads,
-        }
+        formula = self.fitted(channels, target.dtype.kind == "f")
         if self.reduction == "none":
             if return_grad:
                 raise ValueError(
                     "return_grad needs one number: use reduction='mean' or 'sum' (a weight per "
                     "pixel goes into pixel_weight)"
                 )
+            inputs = {
+                **self.inputs(),
+                "logits": logits,
+                "target": target,
+                "mask": mask,
+                "pixel_weight": pixel_weight,
+                "threads": threads,
+            }
             return formula.unreduced(inputs)
-        value, gradient = _table.evaluate(
-            Bound(formula, pixels, return_grad), **inputs, return_grad=return_grad, out=out
-        )
+        sweep = _table.prepare_by(formula.rules, logits, target, mask, pixel_weight, threads)
+        bound = Bound(formula, pixels, return_grad)
+        value, gradient = _table.evaluate_sweep(bound, sweep, return_grad, out, 1.0)
         return (value, gradient) if return_grad else value
 
 
@@ -391,7 +466,7 @@ class TableLoss(SweepLoss):
         """The classes that count, of so many, as an index: of a view where they are in a row."""
         if self.classes is not None:
             return list(self.classes)
-        return slice(0 if self.include_background else 1, number)
+        return ALL if self.include_background else slice(1, number)
 
     @remembered
     def kept(self) -> dict[Any, Any]:
@@ -453,7 +528,8 @@ class Bound:
 
     def __init__(self, loss: SweepLoss, pixels: int, return_grad: bool = True) -> None:
         self.loss, self.pixels, self.return_grad = loss, pixels, return_grad
-        self.terms, self.squares, self.linear = loss.terms, loss.squares, loss.linear
+        self.terms, self.squares = loss.terms, loss.squares
+        self.linear, self.reads_target = loss.linear, loss.reads_target
         self._gradient: SoftCountsGradient | None = None
 
     def value(self, table: SoftCounts) -> float:

@@ -13,6 +13,7 @@ from ._base import (
     Array,
     Loss,
     Reduction,
+    Slopes,
     SweepLoss,
     TableLoss,
     check_choice,
@@ -21,7 +22,7 @@ from ._base import (
 )
 from ._pixel import CrossEntropy, Focal
 from ._region import Dice
-from ._table import SoftCounts, SoftCountsGradient
+from ._table import SoftCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,10 @@ class SumLoss(SweepLoss):
         return all(loss.linear for _, loss in self.members)
 
     @remembered
+    def reads_target(self) -> bool:
+        return any(loss.reads_target for _, loss in self.members)
+
+    @remembered
     def label_smoothing(self) -> float:
         return max(loss.label_smoothing for _, loss in self.members)
 
@@ -89,24 +94,16 @@ class SumLoss(SweepLoss):
             total = total + weight * loss.value(_with_terms(table, rows), xp, pixels=pixels)
         return total
 
-    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        return self.both(table, pixels=pixels)[1]
-
     def accumulate(
-        self,
-        table: SoftCounts,
-        gradient: SoftCountsGradient,
-        weight: float = 1.0,
-        *,
-        pixels: int | None = None,
+        self, table: SoftCounts, slopes: Slopes, weight: float = 1.0, *, pixels: int | None = None
     ) -> float:
         value = 0.0
         for (factor, loss), rows in zip(self.members, self._rows, strict=True):
-            part, of_part = _with_terms(table, rows), _slopes_of_terms(gradient, rows)
+            part = _with_terms(table, rows)
+            of_part = slopes if part is table else Slopes(part)
             value += factor * loss.accumulate(part, of_part, weight * factor, pixels=pixels)
-            if isinstance(rows, list):  # which are a copy
-                gradient.terms[rows] = of_part.terms
-                gradient.terms_negative[rows] = of_part.terms_negative
+            if of_part is not slopes:
+                slopes.join(of_part, rows)
         return value
 
     @remembered
@@ -141,21 +138,6 @@ def _with_terms(table: SoftCounts, rows: slice | list[int] | None) -> SoftCounts
         table.terms_negative[rows],
         table.valid,
         table.weight,
-    )
-
-
-def _slopes_of_terms(
-    gradient: SoftCountsGradient, rows: slice | list[int] | None
-) -> SoftCountsGradient:
-    """A gradient with those by some of its terms alone; views where the rows are a slice."""
-    if rows is None or rows == slice(0, len(gradient.terms)):
-        return gradient
-    return SoftCountsGradient(
-        gradient.intersection,
-        gradient.pred,
-        gradient.pred_squared,
-        gradient.terms[rows],
-        gradient.terms_negative[rows],
     )
 
 

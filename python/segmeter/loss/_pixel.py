@@ -11,13 +11,16 @@ import numpy as np
 
 from . import _table
 from ._base import (
+    ALL,
     Array,
     ClassWeight,
+    Slopes,
     TableLoss,
     check_choice,
     check_flag,
     check_length,
     check_number,
+    counted,
     if_any,
     loss,
     numbers_per_class,
@@ -25,11 +28,12 @@ from ._base import (
     per_class,
     remembered,
     share,
+    sum_of,
 )
-from ._table import PixelTerm, SoftCountsGradient
+from ._table import PixelTerm
 
 if TYPE_CHECKING:
-    from ._table import SoftCounts
+    from ._table import SoftCounts, SoftCountsGradient
 
 Normaliser = Literal["valid", "all", "weights"]
 
@@ -69,58 +73,48 @@ class PixelLoss(TableLoss):
         weights = per_class(self.class_weight, self.chosen(channels), like)
         return weights, weights if self.one_vs_rest(channels) else 0.0 * weights
 
+    @property
+    def reads_target(self) -> bool:
+        return self.reduction == "mean" and self.normaliser == "weights"
+
     def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
-        total = self._total(table, xp)
-        value = share(total, self._norm(table, pixels), xp)
+        return self._mean(table, self._norm(table, pixels), xp)
+
+    def _mean(self, table: SoftCounts, norm: Array, xp: Any) -> Array:
+        value = share(self._total(table, xp), norm, xp)
         nothing = 0.0 if self.empty == "zero" else math.nan
-        return if_any(table.valid.sum(), value, nothing, xp)
+        return if_any(counted(table), value, nothing, xp)
+
+    def accumulate(
+        self, table: SoftCounts, slopes: Slopes, weight: float = 1.0, *, pixels: int | None = None
+    ) -> float:
+        norm = self._norm(table, pixels)
+        self._spread(table, slopes, weight, norm)
+        return float(self._mean(table, norm, np))
 
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        if not self.linear:
-            gradient = SoftCountsGradient.zeros(table)
-            self._spread(table, gradient, 1.0, pixels)
-            return gradient
-        # But for one factor it is the same for all tables of a size.
+        slopes = Slopes(table)
+        self._spread(table, slopes, 1.0, self._norm(table, pixels))
+        return slopes.gradient()
+
+    def _spread(self, table: SoftCounts, slopes: Slopes, weight: float, norm: Array) -> None:
+        """Add the derivative times a weight to slopes."""
+        slope = weight * share(1.0, norm, np)
+        # But for this factor it is the same for all tables of a size.
         shape = table.terms.shape
         if shape not in self.kept:
             self.kept[shape] = self._of_sums(table)
-        nothing, positive, negative = self.kept[shape]
-        slope = share(1.0, self._norm(table, pixels), np)
-        return SoftCountsGradient(nothing, nothing, nothing, slope * positive, slope * negative)
+        for name, values in self.kept[shape].items():
+            slopes.add(name, slope * values, ALL)
 
-    def _of_sums(self, table: SoftCounts) -> tuple[Array, Array, Array]:
-        """Derivative of the sum over pixels: by regions, and by terms of what is true or not."""
-        made = SoftCountsGradient.zeros(table)
+    def _of_sums(self, table: SoftCounts) -> dict[str, Array]:
+        """Derivative of the sum over pixels by the terms of what is true, and of what is not."""
         channels = table.pred.shape[1]
-        chosen = self.selection(channels)
+        made = Slopes(table)
         factors = self._factors(channels, table.target, np)
-        for (by_term, _), terms in zip(factors, (made.terms, made.terms_negative), strict=False):
-            terms[: len(by_term), :, chosen] = by_term
-        made.pred.flags.writeable = False  # many gradients hold it
-        return made.pred, made.terms, made.terms_negative
-
-    def accumulate(
-        self,
-        table: SoftCounts,
-        gradient: SoftCountsGradient,
-        weight: float = 1.0,
-        *,
-        pixels: int | None = None,
-    ) -> float:
-        self._spread(table, gradient, weight, pixels)
-        return float(self.value(table, pixels=pixels))
-
-    def _spread(
-        self, table: SoftCounts, gradient: SoftCountsGradient, weight: float, pixels: int | None
-    ) -> None:
-        """Add the derivative times a weight to a gradient."""
-        slope = weight * share(1.0, self._norm(table, pixels), np)
-        channels = gradient.pred.shape[1]
-        chosen = self.selection(channels)
-        tables = (gradient.terms, gradient.terms_negative)
-        made = self._factors(channels, gradient.pred, np)
-        for (factors, _), terms in zip(made, tables, strict=False):
-            terms[: len(factors), :, chosen] += slope * factors
+        for (by_term, _), name in zip(factors, ("terms", "terms_negative"), strict=False):
+            made.add(name, by_term, self.selection(channels), slice(len(by_term)))
+        return made.parts
 
     def _factors(self, channels: int, like: Array, xp: Any) -> list[tuple[Array, Array | None]]:
         """Factors (T, 1, K) of the terms and where they are 0, if anywhere.
@@ -155,7 +149,8 @@ class PixelLoss(TableLoss):
 
     def _total(self, table: SoftCounts, xp: Any) -> Array:
         """What all costs in the end."""
-        return sum(costs.sum() for costs in self._products(table, xp))
+        first, *others = [sum_of(costs, xp) for costs in self._products(table, xp)]
+        return first + others[0] if others else first
 
     def _costs(self, table: SoftCounts, xp: Any) -> Array:
         """What the classes cost in every sample, (N, K)."""
@@ -164,11 +159,10 @@ class PixelLoss(TableLoss):
     def _norm(self, table: SoftCounts, pixels: int | None) -> Array:
         """What the sum over pixels is divided by."""
         channels = table.pred.shape[1]
-        chosen = self.chosen(channels)
         if self.reduction != "mean":
             return 1.0
         if self.normaliser == "weights":
-            weights = per_class(self.class_weight, chosen, table.target)
+            weights = per_class(self.class_weight, self.chosen(channels), table.target)
             if self.one_vs_rest(channels):
                 return table.weight.sum() * weights.sum()
             return (weights * table.target[:, self.selection(channels)]).sum()
@@ -177,9 +171,9 @@ class PixelLoss(TableLoss):
                 raise ValueError("normaliser='all' needs the number of all pixels")
             norm = float(pixels)
         else:
-            valid = table.valid.sum()
-            norm = float(valid) if isinstance(valid, np.integer) else valid.to(table.target.dtype)
-        return norm * len(chosen) if self._per_class(channels) else norm
+            valid = counted(table)
+            norm = float(valid) if isinstance(valid, int) else valid.to(table.target.dtype)
+        return norm * len(self.chosen(channels)) if self._per_class(channels) else norm
 
     def _per_class(self, channels: int) -> bool:
         """Whether a mean is over pixels and classes."""
@@ -361,17 +355,13 @@ class Focal(PixelLoss):
             weights + table.terms_negative[1][:, chosen] if self.one_vs_rest(channels) else weights
         )
 
-    def _spread(
-        self, table: SoftCounts, gradient: SoftCountsGradient, weight: float, pixels: int | None
-    ) -> None:
-        super()._spread(table, gradient, weight, pixels)
+    def _spread(self, table: SoftCounts, slopes: Slopes, weight: float, norm: Array) -> None:
+        super()._spread(table, slopes, weight, norm)
         if self.normalised:
-            norm = self._norm(table, pixels)
             slope = -weight * share(share(self._total(table, np), norm, np), norm, np)
             channels = table.pred.shape[1]
-            gradient.terms[1][:, self.selection(channels)] += slope
-            if self.one_vs_rest(channels):
-                gradient.terms_negative[1][:, self.selection(channels)] += slope
+            for name in ("terms", "terms_negative")[: 2 if self.one_vs_rest(channels) else 1]:
+                slopes.add(name, slope, self.selection(channels), slice(1, 2))
 
     def pixel_formula(self) -> str:
         factor = "f" if self.threshold is not None else f"(1 - p_t)^{self.gamma:g}"

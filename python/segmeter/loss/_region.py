@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ._base import Array, check_choice, check_flag, check_number, loss, remembered, share
+from ._base import Array, Slopes, check_choice, check_flag, check_number, loss, remembered, share
 from ._region_base import RatioLoss, RegionLoss, Sums
-from ._table import PixelTerm, SoftCountsGradient
+from ._table import PixelTerm
 
 if TYPE_CHECKING:
     from ._table import SoftCounts
@@ -332,18 +332,18 @@ class SensitivitySpecificity(RegionLoss):
             missed, invented = table.terms[0], table.terms_negative[0]
         return {"target": table.target, "missed": missed, "invented": invented}
 
-    def book(self, slopes: Sums, gradient: SoftCountsGradient, chosen: slice | list[int]) -> None:
-        missed, invented = slopes["missed"], slopes["invented"]
+    def book(self, by_sums: Sums, slopes: Slopes, chosen: slice | list[int]) -> None:
+        missed, invented = by_sums["missed"], by_sums["invented"]
         if not self.squared:
-            gradient.intersection[:, chosen] -= missed + invented
-            gradient.pred[:, chosen] += invented
+            slopes.add("intersection", -(missed + invented), chosen)
+            slopes.add("pred", invented, chosen)
         elif self.activation == "softmax":
-            gradient.terms[0][:, chosen] += missed - invented
-            gradient.intersection[:, chosen] -= 2.0 * invented
-            gradient.pred_squared[:, chosen] += invented
+            slopes.add("terms", missed - invented, chosen, slice(1))
+            slopes.add("intersection", -2.0 * invented, chosen)
+            slopes.add("pred_squared", invented, chosen)
         else:
-            gradient.terms[0][:, chosen] += missed
-            gradient.terms_negative[0][:, chosen] += invented
+            slopes.add("terms", missed, chosen, slice(1))
+            slopes.add("terms_negative", invented, chosen, slice(1))
 
     def _inverses(self, sums: Sums, xp: Any) -> tuple[Array, Array]:
         inside, outside = sums["target"], sums["weight"] - sums["target"]

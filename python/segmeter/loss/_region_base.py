@@ -18,6 +18,7 @@ from ..reference.loss_table import as_float64, like, probabilities
 from . import _table
 from ._base import (
     Array,
+    Slopes,
     TableLoss,
     check_choice,
     check_flag,
@@ -26,6 +27,7 @@ from ._base import (
     per_class,
     remembered,
     share,
+    sum_of,
 )
 
 if TYPE_CHECKING:
@@ -50,13 +52,20 @@ def quotient(numerator: Array, denominator: Array, eps: float, xp: Any) -> Array
     return xp.where(nothing, 1.0, numerator / xp.where(nothing, 1.0, denominator))
 
 
-def quotient_slopes(numerator: Array, denominator: Array, eps: float) -> tuple[Array, Array]:
-    """Derivatives of `quotient` by numerator and denominator; no slope where it is clipped."""
-    if eps == 0 or (denominator > eps).all():
-        inverse = share(1.0, denominator, np)
-        return inverse, -numerator * inverse * inverse
-    inverse = share(1.0, np.maximum(denominator, eps), np)
-    return inverse, np.where(denominator < eps, 0.0, -numerator * inverse * inverse)
+def quotient_and_slopes(
+    numerator: Array, denominator: Array, eps: float
+) -> tuple[Array, Array, Array]:
+    """`quotient`, and how it grows with the numerator and shrinks as the denominator grows.
+
+    No slope by the denominator where that is clipped.
+    """
+    clipped = np.maximum(denominator, eps) if eps > 0 else denominator
+    if np.count_nonzero(clipped) == clipped.size:
+        value, inverse = numerator / clipped, 1.0 / clipped
+    else:
+        value, inverse = quotient(numerator, clipped, 0.0, np), share(1.0, clipped, np)
+    falling = value * inverse
+    return value, inverse, np.where(denominator < eps, 0.0, falling) if eps > 0 else falling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +133,10 @@ class RegionLoss(TableLoss):
         nothing = math.nan if self.empty == "nan" else 0.0
         return xp.where(counted.sum() > 0, self.total(mean, xp), nothing)
 
-    def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        return self.both(table, pixels=pixels)[1]
-
     def accumulate(
         self,
         table: SoftCounts,
-        gradient: SoftCountsGradient,
+        slopes: Slopes,
         weight: float = 1.0,
         *,
         pixels: int | None = None,  # noqa: ARG002
@@ -138,12 +144,14 @@ class RegionLoss(TableLoss):
         sums, counted, fold = self._sums(table, np)
         score, by_sums = self.score_and_slopes(sums)
         shares = self._shares(sums, counted, np)
-        mean = float((shares * self.loss_of(score, np)).sum())
-        slope = fold * (shares * (self.loss_slope(score) * (weight * self.total_slope(mean))))
-        slopes = {name: slope * part for name, part in by_sums.items()}
-        self.book(slopes, gradient, self.selection(table.pred.shape[1]))
+        mean = float(sum_of(shares * self.loss_of(score, np), np))
+        slope = shares * (self.loss_slope(score) * (weight * self.total_slope(mean)))
+        if self.pooled:
+            slope = fold * slope
+        parts = {name: slope * part for name, part in by_sums.items()}
+        self.book(parts, slopes, self.selection(table.pred.shape[1]))
         nothing = math.nan if self.empty == "nan" else 0.0
-        return float(self.total(mean, np)) if counted.any() else nothing
+        return float(self.total(mean, np)) if np.count_nonzero(counted) else nothing
 
     def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
         """Sums (R, K), counted pixels of the regions (R, 1), weights of pooled classes."""
@@ -170,10 +178,10 @@ class RegionLoss(TableLoss):
         names += ["pred_squared", "target_squared"] if self.squares else []
         return {name: getattr(table, name) for name in names}
 
-    def book(self, slopes: Sums, gradient: SoftCountsGradient, chosen: slice | list[int]) -> None:
+    def book(self, by_sums: Sums, slopes: Slopes, chosen: slice | list[int]) -> None:
         """Add slopes (R, K) by the sums of `read` to those by the table, of the chosen classes."""
-        for name, values in slopes.items():
-            getattr(gradient, name)[:, chosen] += values
+        for name, values in by_sums.items():
+            slopes.add(name, values, chosen)
 
     def pooling(self, sums: Sums, xp: Any) -> Array:  # noqa: ARG002  # others need xp
         """Weights of the classes in sums over all classes."""
@@ -203,7 +211,7 @@ class RegionLoss(TableLoss):
 
     def _shares(self, sums: Sums, counted: Array, xp: Any) -> Array:
         """Factor of every loss in the value: of the target alone, so without a slope."""
-        if xp is np and self._is_even and counted.all():
+        if xp is np and self._is_even and np.count_nonzero(counted) == counted.size:
             size = sums["target"].shape
             if size not in self.kept:
                 self.kept[size] = self._shares_of(sums, counted, xp)
@@ -299,13 +307,13 @@ class RatioLoss(RegionLoss):
     def score_and_slopes(self, sums: Sums) -> tuple[Array, Sums]:
         numerator, denominator = self.parts(sums)
         numerator, denominator = numerator + self.smooth_nr, denominator + self.smooth_dr
-        by_numerator, by_denominator = quotient_slopes(numerator, denominator, self.eps)
+        score, rising, falling = quotient_and_slopes(numerator, denominator, self.eps)
         above, below = self.part_slopes()
-        slopes = {name: factor * by_numerator for name, factor in above.items()}
+        slopes = {name: factor * rising for name, factor in above.items()}
         for name, factor in below.items():
-            part = factor * by_denominator
+            part = -factor * falling
             slopes[name] = slopes[name] + part if name in slopes else part
-        return quotient(numerator, denominator, self.eps, np), slopes
+        return score, slopes
 
     def overlap(self) -> str:
         """What is in both, in words."""

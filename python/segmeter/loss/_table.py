@@ -8,8 +8,9 @@ by each entry of the table.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import inf
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+from functools import lru_cache
+from math import inf, prod
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, get_args
 
 import numpy as np
 
@@ -415,6 +416,7 @@ squares, threads
         squares=squares,
         threads=threads,
     )
+    sweep.check_slopes(d)
     return sweep.backward(d, out)
 
 
@@ -474,22 +476,42 @@ def evaluate(
         squares=formula.squares,
         threads=threads,
     )
-    return evaluate_sweep(formula, sweep, return_grad or out is not None, out, grad_scale)
+    return evaluate_sweep(
+        formula, sweep, return_grad or out is not None, out, grad_scale, check=True
+    )
 
 
 def evaluate_sweep(
-    formula: Formula, sweep: Sweep, wanted: bool, out: NDArray[Any] | None, grad_scale: float
+    formula: Formula,
+    sweep: Sweep,
+    wanted: bool,
+    out: NDArray[Any] | None,
+    grad_scale: float,
+    *,
+    check: bool = False,
 ) -> tuple[float, NDArray[Any] | None]:
-    """As :func:`evaluate`, of checked inputs; the gradient if wanted."""
-    if wanted and formula.linear:
-        d = _scaled(formula.gradient(sweep.target_counts()), grad_scale)
-        counts, gradient = sweep.terms_and_gradient(d, out)
-        return float(formula.value(counts)), gradient
-    counts = sweep.counts(regions=not formula.linear)
-    value = float(formula.value(counts))
-    if not wanted:
-        return value, None
-    return value, sweep.backward(_scaled(formula.gradient(counts), grad_scale), out)
+    """As :func:`evaluate`, of checked inputs; the gradient if wanted.
+
+    ``check`` looks at the derivatives, which those of the losses here need not.
+    """
+    linear = formula.linear
+    if not (wanted and linear):
+        counts = sweep.counts(regions=not linear)
+        value = float(formula.value(counts))
+        if not wanted:
+            return value, None
+    elif sweep.counts_all and not getattr(formula, "reads_target", True):
+        counts = sweep.blank()
+    else:
+        counts = sweep.target_counts()
+    d = formula.gradient(counts)
+    if check:
+        sweep.check_slopes(d)
+    d = _scaled(d, grad_scale)
+    if not linear:
+        return value, sweep.backward(d, out)
+    counts, gradient = sweep.terms_and_gradient(d, out)
+    return float(formula.value(counts)), gradient
 
 
 def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
@@ -499,20 +521,30 @@ def _scaled(d: SoftCountsGradient, factor: float) -> SoftCountsGradient:
 
 
 _KINDS = {kind: number for number, kind in enumerate(get_args(TermKind))}
-_ACTIVATION_NAMES = get_args(Activation)
-_ACTIVATIONS = {name: number for number, name in enumerate(_ACTIVATION_NAMES)}
+_ACTIVATIONS = {name: number for number, name in enumerate(get_args(Activation))}
 _LABEL, _SHARE, _WEIGHT = 1, 2, 3  # what the native sweep finds wrong
 
 
-@dataclass(frozen=True, slots=True)
+class Rules(NamedTuple):
+    """Checked options of a sweep, as the native sweep takes them; made by :func:`rules_of`."""
+
+    activation: int
+    ignored: list[int] | None
+    label_smoothing: float
+    channels_last: bool
+    terms: list[tuple[int, float, float]]
+    squares: bool
+
+
+@dataclass(slots=True)
 class Sweep:
     """Checked inputs of a sweep, channels on axis 1."""
 
     logits: NDArray[Any]
     target: NDArray[Any]
     pixel_weight: NDArray[Any] | None
-    terms: tuple[PixelTerm, ...]
-    channels_last: bool
+    rules: Rules
+    counts_all: bool  # that no pixel is left out
     native: _core.LossSweep
 
     def counts(self, regions: bool = True) -> SoftCounts:
@@ -527,9 +559,13 @@ class Sweep:
         self._refuse(fault)
         return SoftCounts(*sums)
 
+    def blank(self) -> SoftCounts:
+        """Give the numbers of counted pixels where all count; the sums are zeros."""
+        shape = self.logits.shape
+        return _blank(shape[0], shape[1], prod(shape[2:]), len(self.rules.terms))
+
     def backward(self, d: SoftCountsGradient, out: NDArray[Any] | None) -> NDArray[Any]:
         """Give the gradient; a sweep of its own."""
-        self._check_slopes(d)
         out, inside = self._place(out)
         self._refuse(self.native.backward(_tables(d), inside))
         return out
@@ -538,7 +574,6 @@ class Sweep:
         self, d: SoftCountsGradient, out: NDArray[Any] | None
     ) -> tuple[SoftCounts, NDArray[Any]]:
         """Terms and gradient in one sweep, where the derivative by the terms is all there is."""
-        self._check_slopes(d)
         out, inside = self._place(out)
         sums, fault = self.native.terms_and_gradient(_tables(d), inside)
         self._refuse(fault)
@@ -570,12 +605,13 @@ class Sweep:
 
     def _place(self, out: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Where the gradient goes, and the same with channels on axis 1."""
-        outside = np.moveaxis(self.logits, 1, -1) if self.channels_last else self.logits
+        last = self.rules.channels_last
+        outside = np.moveaxis(self.logits, 1, -1) if last else self.logits
         if out is None:
             out = gradient_buffer(outside)
         else:
             self._check_out(out, outside)
-        return out, np.moveaxis(out, -1, 1) if self.channels_last else out
+        return out, np.moveaxis(out, -1, 1) if last else out
 
     def _check_out(self, out: Any, logits: NDArray[Any]) -> None:
         _check_place(out, logits)
@@ -586,11 +622,12 @@ class Sweep:
                     f"out must not share memory with {name}: the sweep reads what it would write"
                 )
 
-    def _check_slopes(self, d: SoftCountsGradient) -> None:
+    def check_slopes(self, d: SoftCountsGradient) -> None:
+        """Refuse a derivative that does not fit the table."""
         if not isinstance(d, SoftCountsGradient):
             raise TypeError(f"d must be SoftCountsGradient, got {type(d).__name__}")
-        table = (self.logits.shape[0], self.logits.shape[1])
-        terms = (len(self.terms), *table)
+        table = self.logits.shape[:2]
+        terms = (len(self.rules.terms), *table)
         shapes = (table, table, table, terms, terms)
         for name, values, expected in zip(_SLOPES, _tables(d), shapes, strict=True):
             array = np.asarray(values)
@@ -661,10 +698,29 @@ def prepare(
     threads: int = 0,
 ) -> Sweep:
     """Check the inputs of sweeps; as in :func:`soft_counts`."""
-    if activation not in _ACTIVATION_NAMES:
-        raise ValueError(
-            f"activation must be one of {', '.join(_ACTIVATION_NAMES)}, got {activation!r}"
-        )
+    rules = rules_of(
+        activation=activation,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        channels_last=channels_last,
+        pixel_terms=pixel_terms,
+        squares=squares,
+    )
+    return prepare_by(rules, logits, target, mask, pixel_weight, threads)
+
+
+def rules_of(
+    *,
+    activation: Activation,
+    ignore_index: int | Sequence[int] | None,
+    label_smoothing: float,
+    channels_last: bool,
+    pixel_terms: Sequence[PixelTerm],
+    squares: bool,
+) -> Rules:
+    """Check the options of sweeps; as in :func:`soft_counts`."""
+    if activation not in tuple(_ACTIVATIONS):  # which may be anything, with no hash
+        raise ValueError(f"activation must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
     if not 0.0 <= real_number(label_smoothing, "label_smoothing") <= 1.0:
         raise ValueError(f"label_smoothing must be in 0..1, got {label_smoothing}")
     terms = tuple(pixel_terms)
@@ -672,43 +728,71 @@ def prepare(
         raise TypeError("pixel_terms must be PixelTerm objects")
     if len(terms) > 8:
         raise ValueError(f"one sweep takes at most 8 pixel terms, got {len(terms)}")
-    x = _logits(logits, activation, channels_last)
-    y = _target(target, x, channels_last)
-    weights = _weights(pixel_weight, x)
+    ignored = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
+    return Rules(
+        _ACTIVATIONS[activation],
+        None if ignore_index is None else [integer(label, "ignore_index") for label in ignored],
+        float(label_smoothing),
+        channels_last,
+        [(_KINDS[term.kind], float(term.parameter), float(term.threshold)) for term in terms],
+        bool(squares),
+    )
+
+
+def prepare_by(
+    rules: Rules, logits: Any, target: Any, mask: Any, pixel_weight: Any, threads: int
+) -> Sweep:
+    """Check the arrays of sweeps whose options are checked."""
+    x = _logits(logits, rules)
+    y = _target(target, x, rules.channels_last)
+    dense = y.ndim == x.ndim
+    everything = mask is None and rules.ignored is None
+    weights = None if pixel_weight is None else _weights(pixel_weight, x)
     native = _core.LossSweep(
         x,
         x.dtype.kind == "u",
         y,
-        y.ndim == x.ndim,
-        _ignored(ignore_index, y, x),
-        _mask(mask, x),
+        dense,
+        [] if rules.ignored is None else _ignored(rules.ignored, y, dense),
+        None if mask is None else _mask(mask, x),
         weights,
-        _ACTIVATIONS[activation],
-        float(label_smoothing),
-        [(_KINDS[term.kind], float(term.parameter), float(term.threshold)) for term in terms],
-        bool(squares),
+        rules.activation,
+        rules.label_smoothing,
+        rules.terms,
+        rules.squares,
         thread_limit(threads),
     )
-    return Sweep(x, y, weights, terms, channels_last, native)
+    return Sweep(x, y, weights, rules, everything, native)
 
 
-def _logits(value: ArrayLike, activation: Activation, channels_last: bool) -> NDArray[Any]:
+@lru_cache(maxsize=64)
+def _blank(samples: int, channels: int, pixels: int, terms: int) -> SoftCounts:
+    table, each = np.zeros((samples, channels)), np.zeros((terms, samples, channels))
+    valid = np.full(samples, pixels, np.int64)
+    for array in (table, each, valid):
+        array.flags.writeable = False  # there are other users
+    return SoftCounts(table, table, table, table, table, each, each, valid, table[:, 0])
+
+
+def _logits(value: Any, rules: Rules) -> NDArray[Any]:
     x = as_array(value, "logits")
-    if x.dtype.kind == "V" and x.dtype.name == "bfloat16":  # its name takes time
-        x = x.view(np.uint16)
-    if x.dtype.kind != "f" and x.dtype != np.uint16:
+    kind = x.dtype.kind
+    if kind == "V" and x.dtype.name == "bfloat16":  # its name takes time
+        x, kind = x.view(np.uint16), "u"
+    if kind != "f" and x.dtype != np.uint16:
         raise TypeError(
             f"logits must be floating point (or uint16 holding bfloat16), got {x.dtype}"
         )
-    if x.dtype.itemsize > 8:
+    if x.itemsize > 8:
         raise TypeError(f"logits must be float16, float32 or float64, got {x.dtype}")
     if x.ndim < 2:
         raise ValueError(f"logits must have shape (N, C, ...), got {x.shape}")
-    if channels_last:
+    if rules.channels_last:
         x = np.moveaxis(x, -1, 1)
-    if x.shape[1] == 0:
+    channels = x.shape[1]
+    if channels == 0:
         raise ValueError("logits must have at least one channel")
-    if activation == "softmax" and x.shape[1] == 1:
+    if channels == 1 and rules.activation == _ACTIVATIONS["softmax"]:
         raise ValueError(
             "softmax of one channel is always 1: use activation='sigmoid' for a binary problem"
         )
@@ -729,8 +813,8 @@ def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[A
     y = as_array(value, "target")
     if y.dtype.kind not in "buif":
         raise TypeError(f"target must be integers or floating point, got {y.dtype}")
-    labels = (x.shape[0], *x.shape[2:])
-    if y.shape == labels and x.ndim != y.ndim:
+    labels = x.shape[:1] + x.shape[2:]
+    if y.shape == labels:
         if y.dtype.kind == "f":
             raise TypeError(f"a target of shape (N, ...) holds labels: integers, got {y.dtype}")
         return y
@@ -745,9 +829,7 @@ def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[A
     return y[:, 0] if x.shape[1] == 1 and y.dtype.kind in "bui" else y
 
 
-def _mask(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[np.bool_] | None:
-    if value is None:
-        return None
+def _mask(value: ArrayLike, x: NDArray[Any]) -> NDArray[np.bool_]:
     mask = as_array(value, "mask")
     if mask.dtype != np.bool_:
         raise TypeError(f"mask must be bool, true where left out, got {mask.dtype}")
@@ -756,23 +838,15 @@ def _mask(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[np.bool_] | None:
     return mask
 
 
-def _ignored(
-    ignore_index: int | Sequence[int] | None, y: NDArray[Any], x: NDArray[Any]
-) -> list[int]:
+def _ignored(labels: list[int], y: NDArray[Any], dense: bool) -> list[int]:
     """Labels that are left out: those that the target's type can hold, as 64 bits."""
-    if ignore_index is None:
-        return []
-    values = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
-    labels = [integer(value, "ignore_index") for value in values]
-    if y.ndim == x.ndim:
+    if dense:
         raise ValueError("ignore_index needs a target of labels: pass mask= beside dense ones")
     low, high = (0, 1) if y.dtype.kind == "b" else (np.iinfo(y.dtype).min, np.iinfo(y.dtype).max)
     return [label if label < 2**63 else label - 2**64 for label in labels if low <= label <= high]
 
 
-def _weights(value: ArrayLike | None, x: NDArray[Any]) -> NDArray[Any] | None:
-    if value is None:
-        return None
+def _weights(value: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:
     weights = as_array(value, "pixel_weight")
     if weights.dtype.kind != "f":
         raise TypeError(f"pixel_weight must be floating point, got {weights.dtype}")

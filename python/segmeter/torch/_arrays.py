@@ -16,16 +16,13 @@ _NATIVE_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 def is_native(logits: Tensor) -> bool:
     """Whether the kernels can read these logits where they are."""
-    return (
-        logits.device.type == "cpu"
-        and logits.dtype in _NATIVE_TYPES
-        and logits.layout == torch.strided
-    )
+    return logits.is_cpu and logits.dtype in _NATIVE_TYPES and logits.layout == torch.strided
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
     """The array of a CPU tensor, sharing its memory; bfloat16 as uint16, its bits."""
-    tensor = tensor.detach()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.view(torch.uint16)
     array: NDArray[Any] = tensor.numpy()
@@ -35,7 +32,7 @@ def as_array(tensor: Tensor) -> NDArray[Any]:
 def as_tensor(array: NDArray[Any], dtype: Any) -> Tensor:
     """The tensor of an array, sharing its memory and keeping it alive."""
     tensor = torch.from_numpy(array)
-    return tensor.view(dtype) if dtype == torch.bfloat16 else tensor
+    return tensor.view(dtype) if tensor.dtype != dtype else tensor
 
 
 def lies_channels_last(logits: Tensor) -> bool:

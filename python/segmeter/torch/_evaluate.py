@@ -45,30 +45,46 @@ class Inputs(NamedTuple):
 
     def check(self) -> None:
         """Refuse what is no tensor, and tensors on several devices."""
-        for name, tensor in zip(self._fields, self, strict=True):
-            if tensor is None and name in ("mask", "pixel_weight"):
-                continue
-            if not isinstance(tensor, torch.Tensor):
-                raise TypeError(
-                    f"{name} must be a torch.Tensor, got {type(tensor).__name__}; segmeter.loss "
-                    "has the same losses for arrays"
-                )
-            if tensor.device != self.logits.device:
-                raise ValueError(
-                    f"{name} is on {tensor.device} and logits on {self.logits.device}: bring them "
-                    f"together with {name}.to(logits.device)"
-                )
-        if not self.logits.is_floating_point():
-            raise TypeError(f"logits must be floating point, got {self.logits.dtype}")
-        if self.logits.ndim < 2:
-            raise ValueError(f"logits must have shape (N, C, ...), got {tuple(self.logits.shape)}")
+        logits, target, mask, pixel_weight = self
+        if not isinstance(logits, torch.Tensor):
+            raise _no_tensor("logits", logits)
+        device = logits.device
+        _check_beside("target", target, device)
+        if mask is not None:
+            _check_beside("mask", mask, device)
+        if pixel_weight is not None:
+            _check_beside("pixel_weight", pixel_weight, device)
+        if not logits.is_floating_point():
+            raise TypeError(f"logits must be floating point, got {logits.dtype}")
+        if logits.ndim < 2:
+            raise ValueError(f"logits must have shape (N, C, ...), got {tuple(logits.shape)}")
 
     def are_for_kernels(self) -> bool:
         """Whether the kernels can read the logits, and nothing else wants a gradient."""
-        others = (self.target, self.pixel_weight)
-        return is_native(self.logits) and not any(
-            tensor is not None and tensor.requires_grad for tensor in others
+        weight = self.pixel_weight
+        return (
+            is_native(self.logits)
+            and not self.target.requires_grad
+            and not (weight is not None and weight.requires_grad)
         )
+
+
+def _check_beside(name: str, tensor: Any, device: Any) -> None:
+    """Refuse an input that is not a tensor beside the logits."""
+    if not isinstance(tensor, torch.Tensor):
+        raise _no_tensor(name, tensor)
+    if tensor.device != device:
+        raise ValueError(
+            f"{name} is on {tensor.device} and logits on {device}: bring them "
+            f"together with {name}.to(logits.device)"
+        )
+
+
+def _no_tensor(name: str, value: Any) -> TypeError:
+    return TypeError(
+        f"{name} must be a torch.Tensor, got {type(value).__name__}; segmeter.loss "
+        "has the same losses for arrays"
+    )
 
 
 class Shape(NamedTuple):
@@ -116,25 +132,29 @@ def parts_of(loss: Loss) -> Parts:
 def evaluate(parts: Parts, inputs: Inputs, setting: Setting) -> Tensor:
     """Value of a loss with its gradient; float32, float64 for float64 logits."""
     inputs.check()
+    native = inputs.are_for_kernels()
     weight, loss = parts[0]
-    total = _evaluate_one(loss, inputs, setting)
+    total = _evaluate_one(loss, inputs, setting, native)
     if weight != 1.0:
         total = weight * total
     for weight, loss in parts[1:]:
-        total = total + weight * _evaluate_one(loss, inputs, setting)
+        total = total + weight * _evaluate_one(loss, inputs, setting, native)
     return total
 
 
-def _evaluate_one(loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting) -> Tensor:
-    if not inputs.are_for_kernels() or loss.reduction == "none":
+def _evaluate_one(
+    loss: SweepLoss | Ranked, inputs: Inputs, setting: Setting, native: bool
+) -> Tensor:
+    if not native or loss.reduction == "none":
         return plain(loss, inputs, setting)
-    if is_overlap(loss, inputs.target) and (setting.is_summed or torch.compiler.is_compiling()):
+    compiling = torch.compiler.is_compiling()
+    if (compiling or setting.sync_batch) and is_overlap(loss, inputs.target):
         return plain(loss, inputs, setting)
-    if torch.compiler.is_compiling():
+    if compiling:
         from ._compiled import compiled, known_as
 
         return compiled(inputs, known_as(loss, setting))
-    return _Native.apply(*inputs, loss, setting)
+    return _Native.apply(inputs.logits, inputs, loss, setting)
 
 
 def is_overlap(loss: Any, target: Tensor) -> bool:
@@ -156,23 +176,26 @@ class TableWork:
     def __init__(
         self, loss: SweepLoss, setting: Setting, inputs: Inputs, table: SoftCounts | None = None
     ) -> None:
-        self.options = loss.inputs()
-        shape = Shape.of(inputs, self.options["channels_last"])
-        loss.check_channels(shape.channels)
-        self.formula = loss.for_target(soft=shape.soft)
+        logits, target, mask, pixel_weight = inputs
+        channels = logits.shape[-1 if loss.channels_last else 1]
+        self.formula = formula = loss.fitted(channels, target.is_floating_point())
         self.setting, self.table = setting, table
-        self.pixels = shape.pixels
+        self.pixels = logits.numel() // max(channels, 1)
         if table is not None and setting.is_summed:
             self.pixels = round(summed_number(self.pixels, setting.process_group))
-        self.moved = not self.options["channels_last"] and lies_channels_last(inputs.logits)
-        self.options["channels_last"] |= self.moved
-        self.options |= arrays_of(inputs, self.moved)
-        self.sweep: Any = None
+        x, y, rules = as_array(logits), as_array(target), formula.rules
+        self.moved = not rules.channels_last and lies_channels_last(logits)
+        if self.moved:
+            rules = rules._replace(channels_last=True)
+            x, y = moved_last(x), moved_last(y) if y.ndim == x.ndim else y
+        mask = None if mask is None else as_array(mask)
+        pixel_weight = None if pixel_weight is None else as_array(pixel_weight)
+        self.sweep = _table.prepare_by(rules, x, y, mask, pixel_weight, 0)
         self.slopes: SoftCountsGradient | None = None
 
     def value(self, with_gradient: bool) -> float:
         """Value of the loss; keeps the table it came from, or the slopes of its entries."""
-        table = self._prepared().counts()
+        table = self.sweep.counts()
         if self.setting.is_summed:
             table, self.pixels = summed_arrays(table, self.pixels, self.setting.process_group)
         self.table = table
@@ -189,22 +212,12 @@ class TableWork:
         slopes = self.slopes
         if self.setting.is_summed:
             factor = summed_number(factor, self.setting.process_group)
-            slopes = _for_samples(slopes, len(self.options["logits"]))
-        return self.given(self._prepared().backward(_scaled(slopes, factor), None))
+            slopes = _for_samples(slopes, len(self.sweep.logits))
+        return self.given(self.sweep.backward(_scaled(slopes, factor), None))
 
     def given(self, gradient: NDArray[Any]) -> NDArray[Any]:
         """The gradient under the axes of the logits."""
         return np.moveaxis(gradient, -1, 1) if self.moved else gradient
-
-    def _prepared(self) -> Any:
-        if self.sweep is None:
-            self.sweep = _table.prepare(
-                **self.options,
-                pixel_terms=self.formula.terms,
-                squares=self.formula.squares,
-                threads=0,
-            )
-        return self.sweep
 
 
 class LinearWork(TableWork):
@@ -234,7 +247,7 @@ class LinearWork(TableWork):
         self, with_gradient: bool, factor: float, out: NDArray[Any] | None
     ) -> tuple[float, NDArray[Any] | None]:
         formula = Bound(self.formula, self.pixels)
-        return _table.evaluate_sweep(formula, self._prepared(), with_gradient, out, factor)
+        return _table.evaluate_sweep(formula, self.sweep, with_gradient, out, factor)
 
 
 class WholeWork:
@@ -276,8 +289,13 @@ def arrays_of(inputs: Inputs, moved: bool) -> dict[str, Any]:
     if moved:
         for name in ("logits", "target"):
             if arrays[name].ndim == inputs.logits.ndim:
-                arrays[name] = np.moveaxis(arrays[name], 1, -1)
+                arrays[name] = moved_last(arrays[name])
     return arrays
+
+
+def moved_last(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory with the channels, axis 1, as the last axis."""
+    return np.moveaxis(array, 1, -1)
 
 
 def _for_samples(d: SoftCountsGradient, samples: int) -> SoftCountsGradient:
@@ -306,30 +324,24 @@ class _Native(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        logits: Tensor,
-        target: Tensor,
-        mask: Tensor | None,
-        pixel_weight: Tensor | None,
-        loss: SweepLoss,
-        setting: Setting,
+        ctx: Any, logits: Tensor, inputs: Inputs, loss: SweepLoss | Ranked, setting: Setting
     ) -> Tensor:
-        inputs = Inputs(logits, target, mask, pixel_weight)
         work = work_of(loss, setting, inputs)
         # Saved although `work` has their memory: so that a change in place is noticed.
         ctx.save_for_backward(*inputs)
         ctx.work, ctx.loss = work, loss
-        value = work.value(with_gradient=ctx.needs_input_grad[0])
+        value = work.value(ctx.needs_input_grad[0])
         return torch.scalar_tensor(value, dtype=result_type(logits))
 
     @staticmethod
     def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
-        inputs = Inputs(*ctx.saved_tensors)
+        inputs = ctx.saved_tensors
         if torch.is_grad_enabled():
-            gradient = _differentiable_gradient(ctx.loss, inputs, ctx.work.setting, factor)
+            of_call = Inputs(*inputs)
+            gradient = _differentiable_gradient(ctx.loss, of_call, ctx.work.setting, factor)
         else:
-            gradient = as_tensor(ctx.work.gradient(factor.item()), inputs.logits.dtype)
-        return gradient, None, None, None, None, None
+            gradient = as_tensor(ctx.work.gradient(factor.item()), inputs[0].dtype)
+        return gradient, None, None, None
 
 
 def _differentiable_gradient(
