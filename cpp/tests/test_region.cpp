@@ -190,7 +190,7 @@ TEST_CASE("large arrays grow, shrink and are used again") {
 }
 
 TEST_CASE("components of rows of every length, connectivity, type, level and thread count") {
-    for (const std::int64_t length : {1, 5, 63, 64, 65, 127, 128, 129, 200})
+    for (const std::int64_t length : {1, 5, 63, 64, 65, 127, 128, 129, 200, 1100})
         for (const unsigned longest : {1U, 3U, 40U}) {
             CAPTURE(length);
             const auto flat = random_map<std::uint8_t>({11, length}, 3, longest, 1);

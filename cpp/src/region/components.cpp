@@ -114,18 +114,20 @@ void for_each_run(const RegionSlab& slab, const VolumeShape& shape, Function&& f
 template <class Value>
 class ComponentSlab {
    public:
-    ComponentSlab(const VolumeShape& shape, const Reach& reach, bool has_values)
+    ComponentSlab(const VolumeShape& shape, Connectivity connectivity, bool has_values,
+                  simd::JoinVolume join_volume)
         : shape_(shape),
-          reach_(reach),
+          reach_(connectivity),
+          neighbours_(static_cast<std::int32_t>(connectivity)),
           has_values_(has_values),
-          join_flat_(choose(region_kernels().join_flat)),
-          join_volume_(choose(region_kernels().join_volume)) {}
+          join_flat_(region_kernels().join_flat[has_values ? kValueIndex : 0]),
+          join_volume_(join_volume) {}
 
     RunSlab<Value> runs;
 
     // The row's runs have been appended to `runs`; `edges`: of this row and those before that it
     // sees, or null.
-    void join_row(std::int64_t row, EdgeRing* edges) {
+    void join_row(std::int64_t row, const EdgeRing* edges) {
         const RunRange mine = add_row(row);
         if (mine.begin == mine.end) return;
         const std::int64_t z = shape_.slices > 1 ? row / shape_.rows : 0;
@@ -134,7 +136,10 @@ class ComponentSlab {
         if (before.count == 0) {
             be_own_parents(mine);
         } else if (edges != nullptr && edges->has(row) && before.all_in(*edges)) {
-            join_by_ranks(mine, before, *edges);
+            if (shape_.slices > 1)
+                join_in_volume(mine, row, before, *edges);
+            else
+                join_by_ranks(mine, before.rows[0].row, *edges);
         } else {
             join_by_search(mine, before);
         }
@@ -156,6 +161,7 @@ class ComponentSlab {
     // A row that pixels of another one see.
     struct Before {
         std::int64_t row;
+        simd::RowsSeen which;
         int reach;
         unsigned skipped;  // flags of runs that need not look at this row
         unsigned covers;   // flag of the runs that lie along one of this row's
@@ -171,44 +177,58 @@ class ComponentSlab {
     };
     static constexpr unsigned kByRowBefore = 1;
     static constexpr unsigned kBySliceBefore = 2;
-
-    [[nodiscard]] simd::JoinRow choose(const simd::JoinRows& kernels) const {
-        if (!has_values_) return kernels.binary;
-        return sizeof(Value) == 8 ? kernels.wide : kernels.narrow;
-    }
+    static constexpr std::size_t kValueIndex = sizeof(Value) / 4;
 
     // Of row y in slice z, as far as they lie in this slab and have runs. Where a run of one of
     // them lies along the whole run, it has already seen all that the run could see in the rows
     // that are beside both.
     void find_rows_before(std::int64_t z, std::int64_t y, RowsBefore& before) const {
-        const auto add = [&](std::int64_t row, int reach, unsigned skipped, unsigned covers) {
+        const auto add = [&](std::int64_t row, simd::RowsSeen which, int reach, unsigned skipped,
+                             unsigned covers) {
             if (row >= runs.first_row && runs.first_run(row) < runs.first_run(row + 1))
-                before.rows[before.count++] = {row, reach, skipped, covers};
+                before.rows[before.count++] = {row, which, reach, skipped, covers};
         };
         const std::int64_t row = z * shape_.rows + y;
-        if (z > 0) add(row - shape_.rows, reach_.slice_before, 0, kBySliceBefore);
+        const std::int64_t behind = row - shape_.rows;
+        if (z > 0) add(behind, simd::kSliceBefore, reach_.slice_before, 0, kBySliceBefore);
         const unsigned sees_row_before = reach_.diagonal > 0 ? kBySliceBefore : 0;
-        if (y > 0) add(row - 1, reach_.same_slice, sees_row_before, kByRowBefore);
+        if (y > 0) add(row - 1, simd::kRowBefore, reach_.same_slice, sees_row_before, kByRowBefore);
         if (z == 0 || reach_.diagonal < 0) return;
-        if (y > 0) add(row - shape_.rows - 1, reach_.diagonal, kByRowBefore | kBySliceBefore, 0);
-        if (y + 1 < shape_.rows) add(row - shape_.rows + 1, reach_.diagonal, kBySliceBefore, 0);
+        if (y > 0)
+            add(behind - 1, simd::kDiagonalAbove, reach_.diagonal, kByRowBefore | kBySliceBefore,
+                0);
+        if (y + 1 < shape_.rows)
+            add(behind + 1, simd::kDiagonalBelow, reach_.diagonal, kBySliceBefore, 0);
     }
 
-    void join_by_ranks(RunRange mine, const RowsBefore& before, EdgeRing& edges) {
-        simd::RowJoin join;
+    void join_by_ranks(RunRange mine, std::int64_t row_before, const EdgeRing& edges) {
+        simd::FlatJoin join;
         join.begin = runs.begin.data();
         join.end = runs.end.data();
         join.value = runs.value.data();
         join.first = static_cast<std::int32_t>(mine.begin);
         join.last = static_cast<std::int32_t>(mine.end);
-        join.num_before = static_cast<std::int32_t>(before.count);
+        join.first_before = static_cast<std::int32_t>(runs.first_run(row_before));
+        join.reach = reach_.same_slice;
+        join.before = edges.row(row_before);
         join.is_crowded = 16 * (mine.end - mine.begin) >= shape_.length;
-        for (std::size_t i = 0; i < before.count; ++i) {
-            const auto& [row, reach, skipped, covers] = before.rows[i];
-            join.before[i] = {static_cast<std::int32_t>(runs.first_run(row)), reach, skipped,
-                              covers, edges.row(row)};
+        join_flat_(join, parent_.data());
+    }
+
+    void join_in_volume(RunRange mine, std::int64_t row, const RowsBefore& before,
+                        const EdgeRing& edges) {
+        simd::VolumeJoin join{};
+        join.own = {static_cast<std::int32_t>(mine.begin), &edges.row(row)};
+        join.value = runs.value.data();
+        join.last = static_cast<std::int32_t>(mine.end);
+        join.length = shape_.length;
+        join.neighbours = neighbours_;
+        for (std::size_t k = 0; k < before.count; ++k) {
+            const std::int64_t other = before.rows[k].row;
+            join.before[before.rows[k].which] = {static_cast<std::int32_t>(runs.first_run(other)),
+                                                 &edges.row(other)};
         }
-        (shape_.slices > 1 ? join_volume_ : join_flat_)(join, parent_.data());
+        join_volume_(join, parent_.data());
     }
 
     // By walking along all rows together.
@@ -278,9 +298,10 @@ class ComponentSlab {
 
     const VolumeShape& shape_;
     Reach reach_;
+    std::int32_t neighbours_;
     bool has_values_;
-    simd::JoinRow join_flat_;
-    simd::JoinRow join_volume_;
+    simd::JoinFlat join_flat_;
+    simd::JoinVolume join_volume_;
     Buffer<std::int32_t> parent_;
 };
 
@@ -408,14 +429,17 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
     const Reach reach(connectivity);
     const SlabPlan plan(shape, options.threads);
     std::vector<RegionSlab> slabs(static_cast<std::size_t>(plan.count()));
+    const simd::JoinVolume join_volume =
+        region_kernels().join_volume[rules.binary ? 0 : 1 + RunFinder<Label>::kWidthIndex];
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         RunFinder<Label> finder(labels, options, rules);
-        ComponentSlab<Value> slab(shape, reach, !rules.binary);
+        ComponentSlab<Value> slab(shape, connectivity, !rules.binary, join_volume);
         const std::int64_t first = plan.first_row(block);
         const std::int64_t last = plan.first_row(block + 1);
         slab.runs.start(first, last - first);
         // As far back as a row sees.
-        EdgeRing edges = shape.slices > 1 ? EdgeRing(shape.length, shape.rows + 2, Keep::kDense)
+        EdgeRing edges = shape.slices > 1 ? EdgeRing(shape.length, shape.rows + 2, Keep::kDense,
+                                                     rules.binary ? 0 : rules.width)
                                           : EdgeRing(shape.length, 2, Keep::kAll);
         for (std::int64_t row = first; row < last; ++row) {
             if (finder.append_row(row, slab.runs, edges) > 0) slab.join_row(row, &edges);
@@ -551,7 +575,7 @@ Regions label_components(Runs runs, bool is_unsigned, Connectivity connectivity,
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         const std::int64_t first = plan.first_row(block);
         const std::int64_t last = plan.first_row(block + 1);
-        ComponentSlab<std::uint64_t> slab(shape, reach, !runs.value.empty());
+        ComponentSlab<std::uint64_t> slab(shape, connectivity, !runs.value.empty(), nullptr);
         slab.runs = slab_of(runs, first, last);
         for (std::int64_t row = first; row < last; ++row) slab.join_row(row, nullptr);
         slabs[static_cast<std::size_t>(block)] =

@@ -54,36 +54,49 @@ struct RunSlab {
 // foreseen by the processor and shorter than a look at ranks.
 enum class Keep { kNone, kDense, kAll };
 
-// Edges of those of the last few rows that are kept. All others share one place, which stays in
-// the nearest cache.
+// Edges of those of the last few rows that are kept, for volumes with the pixels that belong to
+// runs and a copy of the labels, `width` bytes each. All others share one place, which stays in the
+// nearest cache.
 class EdgeRing {
    public:
-    EdgeRing(std::int64_t length, std::int64_t rows, Keep keep)
+    EdgeRing(std::int64_t length, std::int64_t rows, Keep keep, std::int64_t width = 0)
         : keep_at_(keep == Keep::kAll     ? 1
                    : keep == Keep::kDense ? length / 64 + 1
                                           : length + 1),
           words_(simd::edge_words(length)),
           last_place_(rows),
+          row_bytes_(width * length),
+          label_bytes_(width * (length + 2 * simd::kLabelSlack)),
+          label_slack_(width * simd::kLabelSlack),
           place_of_row_(std::bit_ceil(static_cast<std::size_t>(rows))),
           bits_(static_cast<std::size_t>(2 * words_ * (rows + 1))),
           before_(bits_.size()),
+          inside_(keep == Keep::kDense ? bits_.size() / 2 : 0),
+          labels_(static_cast<std::size_t>(label_bytes_ * (rows + 1))),
           listed_(static_cast<std::size_t>(words_)),
-          next_(at(0)) {}
+          places_(static_cast<std::size_t>(rows + 1)) {
+        for (std::int64_t place = 0; place <= rows; ++place)
+            places_[static_cast<std::size_t>(place)] = place_at(place);
+    }
 
     // Where the next row is written.
-    [[nodiscard]] const simd::RowEdges& next() const { return next_; }
+    [[nodiscard]] const simd::RowEdges& next() const { return at(place_); }
     // What has just been written is of this row.
-    void set(std::int64_t row, std::int64_t runs) {
+    void set(std::int64_t row, std::int64_t runs, const std::byte* labels) {
         const bool keep = runs >= keep_at_;
         place_of_row_[position(row)] = keep ? place_ : kNowhere;
         if (!keep) return;
+        if (row_bytes_ > 0)
+            std::copy(labels, labels + row_bytes_,
+                      labels_.data() + place_ * label_bytes_ + label_slack_);
         place_ = place_ == last_place_ ? 0 : place_ + 1;
-        next_ = at(place_);
     }
     [[nodiscard]] bool has(std::int64_t row) const {
         return place_of_row_[position(row)] != kNowhere;
     }
-    [[nodiscard]] simd::RowEdges row(std::int64_t row) { return at(place_of_row_[position(row)]); }
+    [[nodiscard]] const simd::RowEdges& row(std::int64_t row) const {
+        return at(place_of_row_[position(row)]);
+    }
 
    private:
     static constexpr std::int64_t kNowhere = -1;
@@ -91,21 +104,34 @@ class EdgeRing {
     [[nodiscard]] std::size_t position(std::int64_t row) const {
         return static_cast<std::size_t>(row) & (place_of_row_.size() - 1);
     }
-    [[nodiscard]] simd::RowEdges at(std::int64_t place) {
+    [[nodiscard]] const simd::RowEdges& at(std::int64_t place) const {
+        return places_[static_cast<std::size_t>(place)];
+    }
+    [[nodiscard]] simd::RowEdges place_at(std::int64_t place) {
         const std::int64_t first = place * 2 * words_;
-        return {bits_.data() + first, bits_.data() + first + words_, before_.data() + first,
-                before_.data() + first + words_, listed_.data()};
+        return {bits_.data() + first,
+                bits_.data() + first + words_,
+                before_.data() + first,
+                before_.data() + first + words_,
+                listed_.data(),
+                inside_.empty() ? nullptr : inside_.data() + place * words_,
+                row_bytes_ > 0 ? labels_.data() + place * label_bytes_ + label_slack_ : nullptr};
     }
 
     std::int64_t keep_at_;
     std::int64_t words_;
     std::int64_t last_place_;
     std::int64_t place_ = 0;
+    std::int64_t row_bytes_;
+    std::int64_t label_bytes_;
+    std::int64_t label_slack_;
     Buffer<std::int64_t> place_of_row_;
     Buffer<std::uint64_t> bits_;
     Buffer<std::uint32_t> before_;
+    Buffer<std::uint64_t> inside_;
+    Buffer<std::byte> labels_;
     Buffer<std::uint32_t> listed_;  // of the row being written
-    simd::RowEdges next_;
+    Buffer<simd::RowEdges> places_;
 };
 
 const simd::RegionKernels& region_kernels();
@@ -135,14 +161,16 @@ class RunFinder {
         const auto [count, listed] = find_edges_(data, reader_.mask(row), length_, rule_, edges);
         if (count > 0) {
             append(reinterpret_cast<const Label*>(data), count, listed, slab, edges);
-            ring.set(row, count);
+            ring.set(row, count, data);
         }
         slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
         return count;
     }
 
-   private:
+    // Of tables of kernels for labels of 1, 2, 4, 8 bytes.
     static constexpr std::size_t kWidthIndex = sizeof(Label) == 8 ? 3 : sizeof(Label) / 2;
+
+   private:
     // Entries behind the last one that a kernel may write.
     static constexpr std::size_t kSlack = 64;
 

@@ -25,7 +25,10 @@ struct RowEdges {
     std::uint32_t* starts_before;
     std::uint32_t* ends_before;
     std::uint32_t* listed;  // words in which runs start or end
+    std::uint64_t* inside;  // pixels that belong to runs; may be null
+    const void* labels;     // a copy with kLabelSlack labels around, or null for binary maps
 };
+constexpr std::int64_t kLabelSlack = 64;
 constexpr std::int64_t edge_words(std::int64_t n) { return n / 64 + 2; }
 
 struct EdgeCounts {
@@ -42,37 +45,48 @@ using FindEdges = EdgeCounts (*)(const void* labels, const std::uint8_t* mask, s
 using ListEdges = void (*)(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
                            std::uint32_t* end);
 
-// A row of runs that another one sees, with its edges.
-struct RowBefore {
-    std::int32_t first;
-    std::int32_t reach;  // 1: pixels see each other across corners
-    // Runs with a flag of `skipped` are left out, those that one of these lies along get `covers`.
-    std::uint32_t skipped;
-    std::uint32_t covers;
-    RowEdges edges;
-};
-
-// A row of runs and those before it. Runs are numbered within their slab, and begin, end, value
-// and parent are indexed by that number.
-struct RowJoin {
+// A row of runs and the one before it, with the edges of that. Runs are numbered within their
+// slab, and begin, end, value and parent are indexed by that number.
+struct FlatJoin {
     const std::uint32_t* begin;
     const std::uint32_t* end;
     const void* value;  // 32 or 64 bits; not read for binary maps
     std::int32_t first;
     std::int32_t last;
-    RowBefore before[4];
-    std::int32_t num_before;  // the first one only in 2-D
-    bool is_crowded;          // a run every few pixels
+    std::int32_t first_before;
+    std::int32_t reach;  // 1: pixels see each other across corners
+    RowEdges before;
+    bool is_crowded;  // a run every few pixels
 };
 
-// Gives the runs [first, last) their parents, and joins those of the rows before that they link.
-using JoinRow = void (*)(const RowJoin& row, std::int32_t* parent);
+// Gives the runs [first, last) their parents, and joins those of the row before that they link.
+using JoinFlat = void (*)(const FlatJoin& row, std::int32_t* parent);
 
-struct JoinRows {
-    JoinRow binary;
-    JoinRow narrow;  // values of 32 bits
-    JoinRow wide;    // of 64
+// A row of a volume, or one that it sees.
+struct VolumeRow {
+    std::int32_t first;     // run
+    const RowEdges* edges;  // with `inside`; and with labels, unless the map is binary
 };
+
+// Rows before row y of slice z that its pixels see.
+enum RowsSeen : std::int32_t {
+    kSliceBefore,
+    kRowBefore,
+    kDiagonalAbove,
+    kDiagonalBelow,
+    kRowsSeen
+};
+
+struct VolumeJoin {
+    VolumeRow own;
+    VolumeRow before[kRowsSeen];  // those without runs: `edges` is null
+    const void* value;            // of all runs, 32 or 64 bits; not read for binary maps
+    std::int32_t last;            // run behind the row
+    std::int64_t length;
+    std::int32_t neighbours;  // 6, 18 or 26
+};
+
+using JoinVolume = void (*)(const VolumeJoin& row, std::int32_t* parent);
 
 // A row of runs to be painted with labels of the image's own type.
 struct RowPaint {
@@ -92,9 +106,9 @@ constexpr std::int64_t kPaintSlack = 64;
 struct RegionKernels {
     FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
     ListEdges list_edges;
-    JoinRows join_flat;     // one row before, nothing skipped
-    JoinRows join_volume;   // several
-    PaintRow paint_row[4];  // labels of 1, 2, 4, 8 bytes
+    JoinFlat join_flat[3];      // binary; values of 32 bits, of 64
+    JoinVolume join_volume[5];  // binary; labels of 1, 2, 4, 8 bytes
+    PaintRow paint_row[4];      // labels of 1, 2, 4, 8 bytes
 };
 
 namespace baseline {
