@@ -13,6 +13,7 @@
 #include "segmeter/parallel.hpp"
 
 #include "pixel/tiles.hpp"
+#include "region/kept.hpp"
 #include "region/pair_table.hpp"
 #include "simd/overlap_kernels.hpp"
 
@@ -43,9 +44,10 @@ const simd::OverlapKernels& kernels() {
 struct Meeting {
     std::uint64_t pred;
     std::uint64_t target;
-    std::int64_t count;
-    bool masked;
+    std::int64_t count : 63;
+    bool masked : 1;
 };
+using Meetings = Kept<Meeting>;
 
 constexpr std::size_t kTarget = 0;
 constexpr std::size_t kPred = 1;
@@ -81,6 +83,105 @@ class LaneReader {
     std::vector<Label> scratch_;
 };
 
+// How often pairs of labels meet. Almost all ids of instances are below 2^16: as long as they are,
+// a pair is a word of 32 bits, and a table of them half as large.
+template <class Label>
+class PairCounts {
+   public:
+    explicit PairCounts(std::int64_t num_pixels)
+        : is_narrow_(num_pixels <= std::numeric_limits<std::uint32_t>::max()) {}
+
+    // Segments of a tile, as the kernel lists them; with a mask null there is none.
+    void add(const Label* pred, const Label* target, const std::uint8_t* mask,
+             const std::uint16_t* starts, std::size_t count) {
+        if (mask != nullptr) {
+            add_masked(pred, target, mask, starts, count);
+        } else if (is_narrow_ && take_narrow(pred, target, starts, count)) {
+            narrow_.add_segments(starts, count, [&](std::size_t i) { return keys_[i]; });
+        } else {
+            counted_.add_segments(starts, count, [&](std::size_t i) {
+                return pair_key(pred[starts[i]], target[starts[i]]);
+            });
+        }
+    }
+
+    void add_all(PairCounts&& other) {
+        if (is_narrow_ && other.is_narrow_) {
+            narrow_.add_all(std::move(other.narrow_));
+        } else {
+            widen();
+            other.widen();
+        }
+        counted_.add_all(std::move(other.counted_));
+        masked_.add_all(std::move(other.masked_));
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept {
+        return narrow_.size() + counted_.size() + masked_.size();
+    }
+
+    // visit(pred, target, count, masked): every pair once.
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+        const auto visitor = [&](bool masked) {
+            return [&visit, masked](const auto& key, std::int64_t count) {
+                visit(pred_of(key), target_of(key), count, masked);
+            };
+        };
+        narrow_.for_each(visitor(false));
+        counted_.for_each(visitor(false));
+        masked_.for_each(visitor(true));
+    }
+
+   private:
+    // No more segments than a tile of single bytes has pixels.
+    using Keys = std::array<std::uint32_t, static_cast<std::size_t>(kTileBytes)>;
+
+    // The keys of a tile's segments; false, and all counts are wide from now on, if some label is.
+    bool take_narrow(const Label* pred, const Label* target, const std::uint16_t* starts,
+                     std::size_t count) {
+        Label any = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            const Label p = pred[starts[i]];
+            const Label t = target[starts[i]];
+            any |= p | t;
+            keys_[i] = narrow_key(p, t);
+        }
+        if (std::uint64_t{any} <= 0xFFFFU) return true;
+        widen();
+        return false;
+    }
+
+    void widen() {
+        narrow_.for_each([&](std::uint32_t key, std::int64_t count) {
+            counted_.add(
+                pair_key(static_cast<Label>(pred_of(key)), static_cast<Label>(target_of(key))),
+                count);
+        });
+        narrow_ = {};
+        is_narrow_ = false;
+    }
+
+    void add_masked(const Label* pred, const Label* target, const std::uint8_t* mask,
+                    const std::uint16_t* starts, std::size_t count) {
+        widen();
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::uint16_t start = starts[i];
+            const std::int64_t length = starts[i + 1] - start;
+            if (mask[start] != 0)
+                masked_.add(pair_key(pred[start], Label{0}), length);
+            else
+                counted_.add(pair_key(pred[start], target[start]), length);
+        }
+    }
+
+    PairTable<std::uint32_t, std::uint32_t> narrow_;  // as long as is_narrow_, else empty
+    PairTable<PairKey<Label>> counted_;
+    PairTable<PairKey<Label>> masked_;
+    bool is_narrow_;
+    Keys keys_;
+};
+
 template <class Label>
 constexpr std::size_t kWidthIndex = sizeof(Label) == 8 ? 3 : sizeof(Label) / 2;
 
@@ -89,7 +190,9 @@ template <class Label>
 class SegmentCounter {
    public:
     SegmentCounter(const Walk& walk, bool has_mask)
-        : pred_(walk, kPred, kTilePixels), target_(walk, kTarget, kTilePixels) {
+        : counts_(walk.size()),
+          pred_(walk, kPred, kTilePixels),
+          target_(walk, kTarget, kTilePixels) {
         if (has_mask) mask_ = std::make_unique<LaneReader<std::uint8_t>>(walk, kMask, kTilePixels);
     }
 
@@ -103,44 +206,17 @@ class SegmentCounter {
             const std::uint8_t* mask = mask_ == nullptr ? nullptr : mask_->read(begin, n);
             const std::int64_t count =
                 list(pred, target, mask, n, in_place && begin > 0, starts_.data());
-            if (mask == nullptr)
-                add(pred, target, count);
-            else
-                add(pred, target, mask, count);
+            counts_.add(pred, target, mask, starts_.data(), static_cast<std::size_t>(count));
         }
     }
 
-    void add_to(PairTable<PairKey<Label>>& counted, PairTable<PairKey<Label>>& masked) const {
-        counted.add_all(counted_);
-        masked.add_all(masked_);
-    }
-    template <class Visit>
-    void for_each(Visit&& visit) const {
-        counted_.for_each([&](const auto& key, std::int64_t count) { visit(key, count, false); });
-        masked_.for_each([&](const auto& key, std::int64_t count) { visit(key, count, true); });
-    }
+    // Adds all counts to those of other workers.
+    void add_to(PairCounts<Label>& all) { all.add_all(std::move(counts_)); }
 
    private:
     static constexpr std::int64_t kTilePixels = kTileBytes / std::int64_t{sizeof(Label)};
 
-    void add(const Label* pred, const Label* target, std::int64_t count) {
-        counted_.add_segments(starts_.data(), count, [&](std::uint16_t start) {
-            return pair_key(pred[start], target[start]);
-        });
-    }
-    void add(const Label* pred, const Label* target, const std::uint8_t* mask, std::int64_t count) {
-        for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-            const std::uint16_t start = starts_[i];
-            const std::int64_t length = starts_[i + 1] - start;
-            if (mask[start] != 0)
-                masked_.add(pair_key(pred[start], Label{0}), length);
-            else
-                counted_.add(pair_key(pred[start], target[start]), length);
-        }
-    }
-
-    PairTable<PairKey<Label>> counted_;
-    PairTable<PairKey<Label>> masked_;
+    PairCounts<Label> counts_;
     LaneReader<Label> pred_;
     LaneReader<Label> target_;
     std::unique_ptr<LaneReader<std::uint8_t>> mask_;
@@ -156,8 +232,8 @@ std::uint64_t widened(std::uint64_t label, bool is_signed) {
 }
 
 template <class Label>
-std::vector<Meeting> count_meetings(const Walk& walk, bool has_mask, bool pred_signed,
-                                    bool target_signed, int threads) {
+void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool target_signed,
+                    int threads, std::vector<Meeting>& meetings) {
     const int workers = thread_count(threads, walk.size());
     // Several pieces for every worker, so that none waits long for the last.
     const std::int64_t piece =
@@ -165,28 +241,20 @@ std::vector<Meeting> count_meetings(const Walk& walk, bool has_mask, bool pred_s
                      : std::min(kPiecePixels, walk.size() / (std::int64_t{4} * workers) + 1);
     std::atomic<std::int64_t> next{0};
     std::mutex output;
-    PairTable<PairKey<Label>> counted;
-    PairTable<PairKey<Label>> masked;
-    std::vector<Meeting> meetings;
-    const auto append = [&](const auto& key, std::int64_t count, bool is_masked) {
-        meetings.push_back({widened<Label>(pred_of(key), pred_signed),
-                            widened<Label>(target_of(key), target_signed), count, is_masked});
-    };
+    PairCounts<Label> counts(walk.size());
     run_blocks(workers, workers, [&](std::int64_t) {
         SegmentCounter<Label> counter(walk, has_mask);
         for (std::int64_t begin = next.fetch_add(piece); begin < walk.size();
              begin = next.fetch_add(piece))
             counter.count(begin, std::min(begin + piece, walk.size()));
-        if (workers == 1) {
-            counter.for_each(append);
-            return;
-        }
         const std::lock_guard lock(output);
-        counter.add_to(counted, masked);
+        counter.add_to(counts);
     });
-    counted.for_each([&](const auto& key, std::int64_t count) { append(key, count, false); });
-    masked.for_each([&](const auto& key, std::int64_t count) { append(key, count, true); });
-    return meetings;
+    meetings.reserve(counts.size());
+    counts.for_each([&](std::uint64_t pred, std::uint64_t target, std::int64_t count, bool masked) {
+        meetings.push_back({widened<Label>(pred, pred_signed),
+                            widened<Label>(target, target_signed), count, masked});
+    });
 }
 
 // --- from meetings of labels to overlaps of regions ---
@@ -194,17 +262,24 @@ std::vector<Meeting> count_meetings(const Walk& walk, bool has_mask, bool pred_s
 // The labels of one map in ascending order, and the place of each.
 class LabelOrder {
    public:
-    LabelOrder(std::vector<std::uint64_t> labels, bool is_signed)
+    // visit_labels(visit) calls visit(label) for every label, one or more times.
+    template <class VisitLabels>
+    LabelOrder(const VisitLabels& visit_labels, bool is_signed)
         : flip_(is_signed ? std::uint64_t{1} << 63 : 0) {
-        if (labels.empty()) return;
-        for (std::uint64_t& label : labels) label ^= flip_;
-        const auto [low, high] = std::minmax_element(labels.begin(), labels.end());
-        low_ = *low;
+        std::uint64_t high = 0;
+        std::size_t count = 0;
+        low_ = std::numeric_limits<std::uint64_t>::max();
+        visit_labels([&](std::uint64_t label) {
+            label ^= flip_;
+            low_ = std::min(low_, label);
+            high = std::max(high, label);
+            ++count;
+        });
+        if (count == 0) return;
         // Labels close together are looked up in an array, others searched.
-        const std::uint64_t range = *high - low_;
-        if (range / 4 < labels.size() + kDense) {
-            place_.resize(static_cast<std::size_t>(range) + 1);
-            for (const std::uint64_t label : labels) place_[label - low_] = 1;
+        if ((high - low_) / 4 < count + kDense) {
+            place_.resize(static_cast<std::size_t>(high - low_) + 1);
+            visit_labels([&](std::uint64_t label) { place_[(label ^ flip_) - low_] = 1; });
             for (std::size_t i = 0; i < place_.size(); ++i) {
                 if (place_[i] == 0) continue;
                 place_[i] = static_cast<std::int64_t>(sorted_.size());
@@ -212,9 +287,10 @@ class LabelOrder {
             }
             return;
         }
-        std::sort(labels.begin(), labels.end());
-        labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
-        sorted_ = std::move(labels);
+        sorted_.reserve(count);
+        visit_labels([&](std::uint64_t label) { sorted_.push_back(label ^ flip_); });
+        std::sort(sorted_.begin(), sorted_.end());
+        sorted_.erase(std::unique(sorted_.begin(), sorted_.end()), sorted_.end());
     }
     [[nodiscard]] std::size_t size() const noexcept { return sorted_.size(); }
     [[nodiscard]] std::uint64_t label(std::size_t place) const { return sorted_[place] ^ flip_; }
@@ -241,8 +317,9 @@ constexpr std::int64_t kIgnored = -2;
 // Which region, if any, each label of one map is.
 class SideBuilder {
    public:
-    SideBuilder(std::vector<std::uint64_t> labels, bool is_signed, const LabelRoles& roles)
-        : order_(std::move(labels), is_signed) {
+    template <class VisitLabels>
+    SideBuilder(const VisitLabels& visit_labels, bool is_signed, const LabelRoles& roles)
+        : order_(visit_labels, is_signed) {
         region_.reserve(order_.size());
         for (std::size_t i = 0; i < order_.size(); ++i) {
             const std::uint64_t label = order_.label(i);
@@ -257,75 +334,104 @@ class SideBuilder {
                 side.label.push_back(label);
             }
         }
-        side.area.resize(side.label.size());
-        side.void_area.resize(side.label.size());
+        area_.resize(side.label.size() + kOthers);
+        void_area_.resize(side.label.size() + kOthers);
     }
     [[nodiscard]] std::int64_t region(std::uint64_t label) const {
         return region_[order_.place(label)];
     }
-    // Pixels of a region, or of none.
+    // Pixels of a region, or of none. Without a branch: none could be predicted.
     void add(std::int64_t region, std::int64_t count, bool ignored) {
-        if (region < 0) return;
-        side.area[static_cast<std::size_t>(region)] += count;
-        if (ignored) side.void_area[static_cast<std::size_t>(region)] += count;
+        const auto at = static_cast<std::size_t>(region + kOthers);
+        area_[at] += count;
+        void_area_[at] += ignored ? count : 0;
     }
-
-    OverlapSide side;
+    OverlapSide take() {
+        side.area.assign(area_.begin() + kOthers, area_.end());
+        side.void_area.assign(void_area_.begin() + kOthers, void_area_.end());
+        return std::move(side);
+    }
+    [[nodiscard]] std::size_t num_regions() const noexcept { return side.label.size(); }
 
    private:
+    // Room in front for what is no region.
+    static constexpr std::int64_t kOthers = 2;
+
+    OverlapSide side;
     LabelOrder order_;
     std::vector<std::int64_t> region_;
+    std::vector<std::int64_t> area_;
+    std::vector<std::int64_t> void_area_;
 };
 
-// Stable counting sort of pairs by one of their two members, which is below `size`.
-void sort_by(std::vector<std::int64_t> OverlapPairs::* key, std::size_t size, OverlapPairs& pairs) {
-    std::vector<std::size_t> place(size + 1);
-    for (const std::int64_t value : pairs.*key) ++place[static_cast<std::size_t>(value) + 1];
-    for (std::size_t i = 0; i < size; ++i) place[i + 1] += place[i];
-    const std::size_t n = pairs.intersection.size();
-    OverlapPairs sorted{std::vector<std::int64_t>(n), std::vector<std::int64_t>(n),
-                        std::vector<std::int64_t>(n)};
-    for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t to = place[static_cast<std::size_t>((pairs.*key)[i])]++;
-        sorted.pred[to] = pairs.pred[i];
-        sorted.target[to] = pairs.target[i];
-        sorted.intersection[to] = pairs.intersection[i];
-    }
-    pairs = std::move(sorted);
+struct Pair {
+    std::int64_t pred;
+    std::int64_t target;
+    std::int64_t intersection;
+};
+
+// Where the values of each key begin, in the order of keys below `size`.
+template <class KeyOf>
+std::vector<std::size_t> starts_by(const std::vector<Pair>& pairs, std::size_t size, KeyOf key_of) {
+    std::vector<std::size_t> start(size + 1);
+    for (const Pair& pair : pairs) ++start[static_cast<std::size_t>(key_of(pair)) + 1];
+    for (std::size_t i = 0; i < size; ++i) start[i + 1] += start[i];
+    return start;
 }
 
-void sort_pairs(std::size_t num_pred, std::size_t num_target, OverlapPairs& pairs) {
-    sort_by(&OverlapPairs::pred, num_pred, pairs);
-    sort_by(&OverlapPairs::target, num_target, pairs);
+// By target, then pred: two stable counting sorts.
+OverlapPairs sorted_pairs(const std::vector<Pair>& pairs, std::size_t num_pred,
+                          std::size_t num_target) {
+    Kept<Pair, 1> kept;
+    std::vector<Pair>& by_pred = kept.values;
+    by_pred.resize(pairs.size());
+    std::vector<std::size_t> place =
+        starts_by(pairs, num_pred, [](const Pair& pair) { return pair.pred; });
+    for (const Pair& pair : pairs) by_pred[place[static_cast<std::size_t>(pair.pred)]++] = pair;
+    place = starts_by(pairs, num_target, [](const Pair& pair) { return pair.target; });
+    const std::size_t n = pairs.size();
+    OverlapPairs sorted{std::vector<std::int64_t>(n), std::vector<std::int64_t>(n),
+                        std::vector<std::int64_t>(n)};
+    for (const Pair& pair : by_pred) {
+        const std::size_t to = place[static_cast<std::size_t>(pair.target)]++;
+        sorted.pred[to] = pair.pred;
+        sorted.target[to] = pair.target;
+        sorted.intersection[to] = pair.intersection;
+    }
+    return sorted;
 }
 
 Overlap assemble(const std::vector<Meeting>& meetings, bool pred_signed, bool target_signed,
                  const LabelRoles& pred_roles, const LabelRoles& target_roles) {
-    std::vector<std::uint64_t> pred_labels;
-    std::vector<std::uint64_t> target_labels;
-    pred_labels.reserve(meetings.size());
-    target_labels.reserve(meetings.size());
-    for (const Meeting& meeting : meetings) {
-        pred_labels.push_back(meeting.pred);
-        if (!meeting.masked) target_labels.push_back(meeting.target);
-    }
-    SideBuilder pred(std::move(pred_labels), pred_signed, pred_roles);
-    SideBuilder target(std::move(target_labels), target_signed, target_roles);
+    SideBuilder pred(
+        [&](auto&& visit) {
+            for (const Meeting& meeting : meetings) visit(meeting.pred);
+        },
+        pred_signed, pred_roles);
+    SideBuilder target(
+        [&](auto&& visit) {
+            for (const Meeting& meeting : meetings)
+                if (!meeting.masked) visit(meeting.target);
+        },
+        target_signed, target_roles);
+    Kept<Pair> kept;
+    std::vector<Pair>& pairs = kept.values;
+    pairs.resize(meetings.size());
+    std::size_t count = 0;
     Overlap overlap;
     for (const Meeting& meeting : meetings) {
         const std::int64_t p = pred.region(meeting.pred);
         const std::int64_t t = meeting.masked ? kIgnored : target.region(meeting.target);
         pred.add(p, meeting.count, t == kIgnored);
         target.add(t, meeting.count, p == kIgnored);
-        if (p == kIgnored || t == kIgnored) overlap.num_ignored += meeting.count;
-        if (p < 0 || t < 0) continue;
-        overlap.pairs.pred.push_back(p);
-        overlap.pairs.target.push_back(t);
-        overlap.pairs.intersection.push_back(meeting.count);
+        overlap.num_ignored += p == kIgnored || t == kIgnored ? std::int64_t{meeting.count} : 0;
+        pairs[count] = {p, t, meeting.count};
+        count += std::size_t{p >= 0 && t >= 0};
     }
-    overlap.pred = std::move(pred.side);
-    overlap.target = std::move(target.side);
-    sort_pairs(overlap.pred.label.size(), overlap.target.label.size(), overlap.pairs);
+    pairs.resize(count);
+    overlap.pairs = sorted_pairs(pairs, pred.num_regions(), target.num_regions());
+    overlap.pred = pred.take();
+    overlap.target = target.take();
     return overlap;
 }
 
@@ -341,19 +447,18 @@ Overlap overlap_of_maps(const ArrayView& pred, const LabelRoles& pred_roles,
     const Walk walk(all.first(mask == nullptr ? 2 : 3));
     const bool pred_signed = is_signed(pred.dtype);
     const bool target_signed = is_signed(target.dtype);
+    Meetings meetings;
     const auto count = [&](auto label) {
-        return count_meetings<decltype(label)>(walk, mask != nullptr, pred_signed, target_signed,
-                                               threads);
+        count_meetings<decltype(label)>(walk, mask != nullptr, pred_signed, target_signed, threads,
+                                        meetings.values);
     };
-    const auto meetings = [&] {
-        switch (std::max(item_size(pred.dtype), item_size(target.dtype))) {
-            case 1: return count(std::uint8_t{});
-            case 2: return count(std::uint16_t{});
-            case 4: return count(std::uint32_t{});
-            default: return count(std::uint64_t{});
-        }
-    }();
-    return assemble(meetings, pred_signed, target_signed, pred_roles, target_roles);
+    switch (std::max(item_size(pred.dtype), item_size(target.dtype))) {
+        case 1: count(std::uint8_t{}); break;
+        case 2: count(std::uint16_t{}); break;
+        case 4: count(std::uint32_t{}); break;
+        default: count(std::uint64_t{});
+    }
+    return assemble(meetings.values, pred_signed, target_signed, pred_roles, target_roles);
 }
 
 // --- run lists ---
@@ -402,17 +507,16 @@ OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target, i
         for (std::size_t row = next.fetch_add(piece); row < rows; row = next.fetch_add(piece))
             meet_rows(pred, target, row, std::min(row + piece, rows), table);
         const std::lock_guard lock(output);
-        merged.add_all(table);
+        merged.add_all(std::move(table));
     });
-    OverlapPairs pairs;
+    std::vector<Pair> pairs;
+    pairs.reserve(merged.size());
     merged.for_each([&](std::uint64_t key, std::int64_t count) {
-        pairs.pred.push_back(static_cast<std::int64_t>(pred_of(key)));
-        pairs.target.push_back(static_cast<std::int64_t>(target_of(key)));
-        pairs.intersection.push_back(count);
+        pairs.push_back({static_cast<std::int64_t>(pred_of(key)),
+                         static_cast<std::int64_t>(target_of(key)), count});
     });
-    sort_pairs(static_cast<std::size_t>(pred.num_regions),
-               static_cast<std::size_t>(target.num_regions), pairs);
-    return pairs;
+    return sorted_pairs(pairs, static_cast<std::size_t>(pred.num_regions),
+                        static_cast<std::size_t>(target.num_regions));
 }
 
 }  // namespace segmeter

@@ -1,10 +1,12 @@
 // A sparse table of counts by pairs of labels: open addressing, one addition per segment.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace segmeter {
@@ -26,99 +28,166 @@ PairKey<Label> pair_key(Label pred, Label target) {
         return std::uint64_t{target} << 32 | pred;
 }
 
+// Of two labels below 2^16.
+inline std::uint32_t narrow_key(std::uint64_t pred, std::uint64_t target) {
+    return static_cast<std::uint32_t>(target << 16 | pred);
+}
+
+inline std::uint64_t pred_of(std::uint32_t key) { return key & 0xFFFFU; }
+inline std::uint64_t target_of(std::uint32_t key) { return key >> 16; }
 inline std::uint64_t pred_of(std::uint64_t key) { return key & 0xFFFFFFFFU; }
 inline std::uint64_t target_of(std::uint64_t key) { return key >> 32; }
 inline std::uint64_t pred_of(const WidePair& key) { return key.pred; }
 inline std::uint64_t target_of(const WidePair& key) { return key.target; }
 
+// Count must hold the sum of all that is added.
+//
 // Aligned so that the headers of two workers' tables never share a cache line (nor the lines that
 // the prefetcher takes in pairs): with two threads that alone made the whole slower than one.
-template <class Key>
+template <class Key, class Count = std::int64_t>
 class alignas(256) PairTable {
    public:
-    PairTable() : slots_(kFirstSize), shift_(64 - std::countr_zero(kFirstSize)) {}
-
-    // count > 0.
-    void add(Key key, std::int64_t count) {
-        const std::size_t last = slots_.size() - 1;
-        std::size_t at = hash(key) >> shift_;
-        while (slots_[at].count != 0) {
-            if (slots_[at].key == key) {
-                slots_[at].count += count;
-                return;
-            }
-            at = (at + 1) & last;
-        }
-        slots_[at] = {key, count};
-        if (kSparseness * ++used_ > slots_.size()) grow();
+    PairTable() = default;
+    PairTable(const PairTable&) = delete;
+    PairTable& operator=(const PairTable&) = delete;
+    PairTable(PairTable&& other) noexcept { swap(other); }
+    PairTable& operator=(PairTable&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~PairTable() {
+        if (slots_.size() <= kKept && slots_.capacity() > spare().capacity()) slots_.swap(spare());
     }
 
-    // Adds segments that begin at starts[i] and end at starts[i + 1], under key(starts[i]).
+    // Number of keys.
+    [[nodiscard]] std::size_t size() const noexcept { return used_; }
+
+    // count > 0.
+    void add(Key key, Count count) {
+        make_room(1);
+        used_ += place(slots_.data(), hash(key) >> shift_, key, count);
+    }
+
+    // Adds segments that begin at starts[i] and end at starts[i + 1], under key_at(i).
     template <class KeyAt>
-    void add_segments(const std::uint16_t* starts, std::int64_t count, KeyAt&& key_at) {
+    void add_segments(const std::uint16_t* starts, std::size_t count, KeyAt&& key_at) {
+        make_room(count);
         // In locals, which the stores below cannot be suspected to change.
         Slot* slots = slots_.data();
-        int shift = shift_;
-        for (std::int64_t i = 0; i < count; ++i) {
-            const std::uint16_t start = starts[i];
-            const std::int64_t length = starts[i + 1] - start;
-            const Key key = key_at(start);
-            Slot& slot = slots[hash(key) >> shift];
-            // A free slot holds the zero key, whose own place is slot 0: it is taken by adding.
-            if (slot.key == key) [[likely]] {
-                slot.count += length;
-                continue;
-            }
-            add_elsewhere(key, length);
-            slots = slots_.data();
-            shift = shift_;
+        const int shift = shift_;
+        std::size_t used = used_;
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto length = static_cast<Count>(starts[i + 1] - starts[i]);
+            used += place(slots, hash(key_at(i)) >> shift, key_at(i), length);
         }
+        used_ = used;
     }
 
     template <class Visit>
     void for_each(Visit&& visit) const {
-        for (const Slot& slot : slots_)
-            if (slot.count != 0) visit(slot.key, slot.count);
+        for_each_slot(slots_, [&](const Slot& slot) {
+            visit(slot.key, static_cast<std::int64_t>(slot.count));
+        });
     }
 
-    // Adds all counts of another table. They come in the order of their hashes, which would fill
-    // the front of a small table and leave the rest empty: so room is made first.
-    void add_all(const PairTable& other) {
-        while (kSparseness * other.used_ > slots_.size()) grow();
-        other.for_each([&](const Key& key, std::int64_t count) { add(key, count); });
+    // Adds all counts of another table: the larger one takes in the other. They come in the order
+    // of their hashes, which would fill the front of a small table and leave the rest empty: so
+    // room is made first.
+    void add_all(PairTable&& other) {
+        if (used_ < other.used_) swap(other);
+        if (other.used_ == 0) return;
+        make_room(other.used_);
+        other.for_each([&](const Key& key, std::int64_t count) {
+            used_ += place(slots_.data(), hash(key) >> shift_, key, static_cast<Count>(count));
+        });
+    }
+
+    void swap(PairTable& other) noexcept {
+        slots_.swap(other.slots_);
+        std::swap(used_, other.used_);
+        std::swap(shift_, other.shift_);
     }
 
    private:
     struct Slot {
         Key key;
-        std::int64_t count;  // 0: free
+        Count count;  // 0: free
     };
-    static constexpr std::size_t kFirstSize = 256;
-    static constexpr std::size_t kSmall = std::size_t{1} << 14;
+    static constexpr std::size_t kFirstSize = 1024;
     // Slots per key, at least: a key that is not in its own slot costs a mispredicted branch.
     static constexpr std::size_t kSparseness = 3;
+    // Slots that a thread keeps for its next table: new pages for each would take as long as
+    // counting an image into them.
+    static constexpr std::size_t kKept = (std::size_t{1} << 20) / sizeof(Slot);
+
+    static std::vector<Slot>& spare() {
+        static thread_local std::vector<Slot> slots;
+        return slots;
+    }
+
+    // Those that are taken; which these are, no branch can predict: they are put together first.
+    template <class Visit>
+    static void for_each_slot(const std::vector<Slot>& slots, Visit&& visit) {
+        constexpr std::size_t kTogether = 64;
+        Slot taken[kTogether];
+        for (std::size_t i = 0; i < slots.size(); i += kTogether) {
+            const std::size_t stop = std::min(i + kTogether, slots.size());
+            std::size_t count = 0;
+            for (std::size_t k = i; k < stop; ++k) {
+                taken[count] = slots[k];
+                count += std::size_t{slots[k].count != 0};
+            }
+            for (std::size_t k = 0; k < count; ++k) visit(taken[k]);
+        }
+    }
 
     static std::uint64_t hash(std::uint64_t key) { return key * 0x9E3779B97F4A7C15U; }
     static std::uint64_t hash(const WidePair& key) {
         return key.pred * 0x9E3779B97F4A7C15U ^ key.target * 0xC2B2AE3D27D4EB4FU;
     }
 
-    [[gnu::noinline]] void add_elsewhere(Key key, std::int64_t count) { add(key, count); }
+    // Adds to the key's slot, or to the free one nearest behind it; returns whether it was free.
+    std::size_t place(Slot* slots, std::size_t at, Key key, Count count) const {
+        // A new key in a free slot and a known one in its own are one case: no branch to
+        // mispredict.
+        if (slots[at].count != 0 && !(slots[at].key == key)) [[unlikely]]
+            at = search(slots, at, key);
+        const bool is_new = slots[at].count == 0;
+        slots[at].key = key;
+        slots[at].count += count;
+        return std::size_t{is_new};
+    }
+    [[gnu::noinline]] std::size_t search(const Slot* slots, std::size_t at, Key key) const {
+        const std::size_t last = slots_.size() - 1;
+        do at = (at + 1) & last;
+        while (slots[at].count != 0 && !(slots[at].key == key));
+        return at;
+    }
 
-    [[gnu::noinline]] void grow() {
-        // A small table soon becomes a large one, or stays small.
-        const int doublings = slots_.size() < kSmall ? 2 : 1;
-        std::vector<Slot> old(slots_.size() << doublings);
-        old.swap(slots_);
-        shift_ -= doublings;
-        used_ = 1;
-        for (const Slot& slot : old)
-            if (slot.count != 0) add(slot.key, slot.count);
+    // So that `more` keys fit behind the sparse ones there are.
+    void make_room(std::size_t more) {
+        if (kSparseness * used_ + more >= slots_.size()) [[unlikely]]
+            grow(more);
+    }
+
+    [[gnu::noinline]] void grow(std::size_t more) {
+        std::size_t size = std::max(kFirstSize, 4 * slots_.size());
+        while (kSparseness * used_ + more >= size) size *= 2;
+        std::vector<Slot> old;
+        if (slots_.capacity() == 0)
+            slots_.swap(spare());
+        else
+            old.assign(slots_.begin(), slots_.end());
+        slots_.assign(size, Slot{});
+        shift_ = 64 - std::countr_zero(size);
+        for_each_slot(old, [&](const Slot& slot) {
+            place(slots_.data(), hash(slot.key) >> shift_, slot.key, slot.count);
+        });
     }
 
     std::vector<Slot> slots_;
-    std::size_t used_ = 1;  // the zero key's is always spoken for
-    int shift_;
+    std::size_t used_ = 0;
+    int shift_ = 64;
 };
 
 }  // namespace segmeter
