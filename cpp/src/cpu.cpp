@@ -30,6 +30,7 @@ std::vector<Feature> features() {
         {"avx512bw", __builtin_cpu_supports("avx512bw") != 0},
         {"avx512vl", __builtin_cpu_supports("avx512vl") != 0},
         {"avx512dq", __builtin_cpu_supports("avx512dq") != 0},
+        {"avx512cd", __builtin_cpu_supports("avx512cd") != 0},
         {"avx512vbmi", __builtin_cpu_supports("avx512vbmi") != 0},
         {"avx512vbmi2", __builtin_cpu_supports("avx512vbmi2") != 0},
         {"avx512vpopcntdq", __builtin_cpu_supports("avx512vpopcntdq") != 0},
@@ -53,7 +54,7 @@ std::vector<SimdLevel> detect() {
     };
     if (!has({"popcnt", "avx2", "bmi", "bmi2", "fma", "f16c"})) return levels;
     levels.push_back(SimdLevel::kAvx2);
-    if (has({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vbmi2",
+    if (has({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512vbmi", "avx512vbmi2",
              "avx512vpopcntdq"}))
         levels.push_back(SimdLevel::kAvx512);
 #elif defined(__aarch64__)

@@ -155,9 +155,12 @@ TEST_CASE("distances are the smallest of all pairs, in any order of the axes") {
         std::vector<std::int64_t> shape;
         double density;
     };
-    // All pairs are many where the map is dense: it is smaller there.
+    // All pairs are many where the map is dense: it is smaller there. Long axes: what is beyond the
+    // rows and columns that are looked at together, and a word away.
     for (const auto& [shape, density] :
-         {Drawn{{14, 20, 40}, 0.002}, Drawn{{14, 20, 40}, 0.05}, Drawn{{7, 10, 40}, 0.5}}) {
+         {Drawn{{14, 20, 40}, 0.002}, Drawn{{14, 20, 40}, 0.05}, Drawn{{7, 10, 40}, 0.5},
+          Drawn{{2, 3, 500}, 0.01}, Drawn{{2, 250, 5}, 0.01}, Drawn{{90, 4, 70}, 0.001},
+          Drawn{{60, 60, 60}, 0.0003}}) {
         const Map pred = random_map(random, shape, density);
         const Map target = random_map(random, shape, density / 2);
         const SurfacePair found = surfaces_of(pred, target, SurfaceRule::kCorner, 1);

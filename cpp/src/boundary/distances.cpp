@@ -2,8 +2,8 @@
 //
 // The points of the one surface become bits, and each point of the other looks for its nearest:
 // in the rows around it, nearest first, and then in cubes of 4, 16, ... points' side. What the
-// points may cost is bounded for all of them together: when they have looked into more cubes than
-// a distance transform of the box is worth, the rest of the group is read from one.
+// points may cost is bounded for all of them together: when they have looked into more rows and
+// cubes than a distance transform of the box is worth, the rest of the group is read from one.
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 
 #include "segmeter/boundary/edt.hpp"
@@ -28,7 +29,12 @@ constexpr double kOpen = -1.0;  // not yet known
 constexpr std::size_t kPart = 4096;                          // points of a block of work
 constexpr std::int64_t kFewPairs = 4096;                     // tried one by one
 constexpr std::int64_t kBatchBytes = std::int64_t{8} << 20;  // grids that exist together
-constexpr std::int64_t kPixelsPerCube = 4;                   // of a distance transform, in time
+// What a search may cost, in sixteenths of the time that a distance transform takes for a pixel.
+constexpr std::int64_t kCostOfPixel = 16;
+constexpr std::int64_t kCostOfCube = 64;
+constexpr std::int64_t kCostOfGroup = 2;  // of rows nearby
+constexpr std::size_t kChunk = 512;       // points between two looks at what was spent
+constexpr std::int64_t kFewGroups = 8;    // where points are mostly farther away than rows nearby
 // In pixels, for thread_count(); fewer than it takes, so that a thread is worth waiting for.
 constexpr std::int64_t kWorkPerPoint = 32;
 
@@ -60,14 +66,15 @@ struct Direction {
     Box box;              // around both
     std::once_flag made;  // by whoever needs it first
     std::unique_ptr<PointGrid> grid;
-    std::atomic<std::int64_t> work{0};
+    std::once_flag cubes_made;
+    std::atomic<std::int64_t> spent{0};
 
     Direction(Points from_points, Points to_points, double* out, const Box& around)
         : from(from_points), to(to_points), distances(out), box(around) {}
     [[nodiscard]] bool is_small() const {
         return static_cast<std::int64_t>(from.size() * to.size()) <= kFewPairs;
     }
-    [[nodiscard]] std::int64_t budget() const { return box.size() / kPixelsPerCube; }
+    [[nodiscard]] bool is_overspent() const { return spent > kCostOfPixel * box.size(); }
 };
 
 // What all groups share.
@@ -100,21 +107,71 @@ void make_grid(const Job& job, Direction& d) {
     d.grid->add(d.to, job.layout);
 }
 
-// Points [begin, end) of a direction, as far as the budget lasts.
-template <int kLast>
-void search(const Job& job, Direction& d, std::size_t begin, std::size_t end) {
-    NearestSearch<kLast> nearest(*d.grid, job.near, job.squares);
-    const std::int64_t budget = d.budget();
-    std::int64_t spent = 0;
-    std::size_t i = begin;
-    for (; i < end && d.work <= budget; ++i) {
-        d.distances[i] = std::sqrt(nearest.squared(d.grid->inside(job.layout.place(d.from[i]))));
-        if (nearest.work() == spent) continue;
-        d.work += nearest.work() - spent;
-        spent = nearest.work();
-    }
-    std::fill(d.distances + i, d.distances + end, kOpen);
+simd::NearGroups groups_of(const Job& job, const std::vector<std::int64_t>& offsets) {
+    return {offsets.data(),       job.near.least.data(),
+            job.near.both.data(), job.near.planes.data(),
+            job.near.rows.data(), static_cast<std::int64_t>(offsets.size()),
+            job.spacing[2],       job.near.complete};
 }
+
+// Points [begin, end) of a direction, as far as the budget lasts: in the rows near each, and those
+// that have nothing there in cubes.
+template <int kLast>
+class Search {
+   public:
+    Search(const Job& job, Direction& d)
+        : job_(job), d_(d), points_(d.grid->near_points(job.layout)) {
+        for (const NearRows::Group& group : job.near.groups)
+            offsets_.push_back(d.grid->offset(group.plane, group.first_row));
+        all_ = few_ = groups_of(job, offsets_);
+        if (all_.count <= kFewGroups) return;
+        few_.count = kFewGroups;
+        few_.complete = all_.least[kFewGroups];
+    }
+
+    void run(std::size_t begin, std::size_t end) {
+        bool is_far = false;
+        for (std::size_t i = begin; i < end; i += kChunk) {
+            const std::size_t chunk_end = std::min(i + kChunk, end);
+            if (d_.is_overspent()) {
+                std::fill(d_.distances + i, d_.distances + chunk_end, kOpen);
+                continue;
+            }
+            const simd::NearFound found = surface_kernels().search_near[kLast](
+                points_, is_far ? few_ : all_, d_.from.data() + i,
+                static_cast<std::int64_t>(chunk_end - i), d_.distances + i);
+            d_.spent += kCostOfGroup * found.groups;
+            if (found.open > 0) search_far(i, chunk_end);
+            is_far = 2 * found.open > static_cast<std::int64_t>(chunk_end - i);
+        }
+    }
+
+   private:
+    void search_far(std::size_t begin, std::size_t end) {
+        std::call_once(d_.cubes_made, [&] { d_.grid->add_cubes(d_.to, job_.layout); });
+        if (!far_) far_.emplace(*d_.grid, job_.squares);
+        for (std::size_t i = begin; i < end; ++i) {
+            double& distance = d_.distances[i];
+            if (distance >= 0) continue;
+            if (d_.is_overspent()) {
+                distance = kOpen;
+                continue;
+            }
+            const std::int64_t before = far_->work();
+            const Place from = d_.grid->inside(job_.layout.place(d_.from[i]));
+            distance = std::sqrt(far_->squared(from, -distance));
+            d_.spent += kCostOfCube * (far_->work() - before);
+        }
+    }
+
+    const Job& job_;
+    Direction& d_;
+    simd::NearPoints points_;
+    std::vector<std::int64_t> offsets_;
+    simd::NearGroups all_{};
+    simd::NearGroups few_{};
+    std::optional<FarSearch<kLast>> far_;
+};
 
 // The rest of a direction from a dense transform of its box; axes in the order of the sum.
 void read_transform(const Job& job, Direction& d) {
@@ -171,13 +228,13 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
                 compare_all<kLast>(job, *d);
             } else {
                 std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });
-                search<kLast>(job, *d, begin, end);
+                Search<kLast>(job, *d).run(begin, end);
             }
         },
         Team::kFresh);
     for (Direction* d : batch) {
         d->grid.reset();
-        if (d->work > d->budget()) read_transform(job, *d);
+        if (d->is_overspent()) read_transform(job, *d);
     }
 }
 

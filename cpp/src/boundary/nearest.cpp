@@ -9,18 +9,17 @@
 namespace segmeter {
 namespace {
 
-// Beyond so many rows, or columns to a side, cubes are faster.
-constexpr std::size_t kMostRows = 200;
+// Beyond so many rows, cubes are faster.
+constexpr std::int64_t kMostRows = 1600;
 constexpr std::int64_t kMostColumns = PointGrid::kBefore;
-// Zero bytes before and after each row, so that windows of neighbours may be read.
-constexpr std::int64_t kGap = 5;
 
 }  // namespace
 
 // --- rows nearby ---
 
 NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spacing,
-                   const Place& extents) {
+                   const Place& extents)
+    : rows_at_once(surface_kernels().rows_at_once) {
     // The rectangle around an ellipse of about as many rows as are wanted.
     const double radius = std::sqrt(kMostRows / std::numbers::pi * spacing[0] * spacing[1]);
     const auto reach = [&](std::size_t axis) {
@@ -30,31 +29,42 @@ NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spaci
     const std::int64_t planes_reached = reach(0);
     const std::int64_t rows_reached =
         extents[0] > 1 ? reach(1) : std::min(kMostColumns, extents[1] - 1);
-    std::vector<Step> all;
-    for (std::int64_t z = -planes_reached; z <= planes_reached; ++z)
-        for (std::int64_t y = -rows_reached; y <= rows_reached; ++y)
-            all.push_back({static_cast<std::int32_t>(z), static_cast<std::int32_t>(y)});
-    const auto square = [&](const Step& step) {
-        return squares.along(0, step.plane) + squares.along(1, step.row);
-    };
-    std::sort(all.begin(), all.end(), [&](const Step& a, const Step& b) {
-        return std::tuple(square(a), a.plane, a.row) < std::tuple(square(b), b.plane, b.row);
-    });
-    // Nearer than this there is no row that was left out, and no point outside of the window.
+    // Nearer than this there is no row that is left out, and no point outside of the window.
     complete = squares.along(2, kMostColumns + 1);
     if (extents[0] - 1 > planes_reached)
         complete = std::min(complete, squares.along(0, planes_reached + 1));
     if (extents[1] - 1 > rows_reached)
         complete = std::min(complete, squares.along(1, rows_reached + 1));
-    if (all.size() > kMostRows) complete = std::min(complete, square(all[kMostRows]));
-    for (const Step& step : all) {
-        if (!(square(step) < complete)) break;
-        steps.push_back(step);
-        planes.push_back(squares.along(0, step.plane));
-        rows.push_back(squares.along(1, step.row));
-        both.push_back(square(step));
-        planes_around = std::max(planes_around, step.plane);
-        rows_around = std::max(rows_around, step.row);
+    // Groups of whole rows to either side, the first around the point's own.
+    std::vector<std::pair<double, Group>> all;
+    const std::int64_t first =
+        rows_at_once / 2 + (rows_reached + rows_at_once - 1) / rows_at_once * rows_at_once;
+    for (std::int64_t z = -planes_reached; z <= planes_reached; ++z)
+        for (std::int64_t y = -first; y <= rows_reached; y += rows_at_once) {
+            const std::int64_t nearest = std::max<std::int64_t>({0, y, 1 - rows_at_once - y});
+            const double square = squares.along(0, z) + squares.along(1, nearest);
+            if (nearest <= rows_reached && square < complete)
+                all.push_back(
+                    {square, {static_cast<std::int32_t>(z), static_cast<std::int32_t>(y)}});
+        }
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+        return std::tuple(a.first, a.second.plane, a.second.first_row) <
+               std::tuple(b.first, b.second.plane, b.second.first_row);
+    });
+    const auto most = static_cast<std::size_t>(kMostRows / rows_at_once);
+    if (all.size() > most) complete = all[most].first;
+    for (const auto& [square, group] : all) {
+        if (!(square < complete)) break;
+        groups.push_back(group);
+        least.push_back(square);
+        for (std::int64_t i = 0; i < rows_at_once; ++i) {
+            const std::int64_t row = group.first_row + i;
+            planes.push_back(squares.along(0, group.plane));
+            rows.push_back(squares.along(1, row));
+            both.push_back(planes.back() + rows.back());
+            rows_around = std::max(rows_around, row < 0 ? -row : row);
+        }
+        planes_around = std::max<std::int64_t>(planes_around, group.plane);
     }
 }
 
@@ -62,15 +72,26 @@ NearRows::NearRows(const SquaredSteps& squares, std::span<const double, 3> spaci
 
 namespace {
 
-Place extents_of(const Place& low, const Place& high, const NearRows& near) {
-    return {high[0] - low[0] + 1 + std::int64_t{2} * near.planes_around,
-            high[1] - low[1] + 1 + std::int64_t{2} * near.rows_around, high[2] - low[2] + 1};
+// Of a box, with the columns before it.
+Place extents_of(const Place& low, const Place& high) {
+    return {high[0] - low[0] + 1, high[1] - low[1] + 1, high[2] - low[2] + 1 + PointGrid::kBefore};
 }
 
-std::int64_t bytes_of_row(const Place& extents) { return (extents[2] + 7) / 8 + kGap; }
-
-std::int64_t bytes_of_rows(const Place& extents) {
-    return extents[0] * extents[1] * bytes_of_row(extents) + std::int64_t{2} * 8;
+// The words around a row and a plane that NearRows may look at are those behind the one before.
+std::int64_t words_of_plane(const Place& extents, const NearRows& near) {
+    return extents[1] + near.rows_around;
+}
+std::int64_t words_of_column(const Place& extents, const NearRows& near) {
+    return (extents[0] + near.planes_around) * words_of_plane(extents, near);
+}
+std::int64_t words_before(const Place& extents, const NearRows& near) {
+    return near.planes_around * words_of_plane(extents, near) + near.rows_around;
+}
+std::int64_t words_of(const Place& extents, const NearRows& near) {
+    // A window reaches into the next column of words.
+    const std::int64_t columns = (extents[2] - 1) / 64 + 2;
+    return words_before(extents, near) + columns * words_of_column(extents, near) +
+           near.rows_around;
 }
 
 // Extents in cubes of 4 points' side, of 16, ...: one for each level.
@@ -94,47 +115,53 @@ std::size_t size_of(const Place& extents) {
 }  // namespace
 
 std::int64_t PointGrid::bytes(const Place& low, const Place& high, const NearRows& near) {
-    const Place extents = extents_of(low, high, near);
-    std::int64_t sum = bytes_of_rows(extents);
+    const Place extents = extents_of(low, high);
+    std::int64_t words = words_of(extents, near);
     for (const Place& level : extents_of_levels(extents))
-        sum += static_cast<std::int64_t>(sizeof(std::uint64_t) * size_of(level));
-    return sum;
+        words += static_cast<std::int64_t>(size_of(level));
+    return words * static_cast<std::int64_t>(sizeof(std::uint64_t));
 }
 
 PointGrid::PointGrid(const Place& low, const Place& high, const NearRows& near)
-    : low_{low[0] - near.planes_around, low[1] - near.rows_around, low[2]},
-      extents_(extents_of(low, high, near)),
-      row_bytes_(bytes_of_row(extents_)),
-      plane_bytes_(extents_[1] * row_bytes_),
-      memory_(static_cast<std::size_t>(bytes_of_rows(extents_))),
-      rows_(memory_.data() + 8) {
-    for (const Place& extents : extents_of_levels(extents_))
-        levels_.push_back({extents, std::vector<std::uint64_t>(size_of(extents))});
-}
+    : low_(low),
+      extents_(extents_of(low, high)),
+      plane_words_(words_of_plane(extents_, near)),
+      column_words_(words_of_column(extents_, near)),
+      memory_(static_cast<std::size_t>(words_of(extents_, near))),
+      words_(memory_.data() + words_before(extents_, near)) {}
 
 void PointGrid::add(std::span<const std::uint64_t> points, const SurfacePoints& layout) {
-    // What is the same for all points of a row is found once.
-    const int column_bits = 8 + layout.bits[2];
-    std::uint64_t last = ~std::uint64_t{0};
-    Place p{};
-    std::uint8_t* row = rows_;
-    Level& cubes = levels_.front();
-    std::uint64_t* children = cubes.children.data();
-    int child = 0;
     for (const std::uint64_t point : points) {
-        if (point >> column_bits != last) {
-            last = point >> column_bits;
-            p = inside(layout.place(point));
-            row = rows_ + offset(p[0], p[1]);
-            children = cubes.children.data() + cubes.index({p[0] >> 4, p[1] >> 4, 0});
-            child = static_cast<int>(16 * (p[0] >> 2 & 3) + 4 * (p[1] >> 2 & 3));
-        }
-        const std::int64_t x = layout.column(point) - low_[2];
-        row[x >> 3] = static_cast<std::uint8_t>(row[x >> 3] | 1U << (x & 7));
-        const std::uint64_t bit = std::uint64_t{1} << (child + (x >> 2 & 3));
-        if ((children[x >> 4] & bit) != 0) continue;  // then the larger cubes are known, too
-        children[x >> 4] |= bit;
-        add_cube({p[0] >> 4, p[1] >> 4, x >> 4});
+        const Place p = inside(layout.place(point));
+        words_[(p[2] >> 6) * column_words_ + offset(p[0], p[1])] |= std::uint64_t{1} << (p[2] & 63);
+    }
+}
+
+simd::NearPoints PointGrid::near_points(const SurfacePoints& layout) const noexcept {
+    simd::NearPoints near{};
+    near.words = words_;
+    near.column_words = column_words_;
+    near.plane_words = plane_words_;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        near.low[axis] = low_[axis];
+        near.bits[axis] = layout.bits[axis];
+    }
+    return near;
+}
+
+void PointGrid::add_cubes(std::span<const std::uint64_t> points, const SurfacePoints& layout) {
+    for (const Place& extents : extents_of_levels(extents_))
+        levels_.push_back({extents, std::vector<std::uint64_t>(size_of(extents))});
+    Level& cubes = levels_.front();
+    for (const std::uint64_t point : points) {
+        const Place p = inside(layout.place(point));
+        const Place cube = {p[0] >> 4, p[1] >> 4, p[2] >> 4};
+        const auto child = 16 * (p[0] >> 2 & 3) + 4 * (p[1] >> 2 & 3) + (p[2] >> 2 & 3);
+        std::uint64_t& children = cubes.children[cubes.index(cube)];
+        const std::uint64_t bit = std::uint64_t{1} << child;
+        if ((children & bit) != 0) continue;  // then the larger cubes are known, too
+        children |= bit;
+        add_cube(cube);
     }
 }
 
@@ -152,68 +179,33 @@ void PointGrid::add_cube(Place cube) {
 // --- search ---
 
 template <int kLast>
-NearestSearch<kLast>::NearestSearch(const PointGrid& grid, const NearRows& near,
-                                    const SquaredSteps& squares)
-    : grid_(grid),
-      near_(near),
-      squares_(squares),
-      search_rows_(surface_kernels().search_rows[kLast]) {
-    for (const NearRows::Step& step : near.steps)
-        offsets_.push_back(grid.offset(step.plane, step.row));
-    known_.assign(kSquares, kNone);
-}
-
-template <int kLast>
-double NearestSearch<kLast>::squared(const Place& from) {
-    const std::size_t square = square_of(from);
-    if (grid_.holds(from)) {
-        remember(square, from);
-        return 0.0;
-    }
+double FarSearch<kLast>::squared(const Place& from, double found) {
+    Known& square = known_[square_of(from)];
     from_ = from;
-    best_ = kUnknown;
-    bound_by(known_[square]);
+    best_ = found;
+    nearest_ = kNone;
+    bound_by(square);
     bound_by(last_);
-    search_rows();
-    if (best_ > near_.complete) visit(grid_.levels().size() - 1, {0, 0, 0});
-    remember(square, nearest_);
+    visit(grid_.levels().size() - 1, {0, 0, 0});
+    if (nearest_ != kNone) square = last_ = nearest_;
     return best_;
 }
 
 template <int kLast>
-void NearestSearch<kLast>::bound_by(const Known& point) {
-    if (point[0] < 0) return;
+void FarSearch<kLast>::bound_by(const Known& point) {
+    if (point == kNone) return;
     const double square = sum_of_squares<kLast>(squares_.along(0, point[0] - from_[0]),
                                                 squares_.along(1, point[1] - from_[1]),
                                                 squares_.along(2, point[2] - from_[2]));
     if (square < best_) {
         best_ = square;
-        nearest_ = {point[0], point[1], point[2]};
+        nearest_ = point;
     }
-}
-
-template <int kLast>
-void NearestSearch<kLast>::search_rows() {
-    const simd::RowSearch search = {grid_.window_at(from_),
-                                    offsets_.data(),
-                                    near_.both.data(),
-                                    near_.planes.data(),
-                                    near_.rows.data(),
-                                    squares_.steps[2].data(),
-                                    static_cast<std::int64_t>(offsets_.size()),
-                                    PointGrid::kBefore + static_cast<int>(from_[2] & 7)};
-    const simd::RowFound found = search_rows_(search, std::min(best_, near_.complete));
-    if (found.index < 0) return;
-    best_ = found.best;
-    const NearRows::Step& step = near_.steps[static_cast<std::size_t>(found.index)];
-    nearest_ = {from_[0] + step.plane, from_[1] + step.row, from_[2] + found.steps};
-    // Both sides may be that far; then the point on the right is there.
-    if (nearest_[2] >= grid_.extents()[2] || !grid_.holds(nearest_)) nearest_[2] -= 2 * found.steps;
 }
 
 // Children number first, first + 1, ... of side 2^shift.
 template <int kLast>
-auto NearestSearch<kLast>::parts_of(std::size_t axis, std::int64_t first, int shift) const noexcept
+auto FarSearch<kLast>::parts_of(std::size_t axis, std::int64_t first, int shift) const noexcept
     -> Parts {
     Parts parts{};
     const std::vector<double>& squares = squares_.steps[axis];
@@ -230,7 +222,7 @@ auto NearestSearch<kLast>::parts_of(std::size_t axis, std::int64_t first, int sh
 }
 
 template <int kLast>
-void NearestSearch<kLast>::visit(std::size_t level, const Place& cube) {
+void FarSearch<kLast>::visit(std::size_t level, const Place& cube) {
     const PointGrid::Level& cubes = grid_.levels()[level];
     const int shift = 2 * static_cast<int>(level) + 2;
     const Parts planes = parts_of(0, 4 * cube[0], shift);
@@ -280,13 +272,13 @@ void NearestSearch<kLast>::visit(std::size_t level, const Place& cube) {
 }
 
 template <int kLast>
-void NearestSearch<kLast>::visit_points(const Place& cube) {
+void FarSearch<kLast>::visit_points(const Place& cube) {
     const Parts planes = parts_of(0, 4 * cube[0], 0);
     const Parts rows = parts_of(1, 4 * cube[1], 0);
     const Parts columns = parts_of(2, 4 * cube[2], 0);
     ++work_;
-    const std::uint8_t* corner = grid_.row(4 * cube[0], 4 * cube[1]) + (cube[2] >> 1);
-    const int shift = 4 * static_cast<int>(cube[2] & 1);
+    const std::uint64_t* corner = grid_.word(4 * cube[0], 4 * cube[1], 4 * cube[2]);
+    const int shift = 4 * static_cast<int>(cube[2] & 15);
     const auto inside = [&](std::size_t axis) {
         return static_cast<unsigned>(
             std::min<std::int64_t>(4, grid_.extents()[axis] - 4 * cube[axis]));
@@ -296,21 +288,24 @@ void NearestSearch<kLast>::visit_points(const Place& cube) {
         if ((planes.nearer >> z & 1) == 0) continue;
         for (unsigned y = 0; y < rows_inside; ++y) {
             if (planes.squares[z] + rows.squares[y] >= best_) continue;
-            for (unsigned bits = corner[grid_.offset(z, y)] >> shift & columns.nearer; bits != 0;
-                 bits &= bits - 1) {
+            for (auto bits =
+                     static_cast<unsigned>(corner[grid_.offset(z, y)] >> shift) & columns.nearer;
+                 bits != 0; bits &= bits - 1) {
                 const auto x = static_cast<unsigned>(std::countr_zero(bits));
                 const double square =
                     sum_of_squares<kLast>(planes.squares[z], rows.squares[y], columns.squares[x]);
                 if (square >= best_) continue;
                 best_ = square;
-                nearest_ = {4 * cube[0] + z, 4 * cube[1] + y, 4 * cube[2] + x};
+                nearest_ = {static_cast<std::int32_t>(4 * cube[0] + z),
+                            static_cast<std::int32_t>(4 * cube[1] + y),
+                            static_cast<std::int32_t>(4 * cube[2] + x)};
             }
         }
     }
 }
 
-template class NearestSearch<0>;
-template class NearestSearch<1>;
-template class NearestSearch<2>;
+template class FarSearch<0>;
+template class FarSearch<1>;
+template class FarSearch<2>;
 
 }  // namespace segmeter

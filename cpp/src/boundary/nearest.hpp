@@ -41,27 +41,32 @@ constexpr double sum_of_squares(double plane, double row, double column) noexcep
     return (row + column) + plane;
 }
 
-// Rows of points around a point, nearest first: all that are nearer than `complete`, the square of
-// a distance that is so small that a window of bits holds all points nearer than that.
+// Rows of points around a point, nearest first, in groups of neighbouring rows that are looked at
+// together: all that are nearer than `complete`, the square of a distance that is so small that a
+// window of bits holds all points nearer than that.
 struct NearRows {
     NearRows(const SquaredSteps& squares, std::span<const double, 3> spacing, const Place& extents);
 
-    struct Step {
+    struct Group {
         std::int32_t plane;
-        std::int32_t row;
+        std::int32_t first_row;
     };
-    std::vector<Step> steps;
-    // Squares of these steps and their sums, in ascending order of the sum.
+    std::int64_t rows_at_once;
+    std::vector<Group> groups;
+    // Squares of the steps to each row of each group, and their sums.
     std::vector<double> planes;
     std::vector<double> rows;
     std::vector<double> both;
+    std::vector<double> least;  // smallest sum of each group, ascending
     double complete = 0.0;
-    std::int32_t planes_around = 0;  // largest step among them
-    std::int32_t rows_around = 0;
+    std::int64_t planes_around = 0;  // largest step among them
+    std::int64_t rows_around = 0;
 };
 
-// Points as bits, row by row, and which cubes of 4, 16, 64, ... points' side hold any. Coordinates
-// are those of a box with room for all of NearRows around it.
+// Points as bits: words of 64 columns, those of one column of words and one plane side by side,
+// with room for NearRows around them. Coordinates are those of the box, columns from kBefore on.
+//
+// Cubes of 4, 16, 64, ... points' side that hold points are found when somebody first asks.
 class PointGrid {
    public:
     PointGrid(const Place& low, const Place& high, const NearRows& near);
@@ -69,24 +74,23 @@ class PointGrid {
     [[nodiscard]] static std::int64_t bytes(const Place& low, const Place& high,
                                             const NearRows& near);
     void add(std::span<const std::uint64_t> points, const SurfacePoints& layout);
+    void add_cubes(std::span<const std::uint64_t> points, const SurfacePoints& layout);
+
     [[nodiscard]] Place inside(const Place& point) const noexcept {
-        return {point[0] - low_[0], point[1] - low_[1], point[2] - low_[2]};
+        return {point[0] - low_[0], point[1] - low_[1], point[2] - low_[2] + kBefore};
     }
-    // 64 points of the row of p; p itself is bit kBefore + p[2] % 8.
-    [[nodiscard]] const std::uint8_t* window_at(const Place& p) const noexcept {
-        return row(p[0], p[1]) + (p[2] >> 3) - kBefore / 8;
-    }
+    [[nodiscard]] simd::NearPoints near_points(const SurfacePoints& layout) const noexcept;
     [[nodiscard]] std::int64_t offset(std::int64_t planes, std::int64_t rows) const noexcept {
-        return planes * plane_bytes_ + rows * row_bytes_;
+        return planes * plane_words_ + rows;
     }
-    [[nodiscard]] const std::uint8_t* row(std::int64_t z, std::int64_t y) const noexcept {
-        return rows_ + offset(z, y);
-    }
-    [[nodiscard]] bool holds(const Place& p) const noexcept {
-        return (row(p[0], p[1])[p[2] >> 3] >> (p[2] & 7) & 1) != 0;
+    // Word of 64 columns, of which `column` is one.
+    [[nodiscard]] const std::uint64_t* word(std::int64_t z, std::int64_t y,
+                                            std::int64_t column) const noexcept {
+        return words_ + (column >> 6) * column_words_ + offset(z, y);
     }
 
-    static constexpr int kBefore = 24;
+    // Columns before a point that its window of 64 has.
+    static constexpr int kBefore = 31;
 
     // Which of the 4x4x4 children of each cube hold points; bit 16 z + 4 y + x. The children of
     // level 0 are cubes of 4 points' side, those of each next level four times as large; the last
@@ -107,27 +111,28 @@ class PointGrid {
 
     Place low_;
     Place extents_;
-    std::int64_t row_bytes_;
-    std::int64_t plane_bytes_;
-    std::vector<std::uint8_t> memory_;
-    std::uint8_t* rows_;
+    std::int64_t plane_words_;
+    std::int64_t column_words_;
+    std::vector<std::uint64_t> memory_;
+    std::uint64_t* words_;
     std::vector<Level> levels_;
 };
 
-// Searches for points one after another, which are near each other mostly: where the last ones
-// found their nearest point bounds how far the next one has to look.
+// Searches in cubes, for points that have nothing in the rows near them. Those asked for one after
+// another are near each other mostly: where the last ones found their nearest point bounds how far
+// the next one has to look.
 template <int kLast>
-class NearestSearch {
+class FarSearch {
    public:
-    NearestSearch(const PointGrid& grid, const NearRows& near, const SquaredSteps& squares);
+    FarSearch(const PointGrid& grid, const SquaredSteps& squares)
+        : grid_(grid), squares_(squares), known_(kSquares, kNone) {}
 
-    // Squared distance from a point of the grid.
-    double squared(const Place& from);
+    // Squared distance from a point of the grid, which is `found` unless another one is nearer.
+    double squared(const Place& from, double found);
     // Cubes looked into so far.
     [[nodiscard]] std::int64_t work() const noexcept { return work_; }
 
    private:
-    static constexpr double kUnknown = std::numeric_limits<double>::infinity();
     // The four children of a cube along one axis: their squared distances, and a bit for each that
     // is nearer than the best point.
     struct Parts {
@@ -143,25 +148,16 @@ class NearestSearch {
     [[nodiscard]] static std::size_t square_of(const Place& p) noexcept {
         return static_cast<std::size_t>((p[1] >> 2) * 67 + (p[2] >> 2)) % kSquares;
     }
-    void remember(std::size_t square, const Place& point) noexcept {
-        known_[square] =
-            last_ = {static_cast<std::int32_t>(point[0]), static_cast<std::int32_t>(point[1]),
-                     static_cast<std::int32_t>(point[2])};
-    }
     void bound_by(const Known& point);
-    void search_rows();
     void visit(std::size_t level, const Place& cube);
     void visit_points(const Place& cube);
     [[nodiscard]] Parts parts_of(std::size_t axis, std::int64_t first, int shift) const noexcept;
 
     const PointGrid& grid_;
-    const NearRows& near_;
     const SquaredSteps& squares_;
-    simd::SearchRows search_rows_;
-    std::vector<std::int64_t> offsets_;
     Place from_{};
-    double best_ = kUnknown;
-    Place nearest_{};
+    double best_ = 0.0;
+    Known nearest_ = kNone;
     std::int64_t work_ = 0;
     std::vector<Known> known_;
     Known last_ = kNone;

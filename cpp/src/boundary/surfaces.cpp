@@ -2,7 +2,7 @@
 //
 // Slab by slab: bits say where 2x2x2 blocks of pixels are not uniform (a vector loop), and at these
 // the labels are looked up and points written, in raster order. A pixel can be a point only if one
-// of the blocks around it is not uniform. The slabs do not depend on the number of threads.
+// of the blocks around it is not uniform.
 
 #include <algorithm>
 #include <bit>
@@ -33,7 +33,8 @@ const simd::SurfaceKernels& surface_kernels() {
 
 namespace {
 
-constexpr std::int64_t kSlabPixels = std::int64_t{1} << 19;
+constexpr std::int64_t kSlabPixels = std::int64_t{1} << 19;  // at least
+constexpr std::int64_t kSlabsPerThread = 8;
 constexpr int kMaxBlock = 8;
 
 using Place = std::array<std::int64_t, 3>;
@@ -240,16 +241,20 @@ class SlabFinder {
 
     void find_corners() {
         start(slab_.row_begin, slab_.row_end);
+        if (task_.is_plain) list_groups_of_bytes();
         prime(slab_.plane_begin);
         for (std::int64_t z = slab_.plane_begin; z < slab_.plane_end; ++z) {
             scan_plane(z, [&](std::int64_t y, const std::uint64_t* bits) {
                 set_block(z, y);
                 if (task_.is_plain)
-                    for_each_bit(bits, words_, [&](std::int64_t x) { add_plain_corner(z, y, x); });
+                    add_plain_corners(z, y, bits);
                 else
                     for_each_bit(bits, words_, [&](std::int64_t x) { add_corner(z, y, x); });
             });
         }
+        for (std::size_t label = 0; label < bytes_met_.size(); ++label)
+            if (bytes_met_[label] != 0)
+                found_.met_invalid |= look_up(static_cast<T>(label)) == kSlotInvalid;
     }
 
     // The rows of pixels around the corners (z, y, ...), null where nobody's.
@@ -268,30 +273,82 @@ class SlabFinder {
 
     // --- corners where each class is one label, and nothing is ignored ---
 
-    void add_plain_corner(std::int64_t z, std::int64_t y, std::int64_t x) {
-        std::array<T, kMaxBlock> labels;
-        if (x > 0 && x < n_) {
-            for (std::size_t r = 0; r < 4; ++r)
-                std::memcpy(labels.data() + 2 * r, block_[r] + x - 1, 2 * sizeof(T));
-        } else {
-            const std::int64_t left = column(x - 1);
-            const std::int64_t right = column(x);
-            const auto nobodys = static_cast<T>(task_.outside);
-            for (std::size_t r = 0; r < 4; ++r) {
-                labels[2 * r] = left < 0 ? nobodys : block_[r][left];
-                labels[2 * r + 1] = right < 0 ? nobodys : block_[r][right];
+    using Labels = std::array<T, kMaxBlock>;
+
+    // Room for the points of a row, which are written before it is known whether they are any.
+    void add_plain_corners(std::int64_t z, std::int64_t y, const std::uint64_t* bits) {
+        row_points_.resize(static_cast<std::size_t>(kMaxBlock * (n_ + 1)));
+        next_point_ = row_points_.data();
+        const std::uint64_t base = task_.packed(z, y, 0, 0);
+        for_each_bit(bits, words_, [&](std::int64_t x) {
+            Labels labels;
+            if (x > 0 && x < n_) {
+                for (std::size_t r = 0; r < 4; ++r)
+                    std::memcpy(labels.data() + 2 * r, block_[r] + x - 1, 2 * sizeof(T));
+            } else {
+                read_edge(x, labels);
             }
+            add_plain_corner(base | static_cast<std::uint64_t>(x) << 8, labels);
+        });
+        found_.points.insert(found_.points.end(), row_points_.data(), next_point_);
+    }
+
+    void read_edge(std::int64_t x, Labels& labels) const {
+        const std::int64_t left = column(x - 1);
+        const std::int64_t right = column(x);
+        const auto nobodys = static_cast<T>(task_.outside);
+        for (std::size_t r = 0; r < 4; ++r) {
+            labels[2 * r] = left < 0 ? nobodys : block_[r][left];
+            labels[2 * r + 1] = right < 0 ? nobodys : block_[r][right];
         }
-        const std::uint32_t own = num_rows_ == 2 ? 0xF : 0xFF;
-        std::uint32_t open = 0xFF;
+    }
+
+    void add_plain_corner(std::uint64_t place, const Labels& labels) {
+        // Two labels mostly, and no branch depends on which they are.
+        const T last = labels.back();
+        const std::uint32_t code = places_of(last, labels);
+        const T other = labels[static_cast<std::size_t>(std::countl_zero((~code & 0xFF) << 24)) % 8];
+        const std::uint32_t other_code = places_of(other, labels);
+        if (code == 0xFF) return;
+        add_plain_point(place, last, code);
+        add_plain_point(place, other, other_code);
+        std::uint32_t open = 0xFF & ~(code | other_code);
         while (open != 0) {
             const T label = labels[static_cast<std::size_t>(std::countl_zero(open << 24))];
-            const std::uint32_t code = places_of(label, labels);
-            open &= ~code;
+            const std::uint32_t label_code = places_of(label, labels);
+            open &= ~label_code;
+            add_plain_point(place, label, label_code);
+        }
+    }
+
+    void add_plain_point(std::uint64_t place, T label, std::uint32_t code) {
+        const std::int32_t group = group_of(label);
+        const std::uint32_t own = num_rows_ == 2 ? 0xF : 0xFF;
+        *next_point_ = static_cast<std::uint64_t>(group) << 48 | place | (code & own);
+        next_point_ += group >= 0 ? 1 : 0;
+    }
+
+    // Negative: none.
+    std::int32_t group_of(T label) {
+        if constexpr (sizeof(T) == 1) {
+            bytes_met_[label] = 1;
+            return byte_groups_[label];
+        } else {
             const std::uint32_t slot = look_up(label);
-            if (slot >= kFirstClass && code != 0xFF)
-                add(z, y, x, static_cast<std::int32_t>(slot - kFirstClass), code & own);
             found_.met_invalid |= slot == kSlotInvalid;
+            return slot < kFirstClass ? -1 : static_cast<std::int32_t>(slot - kFirstClass);
+        }
+    }
+
+    void list_groups_of_bytes() {
+        if constexpr (sizeof(T) == 1) {
+            bytes_met_.assign(256, 0);
+            byte_groups_.resize(256);
+            for (std::uint64_t label = 0; label < 256; ++label) {
+                const std::uint32_t slot = task_.slots(label);
+                byte_groups_[label] =
+                    slot < kFirstClass ? -1 : static_cast<std::int32_t>(slot - kFirstClass);
+            }
         }
     }
 
@@ -617,6 +674,10 @@ class SlabFinder {
     Bits row_changes_;
     Bits plane_mixed_;
     Bits mixed_;
+    std::vector<std::int32_t> byte_groups_;
+    std::vector<std::uint8_t> bytes_met_;
+    std::vector<std::uint64_t> row_points_;
+    std::uint64_t* next_point_ = nullptr;
     std::array<const T*, 4> block_{};
     std::size_t num_rows_ = 0;
     std::vector<std::pair<std::int32_t, std::uint32_t>> codes_ =
@@ -634,12 +695,15 @@ void find_in_slab(const Task& task, const Slab& slab, Found& found) {
     }
 }
 
-// Slabs of whole planes, or of rows of one plane, in raster order.
-std::vector<Slab> slabs_of(const Task& task) {
+// Slabs of whole planes, or of rows of one plane, in raster order. The plane before each is looked
+// at as well, so that they are not more than it takes to keep all threads busy.
+std::vector<Slab> slabs_of(const Task& task, int threads) {
     const auto [planes, rows, n] = task.lattice;
-    const std::int64_t per_slab = std::max<std::int64_t>(1, kSlabPixels / (n * rows));
+    const std::int64_t pixels =
+        std::max(kSlabPixels, planes * rows * n / (kSlabsPerThread * threads));
+    const std::int64_t per_slab = std::max<std::int64_t>(1, pixels / (n * rows));
     const std::int64_t rows_per_slab =
-        per_slab > 1 ? rows : std::clamp<std::int64_t>(kSlabPixels / n, 1, rows);
+        per_slab > 1 ? rows : std::clamp<std::int64_t>(pixels / n, 1, rows);
     std::vector<Slab> slabs;
     for (std::int64_t z = 0; z < planes; z += per_slab)
         for (std::int64_t y = 0; y < rows; y += rows_per_slab)
@@ -707,13 +771,15 @@ SurfacePair find_surfaces(const ArrayView& pred, const SurfaceLabels& pred_meani
         Task(pred, pred_meaning, target, target_meaning, mask, groups, options),
         Task(target, target_meaning, pred, pred_meaning, mask, groups, options)};
     const std::int64_t pixels = target.size();
-    const std::vector<Slab> slabs = pixels == 0 ? std::vector<Slab>{} : slabs_of(tasks[0]);
+    const int threads = thread_count(options.threads, pixels / 4);
+    const std::vector<Slab> slabs =
+        pixels == 0 ? std::vector<Slab>{} : slabs_of(tasks[0], threads);
     std::array<std::vector<Found>, 2> found;
     for (std::vector<Found>& side : found) side.resize(slabs.size());
     // Both maps at once: threads are called together and wait for each other only once.
     const auto count = static_cast<std::int64_t>(slabs.size());
     run_blocks(
-        2 * count, thread_count(options.threads, pixels / 4),
+        2 * count, threads,
         [&](std::int64_t i) {
             const auto side = static_cast<std::size_t>(i / count);
             const auto slab = static_cast<std::size_t>(i % count);

@@ -35,30 +35,45 @@ struct FacedRow {
 // Returns whether any bit is set.
 using FindFaced = bool (*)(const FacedRow& row);
 
-// Rows of bits around a place, in the order of `both`, which is the sum of the squared distances to
-// them along two axes, `plane` and `row`; `columns[d]` is that of d steps along the row.
-struct RowSearch {
-    const std::uint8_t* at;       // 64 bits around the place, in its own row
-    const std::int64_t* offsets;  // from there to those of the other rows, in bytes
+// Points as bits: words of 64 columns, `column_words` from one column of words to the next and
+// `plane_words` from one plane to the next, rows side by side. How packed points are read: the low
+// 8 bits are none of their coordinates, then there are so many of column, row and plane each; `low`
+// is what the bits begin at, plane, row and column, the latter kWindowBefore bits further on.
+struct NearPoints {
+    const std::uint64_t* words;
+    std::int64_t column_words;
+    std::int64_t plane_words;
+    std::int64_t low[3];
+    int bits[3];
+};
+// Groups of `rows_at_once` rows around a point, in the order of `least`, the smallest of the `both`
+// of each, which are the sums of the squared distances to a row along two axes, `planes` and
+// `rows`.
+struct NearGroups {
+    const std::int64_t* offsets;  // from the word of a point to that of each group's first row
+    const double* least;
     const double* both;
-    const double* plane;
-    const double* row;
-    const double* columns;  // 65
+    const double* planes;
+    const double* rows;
     std::int64_t count;
-    int here;  // bit of the place
+    double spacing;   // of columns
+    double complete;  // points nearer than the root of this are in the rows and their windows
 };
-struct RowFound {
-    double best;
-    std::int64_t index;  // -1: nothing nearer than `best` was
-    std::int64_t steps;  // along the row, to either side
+constexpr int kWindowBefore = 31;
+// The distance of each of n packed points to the nearest set bit. Where that is not certain to be
+// the nearest of all: minus the square of it, or minus infinity.
+struct NearFound {
+    std::int64_t open;    // points for which it is not certain
+    std::int64_t groups;  // looked at
 };
-// The nearest set bit that is nearer than `best`, which must be at most that of 64 steps.
-using SearchRows = RowFound (*)(const RowSearch& search, double best);
+using SearchNear = NearFound (*)(const NearPoints& to, const NearGroups& groups,
+                                 const std::uint64_t* points, std::int64_t n, double* distances);
 
 struct SurfaceKernels {
     FindMixed find_mixed[4];  // labels of 1, 2, 4, 8 bytes
     FindFaced find_faced[4];
-    SearchRows search_rows[3];  // by the axis added last: plane, row, column
+    SearchNear search_near[3];  // by the axis added last: plane, row, column
+    std::int64_t rows_at_once;
 };
 
 namespace baseline {
