@@ -393,6 +393,7 @@ BAD_USAGE = [
     (["evaluate", "{places}", "--json", "no/such/folder.json"], "no folder 'no/such'"),
     (["evaluate", "{places}", "--json", "{pred}"], "is a folder"),
     (["evaluate", "{places}", "--csv", "{classes}"], "is a file"),
+    (["evaluate", "{places}", "--csv", "/proc/scores"], "--csv: '/proc/scores' cannot be written"),
     (["evaluate", "{places}", "--worst", "-1"], "--worst"),
     (["evaluate", "{places}", "--threads", "-1"], "--threads must be"),
     (["evaluate", "{places}", "--missing", "never"], "--missing must be"),

@@ -287,6 +287,8 @@ def test_bad_input(arguments: Any, options: Any, error: type[Exception], words: 
         ({"pred_index": [5]}, "does not exist"),
         ({"pred_area": [1, 2]}, "differ in length"),
         ({"intersection": [0.5]}, "integers"),
+        ({"intersection": [2]}, "pred region 1 has an area of 1 pixels, and 2 in its pairs"),
+        ({"target_void": [1]}, "target region 1 has an area of 1 pixels, and 2 in its pairs"),
     ],
 )
 def test_arrays_that_make_no_table(change: dict[str, Any], words: str) -> None:

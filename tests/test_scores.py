@@ -1004,3 +1004,8 @@ def test_a_huge_beta_leaves_recall(beta: float) -> None:
     np.testing.assert_allclose(pixel.f_beta(matrix, beta=beta), pixel.recall(matrix))
     with pytest.raises(ValueError, match="beta must be a finite number"):
         pixel.f_beta(matrix, beta=float("inf"))
+
+
+def test_a_weight_that_is_no_number():
+    with pytest.raises(TypeError, match="beta must be a number, got str"):
+        pixel.f_beta([[1, 0], [0, 1]], beta="x")  # type: ignore[arg-type]

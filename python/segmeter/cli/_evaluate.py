@@ -6,6 +6,7 @@ import difflib
 import inspect
 import math
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -155,6 +156,10 @@ def _check_places(outputs: Outputs) -> None:
             raise ValueError(f"{option}: '{path}' is a folder")
         if path.is_file() and option == "--csv" and not _is_csv_file(path):
             raise ValueError(f"--csv: '{path}' is a file; give a folder, or a name ending in .csv")
+        try:
+            tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent).close()
+        except OSError as error:
+            raise ValueError(f"{option}: '{path}' cannot be written: {error.strerror}") from error
     if outputs.cause_maps is not None and outputs.cause_maps.is_file():
         raise ValueError(f"--cause-maps: '{outputs.cause_maps}' is a file; give a folder")
     if outputs.worst < 0:
@@ -207,11 +212,11 @@ def _check_gates(gates: Sequence[_Gate], keywords: Mapping[str, Any]) -> None:
             continue
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ";"
+            hint = f"; did you mean {close[0]}? There are" if close else "; there are"
             whole = ", ".join(each for each in names if ":" not in each)
             single = next((each for each in names if ":" in each), None)
             more = "" if single is None else f", and those of one class or group, such as {single}"
-            raise ValueError(f"{option}: there is no score '{name}'{hint} There are {whole}{more}")
+            raise ValueError(f"{option}: there is no score '{name}'{hint} {whole}{more}")
 
 
 def _score_names(keywords: Mapping[str, Any]) -> list[str]:

@@ -804,7 +804,9 @@ def _labels(labels: Iterable[int]) -> str:
 
 
 def _shape(values: Iterable[float] | None) -> str:
-    return " x ".join(f"{value:g}" for value in values or ())
+    return " x ".join(
+        str(value) if isinstance(value, int) else f"{value:g}" for value in values or ()
+    )
 
 
 def _rgb(code: int) -> tuple[int, int, int]:

@@ -664,5 +664,7 @@ def _pred_spread(counts: Counts) -> NDArray[Any]:
 
 
 def _check_weight(name: str, value: float) -> None:
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")

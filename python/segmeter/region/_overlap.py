@@ -298,6 +298,15 @@ class OverlapTable(Summable):
             raise ValueError(
                 "pairs must be sorted by (target_index, pred_index), each once, and share a pixel"
             )
+        for side in _SIDES:
+            taken = columns[f"{side}_void"].copy()
+            np.add.at(taken, columns[f"{side}_index"], columns["intersection"])
+            if (taken > columns[f"{side}_area"]).any():
+                at = int(np.argmax(taken > columns[f"{side}_area"]))
+                raise ValueError(
+                    f"{side} region {columns[f'{side}_id'][at]} has an area of "
+                    f"{columns[f'{side}_area'][at]} pixels, and {taken[at]} in its pairs and void"
+                )
         return cls(
             **columns,
             num_pixels=whole_number(stored["num_pixels"], "num_pixels"),
