@@ -451,6 +451,25 @@ def test_noise_in_scores_and_signed_labels(num_classes: int) -> None:
     each_level(check)
 
 
+# A byte of a vector of sums holds 255 ones: 16,320 pixels.
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 16_319, 16_320, 16_321, 16_384, 65_337])
+def test_bool_maps_of_every_length(size: int) -> None:
+    rng = np.random.default_rng(size)
+    everywhere = np.full(size, 255, np.uint8).view(np.bool_)
+    pred, target = rng.random((2, size)) < 0.3
+    both, wrong, missed = (pred & target).sum(), (pred & ~target).sum(), (~pred & target).sum()
+    expected = [[size - both - wrong - missed, wrong], [missed, both]]
+
+    def check() -> None:
+        for threads in THREADS:
+            got = segmeter.confusion_matrix(pred, target, num_classes=2, threads=threads)
+            assert got.tolist() == expected
+            full = segmeter.confusion_matrix(everywhere, everywhere, num_classes=2, threads=threads)
+            assert full.tolist() == [[0, 0], [0, size]]
+
+    each_level(check)
+
+
 def test_any_nonzero_byte_of_a_bool_array_is_true() -> None:
     odd = np.array([0, 1, 2, 255], np.uint8).view(np.bool_)
     truth = np.array([False, True, True, True])

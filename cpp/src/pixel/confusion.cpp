@@ -88,6 +88,10 @@ void flush_table(Cell* cells, std::int64_t num_classes, const ConfusionOptions& 
 
 // --- one worker ---
 
+struct FreeMemory {
+    void operator()(void* p) const noexcept { std::free(p); }
+};
+
 // Memory for n cells, the first `zeroed` of them zero.
 template <class Cell>
 struct ZeroedTable {
@@ -98,11 +102,18 @@ struct ZeroedTable {
         if (!cells) throw std::bad_alloc();
         if (n != zeroed) std::fill_n(cells.get(), zeroed, Cell{0});
     }
-    struct Free {
-        void operator()(Cell* p) const noexcept { std::free(p); }
-    };
-    std::unique_ptr<Cell[], Free> cells;
+    std::unique_ptr<Cell[], FreeMemory> cells;
 };
+
+// Room for n run starts that begins with a page: tiles have few, and vectors of them that are
+// stored across the border of two pages cost many times the others.
+std::unique_ptr<std::uint16_t[], FreeMemory> page_of_runs(std::int64_t n) {
+    constexpr std::size_t kPage = 4096;
+    const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(std::uint16_t);
+    void* memory = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
+    if (memory == nullptr) throw std::bad_alloc();
+    return std::unique_ptr<std::uint16_t[], FreeMemory>(static_cast<std::uint16_t*>(memory));
+}
 
 // Tiles without runs are counted in pairs of slots where these are few and the instruction set
 // allows it, else into copies of the table while these stay near L1. Larger tables have the low
@@ -139,8 +150,7 @@ class Counter {
                  1,
                  nullptr,
                  nullptr},
-          scratch_(std::make_unique_for_overwrite<std::uint16_t[]>(
-              static_cast<std::size_t>(reader_.tile_pixels() + kSlack))) {}
+          scratch_(page_of_runs(reader_.tile_pixels() + kSlack)) {}
 
     void count(const Pair& pair, std::int64_t begin, std::int64_t end) {
         busy_ = false;
@@ -226,7 +236,7 @@ class Counter {
     std::unique_ptr<simd::PairQueues> queues_;
     bool busy_ = false;
     bool expects_noise_ = false;
-    std::unique_ptr<std::uint16_t[]> scratch_;
+    std::unique_ptr<std::uint16_t[], FreeMemory> scratch_;
 };
 
 // Offsets of both maps into a table of (num_classes + 2)^2 cells.

@@ -20,9 +20,9 @@
 namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
 namespace {
 
-// Distance of the software prefetch, bytes: about two tiles, or memory would idle while a tile's
-// second pass runs from cache.
-constexpr std::int64_t kPrefetch = 4096;
+// Distance of the software prefetch, bytes: a tile and a half or more, or memory would idle while a
+// tile's second pass runs from cache.
+constexpr std::int64_t kPrefetch = 6144;
 // The same for a loop that reads its arrays once.
 constexpr std::int64_t kPrefetchOnePass = 1024;
 
@@ -262,6 +262,11 @@ inline void for_each_mask(const T* pred, const T* target, std::int64_t n, bool h
         return changes_at_edge(pred + i, count, previous) |
                changes_at_edge(target + i, count, previous);
     };
+    const auto next = [&](std::int64_t i) {
+        prefetch_ahead(pred + i);
+        prefetch_ahead(target + i);
+        return changes(pred + i) | changes(target + i);
+    };
     std::uint64_t first = 1;
     std::int64_t i = 0;
     if (!has_previous || n < 64) {
@@ -269,10 +274,21 @@ inline void for_each_mask(const T* pred, const T* target, std::int64_t n, bool h
         first = 0;
         i = 64;
     }
+    // What visitors store may look like what is loaded next (addresses equal in their last 12
+    // bits), which then waits: the masks of 512 bytes are made, in registers, before any is
+    // visited.
+    constexpr std::int64_t kTogether = 8 / sizeof(T);
+    for (; i + 64 * kTogether <= n; i += 64 * kTogether) {
+        std::uint64_t mask[kTogether];
+#pragma GCC unroll 8
+        for (std::int64_t k = 0; k < kTogether; ++k) mask[k] = next(i + 64 * k);
+        mask[0] |= first;
+        first = 0;
+#pragma GCC unroll 8
+        for (std::int64_t k = 0; k < kTogether; ++k) visit(mask[k], i + 64 * k);
+    }
     for (; i + 64 <= n; i += 64) {
-        prefetch_ahead(pred + i);
-        prefetch_ahead(target + i);
-        visit(changes(pred + i) | changes(target + i) | first, i);
+        visit(next(i) | first, i);
         first = 0;
     }
     if (i < n) visit(edge(i, n - i, true), i);
@@ -290,11 +306,15 @@ inline std::int64_t append_positions(std::uint64_t mask, std::int64_t base, std:
         44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
     const std::int64_t count = __builtin_popcountll(mask);
     const __m512i at = _mm512_maskz_compress_epi8(mask, _mm512_load_si512(kCount));
+    // Most often there are few: narrow stores seldom cross the border of a cache line.
     const __m512i from = _mm512_set1_epi16(static_cast<short>(base));
-    const __m512i low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(at));
-    _mm512_storeu_si512(out, _mm512_add_epi16(low, from));
-    if (count > 32) {
+    const __m256i few = _mm256_cvtepu8_epi16(_mm512_castsi512_si128(at));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
+                        _mm256_add_epi16(few, _mm512_castsi512_si256(from)));
+    if (count > 16) [[unlikely]] {
+        const __m512i low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(at));
         const __m512i high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(at, 1));
+        _mm512_storeu_si512(out, _mm512_add_epi16(low, from));
         _mm512_storeu_si512(out + 32, _mm512_add_epi16(high, from));
     }
     return count;

@@ -297,29 +297,67 @@ void resolve_tile(const void* pred_data, const void* target_data, std::int64_t n
 
 // --- binary maps ---
 
-void count_bool(const std::uint8_t* pred, const std::uint8_t* target, std::int64_t n,
-                std::int64_t* counts) {
-    std::int64_t both = 0;
-    std::int64_t in_pred = 0;
-    std::int64_t in_target = 0;
+#if defined(__AVX512BW__)
+
+// 64 bytes of one map as ones and zeros, and the sums of many such, byte by byte.
+inline __m512i is_true(const std::uint8_t* x) {
+    prefetch_ahead<2 * kPrefetchOnePass>(x);
+    return _mm512_min_epu8(load(x), _mm512_set1_epi8(1));
+}
+inline std::int64_t byte_sum(__m512i bytes) {
+    return _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512()));
+}
+
+// As many pixels of the first n as make whole vectors.
+inline std::int64_t count_bool_vectors(const std::uint8_t* pred, const std::uint8_t* target,
+                                       std::int64_t n, std::int64_t* counts) {
+    std::int64_t i = 0;
+    while (i + 64 <= n) {
+        __m512i both = _mm512_setzero_si512();
+        __m512i in_pred = _mm512_setzero_si512();
+        __m512i in_target = _mm512_setzero_si512();
+        // A byte holds 255 ones.
+        const std::int64_t end = n - i < 255 * 64 ? n : i + 255 * 64;
+        for (; i + 64 <= end; i += 64) {
+            const __m512i p = is_true(pred + i);
+            const __m512i t = is_true(target + i);
+            both = _mm512_add_epi8(both, _mm512_and_si512(p, t));
+            in_pred = _mm512_add_epi8(in_pred, p);
+            in_target = _mm512_add_epi8(in_target, t);
+        }
+        counts[0] += byte_sum(both);
+        counts[1] += byte_sum(in_pred);
+        counts[2] += byte_sum(in_target);
+    }
+    return i;
+}
+
+#else
+
+inline std::int64_t count_bool_vectors(const std::uint8_t* pred, const std::uint8_t* target,
+                                       std::int64_t n, std::int64_t* counts) {
     std::int64_t i = 0;
     for (; i + 64 <= n; i += 64) {
         prefetch_ahead<kPrefetchOnePass>(pred + i);
         prefetch_ahead<kPrefetchOnePass>(target + i);
         const std::uint64_t p = nonzero(pred + i);
         const std::uint64_t t = nonzero(target + i);
-        both += __builtin_popcountll(p & t);
-        in_pred += __builtin_popcountll(p);
-        in_target += __builtin_popcountll(t);
+        counts[0] += __builtin_popcountll(p & t);
+        counts[1] += __builtin_popcountll(p);
+        counts[2] += __builtin_popcountll(t);
     }
-    for (; i < n; ++i) {
-        both += static_cast<std::int64_t>((pred[i] != 0) & (target[i] != 0));
-        in_pred += static_cast<std::int64_t>(pred[i] != 0);
-        in_target += static_cast<std::int64_t>(target[i] != 0);
+    return i;
+}
+
+#endif
+
+void count_bool(const std::uint8_t* pred, const std::uint8_t* target, std::int64_t n,
+                std::int64_t* counts) {
+    for (std::int64_t i = count_bool_vectors(pred, target, n, counts); i < n; ++i) {
+        counts[0] += static_cast<std::int64_t>((pred[i] != 0) & (target[i] != 0));
+        counts[1] += static_cast<std::int64_t>(pred[i] != 0);
+        counts[2] += static_cast<std::int64_t>(target[i] != 0);
     }
-    counts[0] += both;
-    counts[1] += in_pred;
-    counts[2] += in_target;
 }
 
 // --- scores to labels ---
