@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import segmeter
 from segmeter import cli, demo
@@ -401,6 +402,18 @@ BAD_USAGE = [
     (["check", "{places}", "--sample", "-1"], "--sample must be"),
     (["demo", "{classes}"], "classes.txt"),
     (["doctor", "now"], "now"),
+    (["evaluate", "out", "masks"], "files are named with --pred and --target"),
+    (["evaluate", "{places}", "--num-classes", "two"], "'two' is not a whole number"),
+    (["evaluate", "{places}", "--threshold", "half"], "'half' is not a number"),
+    (["evaluate", "{places}", "--boundary-ratio", "2%"], "'2%' is not a number"),
+    (["evaluate", "{places}", "--ignore-index", "1.5"], "'1.5' is not a whole number"),
+    (["evaluate", "{places}", "--protocol", "citiscapes"], "did you mean 'cityscapes'? There are"),
+    (["evaluate", "{places}", "--protocol", "coco-instances"], "give the JSON file itself"),
+    (["evaluate", "{places}", "--num-classes", "9", "--cause-maps", "x"], "--cause-maps is for"),
+    (
+        ["evaluate", "{places}", "--num-classes", "9", "--csv", "table.xlsx"],
+        "a name ending in .csv",
+    ),
 ]
 
 
@@ -421,6 +434,18 @@ def test_wrong_usage_is_one_line(
     assert err.startswith("segmeter: ")
     assert err.count("\n") == 1
     assert expected in err
+
+
+def test_color_pictures_are_explained_in_options(run: Callable[..., Run], tmp_path: Path) -> None:
+    colors = np.zeros((4, 4, 3), np.uint8)
+    for side in ("pred", "target"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(colors).save(tmp_path / side / "a.png")
+    places = ["--pred", tmp_path / "pred", "--target", tmp_path / "target", "--num-classes", "2"]
+    code, out, _ = run("evaluate", *places)
+    assert code == 3
+    said = " ".join(out.split())
+    assert "pass --protocol coco-panoptic for panoptic ids or --color-table for a" in said
 
 
 def test_debug_shows_where(run: Callable[..., Run]) -> None:

@@ -222,7 +222,7 @@ def test_the_plain_png_is_read() -> None:
         (png(before=chunk(b"CgBI")), "unknown critical chunk CgBI"),
         (png(end=b""), "truncated after 56 bytes"),
         (png(end=chunk(b"IEND")[:-1]), "truncated after 67 bytes"),
-        (png(end=struct.pack(">I4s", 2**31, b"IDAT") + bytes(9)), "within a IDAT chunk"),
+        (png(end=struct.pack(">I4s", 2**31, b"IDAT") + bytes(9)), "within the chunk IDAT"),
         (b"\x89PNG\r\n\x1a\n" + chunk(b"CgBI") + png()[8:], "first chunk is b'CgBI', not IHDR"),
         (png()[:20], "truncated after 20 bytes, within its header"),
         (png().replace(b"IDAT", b"IDAt"), "checksum of the IDAt chunk at byte 33 is wrong"),

@@ -299,6 +299,8 @@ def test_report_suggests_a_suffix_rule(tmp_path: Path) -> None:
         (["1_seg", "2_seg"], ["1", "2"]),
         (["sub/a-out", "sub/b-out"], ["sub/a", "sub/b"]),
         (["mask_a", "mask_b", "mask_c"], ["a", "b", "d"]),
+        (["1", "2", "10"], ["0001", "0002", "0010"]),
+        (["frame0_out", "frame7_out"], ["scan_000_v", "scan_007_v", "scan_008_v"]),
     ],
 )
 def test_suggested_rule_pairs_what_it_says(
@@ -320,6 +322,7 @@ def test_suggested_rule_pairs_what_it_says(
 def test_no_rule_is_suggested_without_need() -> None:
     assert guess_rule([], ["a"]) is None
     assert guess_rule(["a_x", "b_x"], ["c_y", "d_y"]) is None
+    assert guess_rule(["a1", "b1"], ["01", "02"]) is None  # numbers that two names share
 
 
 letters = st.text("abc_", min_size=1, max_size=4)

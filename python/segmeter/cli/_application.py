@@ -75,6 +75,8 @@ def _explain(error: Exception) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "segmeter"
         message = format_message().removesuffix(".")
+        if message.startswith("Got unexpected extra argument"):
+            message += "; files are named with --pred and --target"
         if message:  # none when the help was printed for want of options
             say(f"{message} (see {command} --help)")
         return USAGE

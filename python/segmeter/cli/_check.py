@@ -9,7 +9,7 @@ from rich.text import Text
 
 from segmeter.cli._console import console
 from segmeter.cli._evaluate import call
-from segmeter.report._text import count_text, printable, share_text
+from segmeter.report._text import count_text, plural, printable, share_text
 from segmeter.report.table import plain_table, write
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _overview(statistics: Mapping[str, Any]) -> Table:
 def _kinds(counts: Mapping[str, int]) -> Text:
     if len(counts) == 1:
         return Text(printable(next(iter(counts))))
-    return _some([f"{kind} ({count_text(count)} files)" for kind, count in counts.items()])
+    return _some([f"{kind} ({plural(count, 'file')})" for kind, count in counts.items()])
 
 
 def _labels(counts: Mapping[int, int]) -> Text:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # one or gives it a value.
 _WORDS = (
     "pred_mapping|mapping|ignore_index|out_of_range|color_table|num_classes|class_names|label_groups"
-    "|reduce_zero_label|pred_suffix|target_suffix|boundary_ratio|spacing(?==)"
+    "|reduce_zero_label|pred_suffix|target_suffix|boundary_ratio|cause_maps|panoptic(?==)|spacing(?==)"
 )
 _ENGLISH = (
     "pred|target|pair|pattern|threshold|protocol|missing|threads|sample|measures|instances"
@@ -35,7 +35,7 @@ _ENGLISH = (
 _VALUE = r"(?:=(?:\{[^}]*\}|True|r?'(?P<value>[^']*)')?)?"
 _KEYWORD = re.compile(rf"(?<![\w./-])(?P<name>{_WORDS}){_VALUE}(?![\w./-])")
 _USAGE = re.compile(rf"(?:^|(?<![\w./-])(?=\w+=))(?P<name>{_ENGLISH}){_VALUE}(?=[ :;,]|$)")
-_FLAGS = {"class_names": "classes"}  # all others are spelled alike
+_FLAGS = {"class_names": "classes", "panoptic": "protocol coco-panoptic"}  # others are alike
 
 
 def console(*, stderr: bool = False, no_color: bool = False) -> Console:

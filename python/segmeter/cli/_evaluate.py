@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _GATE_FAILED = 1
 _GROUP_TABLES = ("label_groups", "per_image_per_group")
 _STANDARD_OUTPUT = Path("-")
+_OTHER_TABLES = (".json", ".tsv", ".txt", ".xls", ".xlsx")
 
 
 def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Display) -> int:
@@ -154,8 +155,12 @@ def _check_places(outputs: Outputs) -> None:
             )
         if path.is_dir() and (option == "--json" or _is_csv_file(path)):
             raise ValueError(f"{option}: '{path}' is a folder")
-        if path.is_file() and option == "--csv" and not _is_csv_file(path):
-            raise ValueError(f"--csv: '{path}' is a file; give a folder, or a name ending in .csv")
+        if option == "--csv" and not _is_csv_file(path):
+            rule = "give a folder, or a name ending in .csv"
+            if path.is_file():
+                raise ValueError(f"--csv: '{path}' is a file; {rule}")
+            if path.suffix.lower() in _OTHER_TABLES and not path.is_dir():
+                raise ValueError(f"--csv: '{path}' seems to be no CSV file; {rule}")
         try:
             tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent).close()
         except OSError as error:

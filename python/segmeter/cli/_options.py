@@ -25,6 +25,26 @@ def _option(panel: str, metavar: str, text: str, *names: str, **rest: Any) -> An
     return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, **rest)
 
 
+def _whole(panel: str, metavar: str, text: str, **rest: Any) -> Any:
+    """Option that is a whole number."""
+    return _option(panel, metavar, text, parser=_reader(int, "a whole number"), **rest)
+
+
+def _real(panel: str, metavar: str, text: str) -> Any:
+    """Option that is a number."""
+    return _option(panel, metavar, text, parser=_reader(float, "a number"))
+
+
+def _reader(kind: Callable[[str], float], what: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"'{text}' is not {what}") from None
+
+    return read
+
+
 def _flag(panel: str, text: str, *names: str) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, metavar="", show_default=False)
 
@@ -66,11 +86,11 @@ class Inputs:
         _option(_LABELS, "NAMES", "road,car,... or a TXT, JSON or TOML file of class names."),
     ] = None
     num_classes: Annotated[
-        int | None, _option(_LABELS, "N", "Number of classes, where they have no names.")
+        int | None, _whole(_LABELS, "N", "Number of classes, where they have no names.")
     ] = None
     ignore_index: Annotated[
         list[int] | None,
-        _option(_LABELS, "LABEL", "Target label that does not count; repeatable."),
+        _whole(_LABELS, "LABEL", "Target label that does not count; repeatable."),
     ] = None
     mapping: Annotated[
         str | None, _option(_LABELS, "PAIRS", "Label:class, such as 255:1,7:ignore; or a file.")
@@ -93,7 +113,7 @@ class Inputs:
         ),
     ] = "raise"
     threshold: Annotated[
-        float | None, _option(_LABELS, "X", "Two classes: values above X are class 1.")
+        float | None, _real(_LABELS, "X", "Two classes: values above X are class 1.")
     ] = None
     color_table: Annotated[
         str | None, _option(_LABELS, "FILE", "Colors of the labels, for masks in true color.")
@@ -122,7 +142,7 @@ class Inputs:
     ] = False
     connectivity: Annotated[
         int | None,
-        _option(
+        _whole(
             _MEASURES,
             "N",
             "Neighbours that make a region: 4 or 8 in images, 6, 18 or 26 in volumes; else all.",
@@ -166,7 +186,7 @@ class Inputs:
     ] = None
     boundary_ratio: Annotated[
         float | None,
-        _option(
+        _real(
             _MEASURES,
             "SHARE",
             "Boundary PQ and AP beside PQ and AP: objects by Boundary IoU as well, with bands of"
@@ -215,7 +235,7 @@ class Outputs:
         ),
     ] = None
     worst: Annotated[
-        int, _option(_OUTPUT, "N", "How many of the worst images to list.", show_default=True)
+        int, _whole(_OUTPUT, "N", "How many of the worst images to list.", show_default=True)
     ] = 5
 
 
@@ -228,7 +248,7 @@ class Running:
         _option(_FILES, "RULE", "Files without a partner: report, raise.", show_default=True),
     ] = "report"
     threads: Annotated[
-        int, _option(_RUNNING, "N", "Threads; 0 means as many as are allowed.", show_default=True)
+        int, _whole(_RUNNING, "N", "Threads; 0 means as many as are allowed.", show_default=True)
     ] = 0
 
 
@@ -237,7 +257,7 @@ class Sampling:
     """How much check reads."""
 
     sample: Annotated[
-        int, _option(_RUNNING, "N", "Pairs whose labels are read; 0 means all.", show_default=True)
+        int, _whole(_RUNNING, "N", "Pairs whose labels are read; 0 means all.", show_default=True)
     ] = 32
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SEPARATORS = "_-. "
+_LAST_NUMBER = r"0*(\d+)\D*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Rule:
 
 
 def guess_rule(pred_keys: Sequence[str], target_keys: Sequence[str]) -> tuple[Rule, int] | None:
-    """Suffix rules (or a pattern, for prefixes) that would pair most of two lists of names.
+    r"""Suffix rules (or a pattern, for prefixes or numbers) that would pair most of two lists.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def guess_rule(pred_keys: Sequence[str], target_keys: Sequence[str]) -> tuple[Ru
     ('--pred-suffix _out --target-suffix _gt', 2)
     >>> guess_rule(["pred_1", "pred_2"], ["gt_1", "gt_2"])[0].pattern
     '(?:pred_|gt_)(.+)'
+    >>> print(guess_rule(["frame1", "frame2"], ["0001", "0002"])[0])
+    --pattern '0*(\d+)\D*$'
     """
     needed = (min(len(pred_keys), len(target_keys)) + 1) // 2
     if not needed:
@@ -69,7 +72,16 @@ def guess_rule(pred_keys: Sequence[str], target_keys: Sequence[str]) -> tuple[Ru
                 rank = (pairs, -len(pred_part + target_part), describe(pred_part, target_part))
                 best = max(best, rank, key=lambda entry: entry[:2])
     pairs, _, rule = best
-    return (rule, pairs) if rule != Rule() and pairs >= needed else None
+    if rule != Rule() and pairs >= needed:
+        return rule, pairs
+    pairs = len(_numbers(pred_keys) & _numbers(target_keys))
+    return (Rule(pattern=_LAST_NUMBER), pairs) if pairs >= needed else None
+
+
+def _numbers(keys: Sequence[str]) -> set[str]:
+    """The last number of each name, without zeros before it; none if two names share one."""
+    found = [match[1] for match in map(re.compile(_LAST_NUMBER).search, keys) if match]
+    return set(found) if len(set(found)) == len(keys) else set()
 
 
 def _names(keys: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from segmeter.evaluation._facts import SIDES, Facts
 from segmeter.evaluation.protocols.cityscapes import LABELS, TRAIN_ID_TO_ID
 from segmeter.evaluation.worker import differing_affine, differing_spacing
 from segmeter.io import Header
+from segmeter.report._text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -280,7 +281,8 @@ def _same_files(case: Case) -> Iterator[Finding]:
         yield Finding("error", "same-file", message, remedy, paths)
     elif case.facts.compared and case.facts.identical == case.facts.compared:
         message = (
-            f"predictions equal targets in every pixel of all {case.facts.compared} pairs looked at"
+            "predictions equal targets in every pixel of "
+            f"{plural(case.facts.compared, 'pair')} looked at"
         )
         remedy = "make sure that the predictions are not copies of the targets"
         yield Finding("warning", "identical", message, remedy)

@@ -12,22 +12,12 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from segmeter.evaluation._files import mask_suffixes
+from segmeter.report._text import plural
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Source: TypeAlias = PathLike | Sequence[PathLike]
 
 _HIDDEN = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-
-
-def count_text(number: int, noun: str) -> str:
-    """Number and noun, the noun in the right form.
-
-    Examples
-    --------
-    >>> count_text(1, "pair"), count_text(1200, "pair")
-    ('1 pair', '1,200 pairs')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +114,7 @@ def _filtered(paths: Iterable[str], root: str, side: str, where: str) -> Listing
         else:
             skipped.append((path, f"{side}: of no format that is read"))
     if not masks:
-        others = f" (only {count_text(len(skipped), 'other file')})" if skipped else ""
+        others = f" (only {plural(len(skipped), 'other file')})" if skipped else ""
         raise ValueError(f"{side}: {where} holds no label maps{others}; is the path right?")
     return Listing(side, masks, [_relative(path, root) for path in masks], skipped)
 

@@ -24,10 +24,10 @@ from segmeter.evaluation._listing import (
     Keyed,
     Listing,
     Source,
-    count_text,
     list_source,
     named_files,
 )
+from segmeter.report._text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -161,7 +161,7 @@ class Pairing:
         1 pair (by file stem)
         """
         advice = self.advice()
-        lines = [f"{count_text(len(self.pairs), 'pair')} ({self.rule})"]
+        lines = [f"{plural(len(self.pairs), 'pair')} ({self.rule})"]
         for paths, kind, other in (
             (self.only_pred, "prediction", "target"),
             (self.only_target, "target", "prediction"),
@@ -169,7 +169,7 @@ class Pairing:
             shown = paths[:limit]
             if advice is None:  # else one rule says it all
                 shown = tuple(self._with_nearest(path, other) for path in shown)
-            title = f"{count_text(len(paths), kind)} without a {other}"
+            title = f"{plural(len(paths), kind)} without a {other}"
             lines += _titled(title, shown, len(paths))
         unclear = [str(item) for item in self.ambiguous]
         lines += _titled(f"{len(unclear):,} ambiguous, not used", unclear[:limit], len(unclear))
@@ -222,7 +222,7 @@ class Pairing:
         for path, reason in self.skipped:
             by_reason[reason].append(path)
         return [
-            f"left out: {count_text(len(paths), 'file')} ({reason}), e.g. {paths[0]}"
+            f"left out: {plural(len(paths), 'file')} ({reason}), e.g. {paths[0]}"
             for reason, paths in by_reason.items()
         ]
 

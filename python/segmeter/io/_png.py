@@ -258,7 +258,7 @@ def _read_chunks(source: Source, data: bytes) -> _Chunks:
         end = start + 12 + length
         if end > len(data):
             raise source.error(
-                f"damaged PNG: truncated after {len(data):,} bytes, within a {_text(kind)} chunk"
+                f"damaged PNG: truncated after {len(data):,} bytes, within the chunk {_text(kind)}"
             )
         _check_crc(source, view, start, end)
         body = view[start + 8 : end - 4]

@@ -11,6 +11,8 @@ Examples
 
 from __future__ import annotations
 
+import difflib
+
 from segmeter.evaluation.protocols import (
     ade20k,
     binary,
@@ -85,5 +87,7 @@ def get(name: str) -> EvaluationProtocol:
     ('background', 'foreground')
     """
     if name not in PROTOCOLS:
-        raise ValueError(f"protocol {name!r} is unknown; there are {', '.join(PROTOCOLS)}")
+        close = difflib.get_close_matches(name, PROTOCOLS, n=1)
+        hint = f"did you mean {close[0]!r}? There" if close else "there"
+        raise ValueError(f"protocol {name!r} is unknown; {hint} are {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]

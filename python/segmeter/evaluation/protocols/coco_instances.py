@@ -408,6 +408,8 @@ def read_dataset(
 
 
 def _read_json(path: str, side: str) -> Any:
+    if Path(path).is_dir():
+        raise ValueError(f"{side}: {path} is a folder; give the JSON file itself")
     try:
         return json.loads(Path(path).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
