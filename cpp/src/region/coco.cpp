@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "segmeter/parallel.hpp"
 
@@ -17,6 +18,27 @@ constexpr std::int64_t kNoMasks[1] = {0};
 struct Candidate {
     std::size_t place;
     double iou;
+};
+
+// Areas of masks, and their boxes as far as somebody asks: to find one takes longer than an area.
+class MaskFacts {
+   public:
+    explicit MaskFacts(const RunMaskView& masks)
+        : masks_(masks), boxes_(static_cast<std::size_t>(masks.size())) {
+        areas.reserve(boxes_.size());
+        for (std::int64_t k = 0; k < masks.size(); ++k) areas.push_back(mask_area(masks[k]));
+    }
+    const PixelBox& box(std::int64_t mask) {
+        std::optional<PixelBox>& found = boxes_[static_cast<std::size_t>(mask)];
+        if (!found) found = mask_box(masks_[mask], masks_.height);
+        return *found;
+    }
+
+    std::vector<std::int64_t> areas;
+
+   private:
+    RunMaskView masks_;
+    std::vector<std::optional<PixelBox>> boxes_;
 };
 
 // Detections and targets of one class in one image.
@@ -60,7 +82,7 @@ class ClassMatcher {
         return std::min(value, kHighestThreshold);
     }
 
-    [[nodiscard]] static double area(std::span<const double> given, const MaskTable& table,
+    [[nodiscard]] static double area(std::span<const double> given, const MaskFacts& table,
                                      std::size_t index) {
         return given.empty() ? static_cast<double>(table.areas[index]) : given[index];
     }
@@ -70,7 +92,7 @@ class ClassMatcher {
     }
 
     // IoU of a pair, or a number below every threshold where it cannot reach one.
-    [[nodiscard]] double iou(std::int64_t detection, std::int64_t target) const {
+    [[nodiscard]] double iou(std::int64_t detection, std::int64_t target) {
         const auto d = static_cast<std::size_t>(detection);
         const auto t = static_cast<std::size_t>(target);
         const bool crowd = target_.crowd[t] != 0;
@@ -79,9 +101,12 @@ class ClassMatcher {
                 crowd ? preds_.areas[d] : preds_.areas[d] + targets_.areas[t] - shared;
             return static_cast<double>(shared) / static_cast<double>(whole);
         };
-        const std::int64_t at_most = std::min({box_intersection(preds_.boxes[d], targets_.boxes[t]),
-                                               preds_.areas[d], targets_.areas[t]});
-        // Rounding keeps the order of quotients, so the bound of the quotient is exact as well.
+        // Rounding keeps the order of quotients, so bounds of the quotient are exact as well.
+        const std::int64_t smaller = std::min(preds_.areas[d], targets_.areas[t]);
+        if (smaller == 0) return 0.0;
+        if (over(smaller) < lowest_) return -1.0;
+        const std::int64_t at_most =
+            std::min(box_intersection(preds_.box(detection), targets_.box(target)), smaller);
         if (at_most == 0 || over(at_most) < lowest_) return at_most == 0 ? 0.0 : -1.0;
         const std::int64_t shared =
             mask_intersection(pred_.masks[detection], target_.masks[target]);
@@ -161,10 +186,10 @@ class ClassMatcher {
     const CocoDetections& pred_;
     const CocoTargets& target_;
     const CocoRules& rules_;
-    MaskTable preds_;
-    MaskTable targets_;
-    MaskTable pred_bands_;
-    MaskTable target_bands_;
+    MaskFacts preds_;
+    MaskFacts targets_;
+    MaskFacts pred_bands_;
+    MaskFacts target_bands_;
     double lowest_;
     std::vector<Candidate> candidates_;  // of all detections, one after the other
     std::vector<std::size_t> first_;     // where those of a detection begin

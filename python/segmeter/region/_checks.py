@@ -59,8 +59,8 @@ def region_classes(
         ("pred", table.pred_class, table.pred_id),
         ("target", table.target_class, table.target_id),
     ):
-        wrong = np.flatnonzero((classes < 0) | (classes >= number))
-        if wrong.size:
+        if classes.size and not 0 <= classes.min() <= classes.max() < number:
+            wrong = np.flatnonzero((classes < 0) | (classes >= number))
             raise ValueError(
                 f"{side} region {ids[wrong[0]]} has class {classes[wrong[0]]}, outside "
                 f"0..{number - 1} (num_classes={number}); {wrong.size} such region(s)"

@@ -511,5 +511,6 @@ def _jaccard_entries(table: OverlapTable, variant: JaccardVariant) -> NDArray[np
     free_pred[half.pred_index] = False
     free_target = np.ones(table.num_target, dtype=bool)
     free_target[half.target_index] = False
-    rest = assigned_entries(table, free_pred[table.pred_index] & free_target[table.target_index])
+    free = free_pred[table.pred_index] & free_target[table.target_index]
+    rest = assigned_entries(table, np.flatnonzero(free))
     return np.concatenate([entries_of(table, half), np.flatnonzero(rest)])

@@ -35,13 +35,12 @@ def entries_of(table: OverlapTable, matching: Matching) -> NDArray[np.intp]:
     return np.searchsorted(keys, matching.target_index * width + matching.pred_index)
 
 
-def assigned_entries(table: OverlapTable, candidate: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Entries of the one-to-one assignment of candidates with the largest sum of IoU."""
-    positions = np.flatnonzero(candidate)
+def assigned_entries(table: OverlapTable, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether an entry is in the one-to-one assignment of some with the largest sum of IoU."""
     sparse = replace(table, **table.pairs_at(positions))
     matching = match_regions(
         sparse, method="optimal", objective="score", threshold=0.0, same_class=False
     )
-    chosen = np.zeros(len(candidate), dtype=bool)
+    chosen = np.zeros(len(table.intersection), dtype=bool)
     chosen[positions[entries_of(sparse, matching)]] = True
     return chosen

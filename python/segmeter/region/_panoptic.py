@@ -156,9 +156,13 @@ def panoptic_counts(
     is_crowd = np.zeros(table.num_target, dtype=bool)
     is_crowd[crowd_index] = True
 
-    candidate = table.same_class & ~is_crowd[table.target_index]
+    # Positions, not masks: NumPy selects by them several times as fast.
+    candidate = table.same_class
+    if len(crowd_index):
+        candidate &= ~is_crowd[table.target_index]
+    candidates = np.flatnonzero(candidate)
     iou = table.iou
-    matched = _matched_entries(table, candidate, iou, threshold)
+    matched = _matched_entries(table, candidates, iou, threshold)
     unmatched_pred = np.ones(table.num_pred, dtype=bool)
     unmatched_pred[table.pred_index[matched]] = False
     unmatched_target = ~is_crowd
@@ -173,15 +177,16 @@ def panoptic_counts(
     unmatched_target &= ~mostly(table.target_void, table.target_area)
 
     pair_class = target_class[table.target_index]
+    matched_class = pair_class[matched]
     counted_targets = np.ones(table.num_target, dtype=bool)
     counted_targets[crowd_index] = False
     return PanopticCounts(
-        iou_sum=summed(iou[matched], pair_class[matched], number),
-        tp=counted(pair_class[matched], number),
-        fp=counted(pred_class[unmatched_pred], number),
-        fn=counted(target_class[unmatched_target], number),
-        target_regions=counted(target_class[counted_targets], number),
-        overlap_iou_sum=summed(iou[candidate], pair_class[candidate], number),
+        iou_sum=summed(iou[matched], matched_class, number),
+        tp=counted(matched_class, number),
+        fp=counted(pred_class[np.flatnonzero(unmatched_pred)], number),
+        fn=counted(target_class[np.flatnonzero(unmatched_target)], number),
+        target_regions=counted(target_class[np.flatnonzero(counted_targets)], number),
+        overlap_iou_sum=summed(iou[candidates], pair_class[candidates], number),
     )
 
 
@@ -367,19 +372,20 @@ def parsing_covering(counts: ParsingCoveringCounts, *, absent: Absent = "nan") -
 
 
 def _matched_entries(
-    table: OverlapTable, candidate: NDArray[np.bool_], iou: FloatArray, threshold: float
-) -> NDArray[np.bool_]:
-    above = candidate & (iou > threshold)
+    table: OverlapTable, candidates: NDArray[np.intp], iou: FloatArray, threshold: float
+) -> NDArray[np.intp]:
+    above = candidates[np.flatnonzero(iou[candidates] > threshold)]
     if threshold >= 0.5:
         return above
-    return above & assigned_entries(table, candidate)
+    return above[assigned_entries(table, candidates)[above]]
 
 
 def _crowd_overlap(table: OverlapTable, is_crowd: NDArray[np.bool_]) -> IntArray:
     """Pixels of each predicted region that lie on crowd regions of its own class."""
-    pairs = table.same_class & is_crowd[table.target_index]
     overlap = np.zeros(table.num_pred, dtype=np.int64)
-    np.add.at(overlap, table.pred_index[pairs], table.intersection[pairs])
+    if is_crowd.any():
+        pairs = np.flatnonzero(table.same_class & is_crowd[table.target_index])
+        np.add.at(overlap, table.pred_index[pairs], table.intersection[pairs])
     return overlap
 
 

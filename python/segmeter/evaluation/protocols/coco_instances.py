@@ -36,6 +36,7 @@ import numpy as np
 
 from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.pairing import Pair
+from segmeter.evaluation.protocols._collector import paused_collector
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
 from segmeter.region import CocoAveragePrecision, CocoCounts, coco_average_precision, coco_counts
 from segmeter.region._rle import RunLengthMasks, read_segmentations
@@ -386,6 +387,11 @@ def read_dataset(
         If a file cannot be read, is not of this format, or ids of images or categories are not
         unique.
     """
+    with paused_collector():
+        return _read_dataset(pred, target)
+
+
+def _read_dataset(pred: str, target: str) -> CocoInstanceDataset:
     content = _read_json(target, "target")
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):

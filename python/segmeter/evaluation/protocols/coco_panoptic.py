@@ -37,6 +37,7 @@ import numpy as np
 from segmeter.boundary import boundary_overlap_table
 from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.pairing import Pair
+from segmeter.evaluation.protocols._collector import paused_collector
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
 from segmeter.io import read_label_map
 from segmeter.pixel._counts import nan_mean
@@ -350,7 +351,8 @@ def read_dataset(
     ValueError
         If a file cannot be read or is not of this format.
     """
-    files = _File.read(pred, "pred"), _File.read(target, "target")
+    with paused_collector():
+        files = _File.read(pred, "pred"), _File.read(target, "target")
     problems = [problem for file in files for problem in file.problems]
     annotations, preds = {}, dict(files[0].annotations)
     names = _names(files[1].annotations)
