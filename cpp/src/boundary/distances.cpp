@@ -67,6 +67,7 @@ struct Direction {
     std::once_flag made;  // by whoever needs it first
     std::unique_ptr<PointGrid> grid;
     std::once_flag cubes_made;
+    std::atomic<std::int64_t> parts_left{0};
     std::atomic<std::int64_t> spent{0};
 
     Direction(Points from_points, Points to_points, double* out, const Box& around)
@@ -208,34 +209,37 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
         std::size_t begin;
         std::size_t end;
     };
-    // The first part of each direction makes its grid: these come before all others.
+    // The first part of each direction makes its grid. Several threads make several, so that these
+    // parts come before all others; one thread has one grid at a time.
     std::vector<Part> parts;
     std::vector<Part> later;
     std::int64_t points = 0;
+    for (const Direction* d : batch) points += static_cast<std::int64_t>(d->from.size());
+    const int threads = thread_count(job.threads, kWorkPerPoint * points);
     for (Direction* d : batch) {
-        points += static_cast<std::int64_t>(d->from.size());
         const std::size_t step = d->is_small() ? d->from.size() : kPart;
-        for (std::size_t i = 0; i < d->from.size(); i += step)
-            (i == 0 ? parts : later).push_back({d, i, std::min(i + step, d->from.size())});
+        for (std::size_t i = 0; i < d->from.size(); i += step) {
+            (i == 0 || threads == 1 ? parts : later)
+                .push_back({d, i, std::min(i + step, d->from.size())});
+            ++d->parts_left;
+        }
     }
     parts.insert(parts.end(), later.begin(), later.end());
-    const int threads = thread_count(job.threads, kWorkPerPoint * points);
     run_blocks(
         static_cast<std::int64_t>(parts.size()), threads,
         [&](std::int64_t i) {
             const auto& [d, begin, end] = parts[static_cast<std::size_t>(i)];
             if (d->is_small()) {
                 compare_all<kLast>(job, *d);
-            } else {
-                std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });
-                Search<kLast>(job, *d).run(begin, end);
+                return;
             }
+            std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });
+            Search<kLast>(job, *d).run(begin, end);
+            if (--d->parts_left == 0) d->grid.reset();
         },
         Team::kFresh);
-    for (Direction* d : batch) {
-        d->grid.reset();
+    for (Direction* d : batch)
         if (d->is_overspent()) read_transform(job, *d);
-    }
 }
 
 }  // namespace

@@ -277,9 +277,33 @@ class SlabFinder {
 
     // Room for the points of a row, which are written before it is known whether they are any.
     void add_plain_corners(std::int64_t z, std::int64_t y, const std::uint64_t* bits) {
-        row_points_.resize(static_cast<std::size_t>(kMaxBlock * (n_ + 1)));
+        row_points_.resize(static_cast<std::size_t>(kMaxBlock * (n_ + 2)));
         next_point_ = row_points_.data();
         const std::uint64_t base = task_.packed(z, y, 0, 0);
+        if (sizeof(T) == 1 && surface_kernels().list_corners != nullptr)
+            list_corners(base, bits);
+        else
+            add_one_by_one(base, bits);
+        found_.points.insert(found_.points.end(), row_points_.data(), next_point_);
+    }
+
+    void list_corners(std::uint64_t base, const std::uint64_t* bits) {
+        simd::CornerRow corners{};
+        for (std::size_t r = 0; r < 4; ++r)
+            corners.rows[r] = reinterpret_cast<const std::uint8_t*>(block_[r]);
+        corners.n = n_;
+        corners.outside = static_cast<std::uint8_t>(task_.outside);
+        corners.closed = task_.options.closed;
+        corners.full = num_rows_ == 2 ? 0xF : 0xFF;
+        corners.mixed = bits;
+        corners.groups = byte_groups_.data();
+        corners.base = base;
+        corners.labels_met = bytes_met_.data();
+        corners.usual = &usual_byte_;
+        next_point_ += surface_kernels().list_corners(corners, next_point_);
+    }
+
+    void add_one_by_one(std::uint64_t base, const std::uint64_t* bits) {
         for_each_bit(bits, words_, [&](std::int64_t x) {
             Labels labels;
             if (x > 0 && x < n_) {
@@ -290,7 +314,6 @@ class SlabFinder {
             }
             add_plain_corner(base | static_cast<std::uint64_t>(x) << 8, labels);
         });
-        found_.points.insert(found_.points.end(), row_points_.data(), next_point_);
     }
 
     void read_edge(std::int64_t x, Labels& labels) const {
@@ -307,7 +330,8 @@ class SlabFinder {
         // Two labels mostly, and no branch depends on which they are.
         const T last = labels.back();
         const std::uint32_t code = places_of(last, labels);
-        const T other = labels[static_cast<std::size_t>(std::countl_zero((~code & 0xFF) << 24)) % 8];
+        const T other =
+            labels[static_cast<std::size_t>(std::countl_zero((~code & 0xFF) << 24)) % 8];
         const std::uint32_t other_code = places_of(other, labels);
         if (code == 0xFF) return;
         add_plain_point(place, last, code);
@@ -676,6 +700,7 @@ class SlabFinder {
     Bits mixed_;
     std::vector<std::int32_t> byte_groups_;
     std::vector<std::uint8_t> bytes_met_;
+    std::uint8_t usual_byte_ = 1;
     std::vector<std::uint64_t> row_points_;
     std::uint64_t* next_point_ = nullptr;
     std::array<const T*, 4> block_{};
@@ -772,8 +797,7 @@ SurfacePair find_surfaces(const ArrayView& pred, const SurfaceLabels& pred_meani
         Task(target, target_meaning, pred, pred_meaning, mask, groups, options)};
     const std::int64_t pixels = target.size();
     const int threads = thread_count(options.threads, pixels / 4);
-    const std::vector<Slab> slabs =
-        pixels == 0 ? std::vector<Slab>{} : slabs_of(tasks[0], threads);
+    const std::vector<Slab> slabs = pixels == 0 ? std::vector<Slab>{} : slabs_of(tasks[0], threads);
     std::array<std::vector<Found>, 2> found;
     for (std::vector<Found>& side : found) side.resize(slabs.size());
     // Both maps at once: threads are called together and wait for each other only once.

@@ -162,6 +162,128 @@ bool find_faced(const FacedRow& row) {
     return (any | found) != 0;
 }
 
+// --- corners between bytes ---
+
+#if defined(__AVX512VBMI2__)
+
+// Pixels to the left and to the right of 64 corners, in each of the four rows around them.
+struct Corners {
+    __m512i pixels[8];
+};
+
+// Only the first pixel to the left and the last one to the right may lie beyond the row.
+inline Corners corners_at(const CornerRow& row, std::int64_t at) {
+    const auto first = [](std::int64_t count) {
+        return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+    };
+    const __mmask64 right = first(row.n - at);
+    const __mmask64 left = first(row.n - at + 1) & ~std::uint64_t{at == 0};
+    Corners corners;
+    for (int r = 0; r < 4; ++r) {
+        const std::uint8_t* pixels = row.rows[r];
+        const std::uint8_t before = row.closed ? row.outside : pixels[0];
+        const std::uint8_t behind = row.closed ? row.outside : pixels[row.n - 1];
+        corners.pixels[2 * r] = _mm512_mask_loadu_epi8(_mm512_set1_epi8(static_cast<char>(before)),
+                                                       left, pixels + at - 1);
+        corners.pixels[2 * r + 1] =
+            _mm512_mask_loadu_epi8(_mm512_set1_epi8(static_cast<char>(behind)), right, pixels + at);
+    }
+    return corners;
+}
+
+// For each corner which of the pixels around it have the label: the last one is bit 0.
+inline __m512i codes_of(const Corners& corners, std::uint8_t label) {
+    const __m512i wanted = _mm512_set1_epi8(static_cast<char>(label));
+    __m512i codes = _mm512_setzero_si512();
+    for (int i = 0; i < 8; ++i) {
+        const __mmask64 equal = _mm512_cmpeq_epi8_mask(corners.pixels[i], wanted);
+        const auto bit = static_cast<char>(0x80 >> i);
+        codes = _mm512_or_si512(codes, _mm512_maskz_set1_epi8(equal, bit));
+    }
+    return codes;
+}
+
+// Writes the points of these corners; may write 7 more. Bits 8 to 13 of a point are clear in base.
+inline std::int64_t write_points(__mmask64 which, __m512i codes, std::uint64_t base,
+                                 std::uint64_t* points) {
+    alignas(64) static constexpr std::uint8_t kCount[64] = {
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const __m512i columns = _mm512_maskz_compress_epi8(which, load(kCount));
+    const __m512i own = _mm512_maskz_compress_epi8(which, codes);
+    const __m512i first = _mm512_set1_epi64(static_cast<std::int64_t>(base));
+    const auto write = [&](__m128i column, __m128i code, std::uint64_t* out) {
+        const __m512i low = _mm512_or_si512(_mm512_slli_epi64(_mm512_cvtepu8_epi64(column), 8),
+                                            _mm512_cvtepu8_epi64(code));
+        _mm512_storeu_si512(out, _mm512_or_si512(low, first));
+    };
+    const std::int64_t count = __builtin_popcountll(which);
+    write(_mm512_castsi512_si128(columns), _mm512_castsi512_si128(own), points);
+    if (count <= 8) return count;
+    alignas(64) std::uint8_t bytes[2][64];
+    _mm512_store_si512(bytes[0], columns);
+    _mm512_store_si512(bytes[1], own);
+    for (std::int64_t i = 8; i < count; i += 8) {
+        const auto part = [&](const std::uint8_t* from) {
+            return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + i));
+        };
+        write(part(bytes[0]), part(bytes[1]), points + i);
+    }
+    return count;
+}
+
+// A label that is around the lowest of the corners, and not among the known pixels there.
+inline std::uint8_t label_at(const CornerRow& row, std::int64_t at, std::uint64_t corners,
+                             __m512i known) {
+    alignas(64) std::uint8_t seen[64];
+    _mm512_store_si512(seen, known);
+    const int corner = __builtin_ctzll(corners);
+    const int pixel = __builtin_clz(~(std::uint32_t{seen[corner]} << 24));
+    const std::int64_t x = at + corner - 1 + pixel % 2;
+    return row.rows[pixel / 2][x < 0 ? 0 : x < row.n ? x : row.n - 1];
+}
+
+std::int64_t list_corners(const CornerRow& row, std::uint64_t* points) {
+    const __m512i full = _mm512_set1_epi8(static_cast<char>(row.full));
+    const __m512i all = _mm512_set1_epi8(-1);
+    std::uint8_t label = *row.usual;
+    std::int64_t count = 0;
+    for (std::int64_t at = 0; at <= row.n; at += 64) {
+        const std::uint64_t mixed = row.mixed[at / 64];
+        if (mixed == 0) continue;
+        const Corners corners = corners_at(row, at);
+        const std::uint64_t base = row.base + (static_cast<std::uint64_t>(at) << 8);
+        // Mostly there are nobody's pixels and those of the label that was met before.
+        __m512i known = codes_of(corners, row.outside);
+        for (;;) {
+            const __m512i codes = codes_of(corners, label);
+            known = _mm512_or_si512(known, codes);
+            const __m512i own = _mm512_and_si512(codes, full);
+            const __mmask64 touching = mixed & _mm512_test_epi8_mask(own, own);
+            row.labels_met[label] |= touching != 0;
+            if (row.groups[label] >= 0) {
+                const __mmask64 which = touching & _mm512_cmpneq_epi8_mask(own, full);
+                const auto group = static_cast<std::uint64_t>(row.groups[label]) << 48;
+                count += write_points(which, own, base | group, points + count);
+            }
+            const std::uint64_t left = mixed & _mm512_cmpneq_epi8_mask(known, all);
+            if (left == 0) break;
+            label = label_at(row, at, left, known);
+        }
+    }
+    *row.usual = label;
+    return count;
+}
+
+constexpr ListCorners kListCorners = list_corners;
+
+#else
+
+constexpr ListCorners kListCorners = nullptr;
+
+#endif
+
 // --- the nearest point in rows nearby ---
 
 // A packed point's place among the words: the first of the two words that its window of 64 columns
@@ -306,6 +428,7 @@ const SurfaceKernels kSurfaceKernels = {{find_mixed<std::uint8_t>, find_mixed<st
                                          find_mixed<std::uint32_t>, find_mixed<std::uint64_t>},
                                         {find_faced<std::uint8_t>, find_faced<std::uint16_t>,
                                          find_faced<std::uint32_t>, find_faced<std::uint64_t>},
+                                        kListCorners,
                                         {search_near<0>, search_near<1>, search_near<2>},
                                         kRowsAtOnce};
 

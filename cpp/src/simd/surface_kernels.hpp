@@ -35,6 +35,25 @@ struct FacedRow {
 // Returns whether any bit is set.
 using FindFaced = bool (*)(const FacedRow& row);
 
+// A row of corners between bytes of pixels, each label of a group of its own, or of none.
+struct CornerRow {
+    // Rows of n pixels around the corners, those of the plane before first; in 2-D the same two
+    // again.
+    const std::uint8_t* rows[4];
+    std::int64_t n;
+    std::uint8_t outside;        // the label beyond the rows, of no group
+    bool closed;                 // else the pixels at the ends go on beyond them
+    std::uint8_t full;           // code of a corner inside: a bit for each pixel around it
+    const std::uint64_t* mixed;  // corners between unequal pixels; n / 64 + 1 words
+    const std::int32_t* groups;  // by label; negative: none
+    std::uint64_t base;          // of packed points: all but group (from bit 48), column and code
+    std::uint8_t* labels_met;    // by label, set to 1
+    std::uint8_t* usual;         // a label that is expected; out: the last one that was met
+};
+// Writes the points of a row, word of corners by word, and returns their number; space for
+// 8 (n + 2).
+using ListCorners = std::int64_t (*)(const CornerRow& row, std::uint64_t* points);
+
 // Points as bits: words of 64 columns, `column_words` from one column of words to the next and
 // `plane_words` from one plane to the next, rows side by side. How packed points are read: the low
 // 8 bits are none of their coordinates, then there are so many of column, row and plane each; `low`
@@ -72,6 +91,7 @@ using SearchNear = NearFound (*)(const NearPoints& to, const NearGroups& groups,
 struct SurfaceKernels {
     FindMixed find_mixed[4];  // labels of 1, 2, 4, 8 bytes
     FindFaced find_faced[4];
+    ListCorners list_corners;   // null: one corner after another is as fast
     SearchNear search_near[3];  // by the axis added last: plane, row, column
     std::int64_t rows_at_once;
 };
