@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -44,7 +44,30 @@ def twin(
     return total, np.where(out[:, None], 0.0, gradient)
 
 
+def value_bound(dtype: str, hinge: bool) -> dict[str, float]:
+    """How far a value may be from the twin's, by the errors it is made of.
+
+    The slopes of the extension are not negative and, of a class that is present, sum to 1: the
+    value moves by at most what one error moves, and in proportion if all errors do. With u = 2^-24:
+
+    - A hinge 1 -+ x is rounded once, by u of itself: so is the value.
+    - p = e[k] / s has errors of p (1 - p) / 2 at most times the relative ones of the e, of 2 u
+      each, and so u / 2 * 2; of x - max by p |d| u <= u / e and as much by the others; of 3 sums
+      in s, the quotient and the product by u p each. With the rounding of 1 - p: within 8 u of p,
+      however small p is.
+    """
+    if dtype == "f8":
+        return {"rtol": 1e-12, "atol": 1e-12}
+    u = 2.0**-24
+    return {"rtol": u, "atol": 1e-12} if hinge else {"rtol": 0.0, "atol": 8 * u}
+
+
 @settings(max_examples=100)
+@example(seed=836, hinge=False, region="batch", dtype="f4", step=0.5)
+@example(seed=34, hinge=False, region="batch", dtype="f4", step=0.5)
+@example(seed=490, hinge=False, region="batch", dtype="f4", step=0.5)
+@example(seed=1054, hinge=False, region="batch", dtype="f4", step=0.5)
+@example(seed=1420, hinge=False, region="batch", dtype="f4", step=0.5)
 @given(
     seed=st.integers(0, 2**32 - 1),
     hinge=st.booleans(),
@@ -70,8 +93,7 @@ def test_sorted_errors_equal_the_twin(
     else:
         value, gradient = lovasz_softmax(logits, target, exact=True, **options)
     expected, wanted = twin(logits, target, out, hinge=hinge, region=region)
-    single = dtype != "f8"
-    assert_allclose(value, expected, rtol=3e-7 if single else 1e-12, atol=1e-12)
+    assert_allclose(value, expected, **value_bound(dtype, hinge))
     if step and not hinge:
         return  # whether errors of different pixels are equal is a matter of the last bit
     error = {"f2": 1e-3, "f4": 2e-6, "f8": 1e-12}[dtype]
