@@ -280,7 +280,8 @@ class SlabFinder {
         row_points_.resize(static_cast<std::size_t>(kMaxBlock * (n_ + 2)));
         next_point_ = row_points_.data();
         const std::uint64_t base = task_.packed(z, y, 0, 0);
-        if (sizeof(T) == 1 && surface_kernels().list_corners != nullptr)
+        // Where every label is somebody's there is none that the kernel could pass over.
+        if (sizeof(T) == 1 && task_.has_outside && surface_kernels().list_corners != nullptr)
             list_corners(base, bits);
         else
             add_one_by_one(base, bits);
