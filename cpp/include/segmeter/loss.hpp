@@ -128,8 +128,10 @@ struct LovaszOptions {
 // values[g, c]: loss of class c in group g; gradient (unless null): that of
 // sum weights[g, c] * values[g, c], where `weights` are not negative. Classes of weight 0 are left
 // out, with value 0. Dense targets are true where they are positive. Errors that are equal share
-// the mean of the slopes of the two orders in which those of one kind come first. Memory: exact, a
-// copy of the logits' size and the sorted class; else 1/2 MiB per class and thread.
+// the mean of the slopes of the two orders in which those of one kind come first. Memory beside the
+// gradient: 1/2 MiB per thread; sorted, 8 bytes per pixel of a class and thread. Without a
+// gradient, or where it is no contiguous float32 (float64 for such logits), a copy of the logits'
+// size too.
 [[nodiscard]] LossFault lovasz(const LossInput& input, const LovaszOptions& options,
                                const double* weights, double* values, std::byte* gradient,
                                std::span<const std::int64_t> strides);

@@ -265,10 +265,14 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
 template <class Real>
 Real* TileReader<Real>::direct(std::byte* gradient, std::int64_t sample, std::int64_t first,
                                std::int64_t n) const {
-    if (n < kLossTile || !contiguous_gradient_ || !is_aligned(gradient, sizeof(Real)))
-        return nullptr;
+    if (n < kLossTile || !in_rows(gradient)) return nullptr;
     return reinterpret_cast<Real*>(gradient + sample * gradient_strides_[0] +
                                    pixels_.offset(kGradient, first));
+}
+
+template <class Real>
+bool TileReader<Real>::in_rows(const std::byte* gradient) const {
+    return contiguous_gradient_ && is_aligned(gradient, sizeof(Real));
 }
 
 template <class Real>

@@ -76,6 +76,8 @@ class TileReader {
     [[nodiscard]] Real* direct(std::byte* gradient, std::int64_t sample, std::int64_t first,
                                std::int64_t n) const;
     [[nodiscard]] std::int64_t direct_stride() const { return direct_stride_; }
+    // Whether the gradient is of the sweep's type, with the pixels of a channel in one row.
+    [[nodiscard]] bool in_rows(const std::byte* gradient) const;
     // Whether every tile can be written past the caches.
     [[nodiscard]] bool streamable(const std::byte* gradient) const;
 

@@ -95,60 +95,64 @@ void pull_back(const Tile& tile, const Rule& rule, const Real* p, const Real* by
 
 // In place of the functions below, whose names they have.
 // NOLINTBEGIN(readability-identifier-naming)
-constexpr bool (*count_levels)(const Tile&, const Rule&, const Real*, std::uint32_t*) = nullptr;
-constexpr void (*look_up_levels)(const Tile&, const Rule&, const Real*, const std::uint32_t*,
-                                 Real*) = nullptr;
+constexpr bool (*levels)(const Tile&, const Rule&, const Real*, Real*) = nullptr;
+constexpr void (*count_levels)(const float*, std::int64_t, std::uint32_t*) = nullptr;
+constexpr void (*look_up_levels)(float*, std::int64_t, const std::uint32_t*) = nullptr;
 // NOLINTEND(readability-identifier-naming)
 
 #else
 
-// 2 * level + (1 where true), of the pixels i, i + 1, ...
-inline Vec level_codes(Vec p, Mask is) {
-    const Vec error = select(is, one() - p, p);
-    const Vec inside = min(max(error, zero()), one());
-    const Vec level = nearest(inside * all(Real{kErrorLevels - 1}));
-    return level + level + select(is, one(), zero());
-}
-
-bool count_levels(const Tile& tile, const Rule& rule, const Real* p, std::uint32_t* counts) {
+bool levels(const Tile& tile, const Rule& rule, const Real* p, Real* codes) {
     bool known = true;
-    Mask counted[kVecs];
-    for (int j = 0; j < kVecs; ++j) counted[j] = unequal_zero(load(tile.weight + kLossLanes * j));
-    for (int c = 0; c < rule.channels; ++c) {
-        std::uint32_t* count = counts + std::int64_t{2} * kErrorLevels * c;
+    Mask outside[kVecs];
+    for (int j = 0; j < kVecs; ++j) outside[j] = equal(load(tile.weight + kLossLanes * j), zero());
+    for (int c = 0; c < rule.channels; ++c)
         for (int j = 0; j < kVecs; ++j) {
-            const int i = kLossLanes * j;
-            const Vec chance = load(p + c * kLossTile + i);
-            const Vec code = level_codes(chance, true_at(tile, c, i));
+            const int at = c * kLossTile + kLossLanes * j;
+            const Vec chance = load(p + at);
+            const Mask is = true_at(tile, c, kLossLanes * j);
+            const Vec error = select(is, one() - chance, chance);
+            const Vec inside = min(max(error, zero()), one());
+            const Vec level = nearest(inside * all(Real{kErrorLevels - 1}));
+            const Vec code = level + level + select(is, one(), zero());
+            store(codes + at, select(outside[j], zero() - one(), code));
             const Mask real = equal(chance, chance);
-            known &= every(real) || (bits(counted[j]) & ~bits(real)) == 0;
-            std::uint32_t left = bits(unequal_zero(code)) & bits(counted[j]);
-            if (left == 0) continue;
-            alignas(64) std::int32_t codes[kLossLanes];
-            store_whole(codes, code);
-            for (; left != 0; left &= left - 1) ++count[codes[__builtin_ctz(left)]];
+            known &= every(real) || (~bits(outside[j]) & ~bits(real) & 0xFFFFU) == 0;
         }
-    }
-    return !known;
+    return known;
 }
 
-void look_up_levels(const Tile& tile, const Rule& rule, const Real* p, const std::uint32_t* table,
-                    Real* by_p) {
-    for (int c = 0; c < rule.channels; ++c) {
-        const std::uint32_t* row = table + std::int64_t{2} * kErrorLevels * c;
-        for (int i = 0; i < kLossTile; i += kLossLanes) {
-            const Vec chance = load(p + c * kLossTile + i);
-            const Vec code = level_codes(chance, true_at(tile, c, i));
-            Real* to = by_p + c * kLossTile + i;
-            if (!any(unequal_zero(code))) {
-                store(to, all(__builtin_bit_cast(float, row[0])));
-                continue;
-            }
-            alignas(64) std::int32_t codes[kLossLanes];
-            store_whole(codes, code);
-            for (int k = 0; k < kLossLanes; ++k) to[k] = __builtin_bit_cast(float, row[codes[k]]);
-        }
+void count_levels(const Real* codes, std::int64_t n, std::uint32_t* counts) {
+    std::int64_t i = 0;
+    for (; i + kLossLanes <= n; i += kLossLanes) {
+        const Vec code = load(codes + i);
+        std::uint32_t left = bits(less(zero(), code));
+        if (left == 0) continue;
+        alignas(64) std::int32_t whole[kLossLanes];
+        store_whole(whole, code);
+        for (; left != 0; left &= left - 1) ++counts[whole[__builtin_ctz(left)]];
     }
+    for (; i < n; ++i)
+        if (codes[i] > Real{0}) ++counts[static_cast<std::int32_t>(codes[i])];
+}
+
+void look_up_levels(Real* codes, std::int64_t n, const std::uint32_t* table) {
+    const auto slope = [table](std::int32_t code) {
+        return __builtin_bit_cast(float, table[code]);
+    };
+    std::int64_t i = 0;
+    for (; i + kLossLanes <= n; i += kLossLanes) {
+        const Vec code = max(zero(), load(codes + i));
+        if (!any(less(zero(), code))) {
+            store(codes + i, all(slope(0)));
+            continue;
+        }
+        alignas(64) std::int32_t whole[kLossLanes];
+        store_whole(whole, code);
+        for (int k = 0; k < kLossLanes; ++k) codes[i + k] = slope(whole[k]);
+    }
+    for (; i < n; ++i)
+        codes[i] = slope(codes[i] > Real{0} ? static_cast<std::int32_t>(codes[i]) : 0);
 }
 
 #endif

@@ -36,9 +36,9 @@ void flush(Real* lanes, std::int64_t n, double* sums) {
 }  // namespace
 
 extern const LossKernels<Real> kLossKernels;
-const LossKernels<Real> kLossKernels = {softmax_labels, softmax_dense, channelwise,  chances,
-                                        errors,         pull_back,     count_levels, look_up_levels,
-                                        count_labels,   flush};
+const LossKernels<Real> kLossKernels = {softmax_labels, softmax_dense, channelwise, chances,
+                                        errors,         pull_back,     levels,      count_levels,
+                                        look_up_levels, count_labels,  flush};
 
 #if !defined(SEGMETER_LOSS_DOUBLE)
 extern const HalfKernels kHalfKernels;

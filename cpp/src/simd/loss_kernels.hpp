@@ -116,13 +116,14 @@ struct LossKernels {
     // The gradient by the logits from that by the probabilities. May be in place.
     void (*pull_back)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
                       const Real* by_p, const LossGradient<Real>& gradient);
-    // Errors as levels: 2 * level + (1 where true) of each, counted in counts[C][2 kErrorLevels];
-    // level 0 where not true is not counted. Returns whether there was a NaN. float32 only.
-    bool (*count_levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
-                         std::uint32_t* counts);
-    // by_p = table[C][2 kErrorLevels] at these, float32 by its bits. float32 only.
-    void (*look_up_levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p,
-                           const std::uint32_t* table, Real* by_p);
+    // Errors as codes of their levels, 2 * level + (1 where true), -1 where a pixel does not count.
+    // Returns whether no counted one is NaN, whose codes may be anything. float32 only.
+    bool (*levels)(const LossTile<Real>& tile, const LossRule<Real>& rule, const Real* p, Real* e);
+    // Counts n codes above 0 in counts[2 kErrorLevels]. float32 only.
+    void (*count_levels)(const float* codes, std::int64_t n, std::uint32_t* counts);
+    // Replaces n codes by what table[2 kErrorLevels] has there, float32 by its bits; at -1 that of
+    // 0. float32 only.
+    void (*look_up_levels)(float* codes, std::int64_t n, const std::uint32_t* table);
     // Adds the weights of a tile with labels to the lanes of their classes, as the sweep does.
     void (*count_labels)(const LossTile<Real>& tile, Real* target);
     // sums[i] (8 lanes each) += lanes[i] (kLossLanes each), and lanes[i] = 0, for i in [0, n).

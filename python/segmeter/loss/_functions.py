@@ -625,7 +625,8 @@ _LOVASZ = """    region : {"per_sample", "batch"}
     normalise_weight : bool, default True
         Whether a mean divides by the sum of the class weights, or by the number of classes.
     exact : bool, default False
-        Whether errors are ranked exactly, or in 65,536 levels: the value is within 1e-6 then.
+        Whether errors are ranked exactly, or in 65,536 levels: the value is within 2^-17 then,
+        and as a rule within 1e-6.
     ignore_index : int or sequence of int, optional
         Labels whose pixels are left out.
     mask : array_like of bool, shape (N, ...), optional

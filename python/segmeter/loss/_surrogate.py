@@ -153,7 +153,7 @@ class LovaszLoss(Loss):
             f"{name}: loss = {self.reduction} over {regions} and {which} of {of}",
             f"  {self.error_formula()}",
             "  extension = sum over pixels, largest error first, of error * growth of 1 - jaccard",
-            f"  errors {'exact' if self.exact else 'in 65,536 levels: within 1e-6'}",
+            f"  errors {'exact' if self.exact else 'in 65,536 levels: within 2^-17'}",
         ]
         if self.class_weight is not None:
             lines.append(f"  class_weight = {numbers_text(self.class_weight)}")
