@@ -94,14 +94,15 @@ class PairCounts {
     // Segments of a tile, as the kernel lists them; with a mask null there is none.
     void add(const Label* pred, const Label* target, const std::uint8_t* mask,
              const std::uint16_t* starts, std::size_t count) {
+        const auto length = [&](std::size_t i) { return starts[i + 1] - starts[i]; };
         if (mask != nullptr) {
             add_masked(pred, target, mask, starts, count);
         } else if (is_narrow_ && take_narrow(pred, target, starts, count)) {
-            narrow_.add_segments(starts, count, [&](std::size_t i) { return keys_[i]; });
+            narrow_.add_many(count, [&](std::size_t i) { return keys_[i]; }, length);
         } else {
-            counted_.add_segments(starts, count, [&](std::size_t i) {
-                return pair_key(pred[starts[i]], target[starts[i]]);
-            });
+            counted_.add_many(
+                count, [&](std::size_t i) { return pair_key(pred[starts[i]], target[starts[i]]); },
+                length);
         }
     }
 
@@ -465,28 +466,72 @@ Overlap overlap_of_maps(const ArrayView& pred, const LabelRoles& pred_roles,
 
 namespace {
 
-// The runs that both lists have in some rows, into a table of pairs of regions.
-void meet_rows(const RegionRuns& pred, const RegionRuns& target, std::size_t row, std::size_t stop,
-               PairTable<std::uint64_t>& table) {
-    const auto region = [](const RegionRuns& runs, std::size_t run) {
-        return runs.region.empty() ? 0U : static_cast<std::uint32_t>(runs.region[run]);
-    };
-    for (; row < stop; ++row) {
-        auto p = static_cast<std::size_t>(pred.row_begin[row]);
-        auto t = static_cast<std::size_t>(target.row_begin[row]);
-        const auto p_stop = static_cast<std::size_t>(pred.row_begin[row + 1]);
-        const auto t_stop = static_cast<std::size_t>(target.row_begin[row + 1]);
+// The regions of a list's runs; all runs are of region 0 where the list names none.
+class RunRegions {
+   public:
+    explicit RunRegions(const RegionRuns& runs)
+        : region_(runs.region.empty() ? &kNone : runs.region.data()),
+          mask_(runs.region.empty() ? 0 : ~std::size_t{0}) {}
+    std::uint32_t operator[](std::size_t run) const {
+        return static_cast<std::uint32_t>(region_[run & mask_]);
+    }
+
+   private:
+    static constexpr std::int32_t kNone = 0;
+    const std::int32_t* region_;
+    std::size_t mask_;
+};
+
+// Where runs of two lists meet, on its way to a table of pairs of regions. Whether the next two
+// runs meet, no branch can predict: what they share is written in any case, and kept if it is
+// something.
+class RunMeeter {
+   public:
+    RunMeeter(const RegionRuns& pred, const RegionRuns& target)
+        : pred_(pred), target_(target), pred_region_(pred), target_region_(target) {}
+
+    void meet_row(std::size_t row) {
+        auto p = static_cast<std::size_t>(pred_.row_begin[row]);
+        auto t = static_cast<std::size_t>(target_.row_begin[row]);
+        const auto p_stop = static_cast<std::size_t>(pred_.row_begin[row + 1]);
+        const auto t_stop = static_cast<std::size_t>(target_.row_begin[row + 1]);
         while (p < p_stop && t < t_stop) {
-            const std::uint32_t begin = std::max(pred.begin[p], target.begin[t]);
-            const std::uint32_t p_end = pred.end[p];
-            const std::uint32_t t_end = target.end[t];
+            const std::uint32_t begin = std::max(pred_.begin[p], target_.begin[t]);
+            const std::uint32_t p_end = pred_.end[p];
+            const std::uint32_t t_end = target_.end[t];
             const std::uint32_t end = std::min(p_end, t_end);
-            if (begin < end) table.add(pair_key(region(pred, p), region(target, t)), end - begin);
-            p += static_cast<std::size_t>(p_end == end);
-            t += static_cast<std::size_t>(t_end == end);
+            key_[count_] = pair_key(pred_region_[p], target_region_[t]);
+            shared_[count_] = end - begin;
+            count_ += std::size_t{begin < end};
+            p += std::size_t{p_end == end};
+            t += std::size_t{t_end == end};
+            if (count_ == kTogether) flush();
         }
     }
-}
+    PairTable<std::uint64_t>& table() {
+        flush();
+        return table_;
+    }
+
+   private:
+    static constexpr std::size_t kTogether = 512;
+
+    void flush() {
+        table_.add_many(
+            count_, [&](std::size_t i) { return key_[i]; },
+            [&](std::size_t i) { return shared_[i]; });
+        count_ = 0;
+    }
+
+    PairTable<std::uint64_t> table_;
+    const RegionRuns& pred_;
+    const RegionRuns& target_;
+    RunRegions pred_region_;
+    RunRegions target_region_;
+    std::size_t count_ = 0;
+    std::array<std::uint64_t, kTogether> key_;
+    std::array<std::uint32_t, kTogether> shared_;
+};
 
 }  // namespace
 
@@ -503,11 +548,12 @@ OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target, i
     std::mutex output;
     PairTable<std::uint64_t> merged;
     run_blocks(workers, workers, [&](std::int64_t) {
-        PairTable<std::uint64_t> table;
-        for (std::size_t row = next.fetch_add(piece); row < rows; row = next.fetch_add(piece))
-            meet_rows(pred, target, row, std::min(row + piece, rows), table);
+        RunMeeter meeter(pred, target);
+        for (std::size_t first = next.fetch_add(piece); first < rows; first = next.fetch_add(piece))
+            for (std::size_t row = first; row < std::min(first + piece, rows); ++row)
+                meeter.meet_row(row);
         const std::lock_guard lock(output);
-        merged.add_all(std::move(table));
+        merged.add_all(std::move(meeter.table()));
     });
     std::vector<Pair> pairs;
     pairs.reserve(merged.size());

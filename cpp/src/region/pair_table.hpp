@@ -68,18 +68,17 @@ class alignas(256) PairTable {
         used_ += place(slots_.data(), hash(key) >> shift_, key, count);
     }
 
-    // Adds segments that begin at starts[i] and end at starts[i + 1], under key_at(i).
-    template <class KeyAt>
-    void add_segments(const std::uint16_t* starts, std::size_t count, KeyAt&& key_at) {
-        make_room(count);
+    // Adds count_at(i) > 0 to key_at(i), for i below n.
+    template <class KeyAt, class CountAt>
+    void add_many(std::size_t n, KeyAt&& key_at, CountAt&& count_at) {
+        make_room(n);
         // In locals, which the stores below cannot be suspected to change.
         Slot* slots = slots_.data();
         const int shift = shift_;
         std::size_t used = used_;
-        for (std::size_t i = 0; i < count; ++i) {
-            const auto length = static_cast<Count>(starts[i + 1] - starts[i]);
-            used += place(slots, hash(key_at(i)) >> shift, key_at(i), length);
-        }
+        for (std::size_t i = 0; i < n; ++i)
+            used +=
+                place(slots, hash(key_at(i)) >> shift, key_at(i), static_cast<Count>(count_at(i)));
         used_ = used;
     }
 

@@ -388,10 +388,10 @@ def read_dataset(
         unique.
     """
     with paused_collector():
-        return _read_dataset(pred, target)
+        return _read_dataset(pred, target, boundary_ratio)
 
 
-def _read_dataset(pred: str, target: str) -> CocoInstanceDataset:
+def _read_dataset(pred: str, target: str, boundary_ratio: float | None) -> CocoInstanceDataset:
     content = _read_json(target, "target")
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
