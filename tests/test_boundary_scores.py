@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import segmeter
-from segmeter import SURFACE_PRESETS, BoundaryCounts, SurfaceRules, reference
+from segmeter import SURFACE_PRESETS, BoundaryCounts, SurfaceRules, _core, reference
 from segmeter.boundary._counts import histogram
 from segmeter.boundary._distances import linear_percentiles, weighted_percentiles
 from segmeter.reference import boundary_scores
@@ -140,6 +140,36 @@ def test_weighted_percentiles_are_those_of_the_sorted_list(
     weights = np.sqrt(rng.integers(1, 4, size))
     expected = [boundary_scores.weighted_percentile(values, weights, p) for p in PERCENTILES]
     np.testing.assert_array_equal(weighted_percentiles(values, weights, PERCENTILES), expected)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 1023, 1024, 1025, 5000])
+def test_sums_of_distances_are_those_of_the_twin(size: int) -> None:
+    # Eighths, whose sums are exact in any order.
+    rng = np.random.default_rng(size)
+    values, weights = rng.integers(0, 400, (2, size)) / 8
+    tolerances = np.array([0.0, 10.125, 49.875, np.inf])
+    ours = _core.distance_sums(values, weights, tolerances)
+    assert ours.tolist() == boundary_scores.distance_sums(values, weights, tolerances)
+    ours = _core.distance_sums(np.sqrt(values), np.sqrt(weights), tolerances)
+    theirs = boundary_scores.distance_sums(np.sqrt(values), np.sqrt(weights), tolerances)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-13)
+
+
+def test_percentiles_that_rounding_decides_are_left_open() -> None:
+    values, weights = np.array([1.0, 2.0]), np.array([1.0, 1.0])
+    found = _core.weighted_percentiles(values, weights, np.array([0.0, 49, 50, 51, 100]))
+    np.testing.assert_array_equal(found, [1, 1, np.nan, 2, 2])
+    np.testing.assert_array_equal(
+        _core.weighted_percentiles(np.array([np.inf, 1]), weights, np.array([10.0])), [np.nan]
+    )
+
+
+def test_sums_need_a_weight_for_each_distance() -> None:
+    for call in (_core.distance_sums, _core.weighted_percentiles):
+        with pytest.raises(ValueError, match="equally many"):
+            call(np.ones(3), np.ones(2), np.ones(1))
+    with pytest.raises(ValueError, match="distances"):
+        _core.weighted_percentiles(np.empty(0), np.empty(0), np.ones(1))
 
 
 # --- by hand ----------------------------------------------------------------------------------

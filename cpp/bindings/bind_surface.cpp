@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "segmeter/boundary/face_mesh.hpp"
+#include "segmeter/boundary/sums.hpp"
 #include "segmeter/boundary/surface.hpp"
 
 #include "arrays.hpp"
@@ -19,6 +20,7 @@ namespace {
 
 using Roles = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
 using Distances = py::array_t<double>;
+using Values = py::array_t<double, py::array::c_style | py::array::forcecast>;
 // Labels, the role of each, and that of all others.
 using Meaning = std::tuple<Labels, Roles, std::int32_t>;
 // Groups of class c: of the second array those from first[c] on.
@@ -102,6 +104,28 @@ py::tuple bound_surface_distances(const py::array& pred, const py::array& target
                           surfaces.pred.met_invalid || surfaces.target.met_invalid);
 }
 
+// Largest distance, sum of the weights, sum of distance times weight, and the weight of the
+// distances within each tolerance.
+Distances bound_distance_sums(const Values& distances, const Values& weights,
+                              const Values& tolerances) {
+    Distances sums(3 + tolerances.size());
+    double* out = sums.mutable_data();
+    const DistanceSums found =
+        sum_distances(span_of(distances), span_of(weights), span_of(tolerances), out + 3);
+    out[0] = found.largest;
+    out[1] = found.weight;
+    out[2] = found.weighted;
+    return sums;
+}
+
+Distances bound_weighted_percentiles(const Values& distances, const Values& weights,
+                                     const Values& percentiles) {
+    Distances values(percentiles.size());
+    weighted_percentiles(span_of(distances), span_of(weights), span_of(percentiles),
+                         values.mutable_data());
+    return values;
+}
+
 }  // namespace
 
 void bind_surface(py::module_& m) {
@@ -109,6 +133,10 @@ void bind_surface(py::module_& m) {
           py::arg("mask"), py::arg("pred_meaning"), py::arg("target_meaning"), py::arg("groups"),
           py::arg("num_groups"), py::arg("rule"), py::arg("closed"), py::arg("spacing"),
           py::arg("last_axis"), py::arg("weights"), py::arg("threads"));
+    m.def("distance_sums", &bound_distance_sums, py::arg("distances"), py::arg("weights"),
+          py::arg("tolerances"));
+    m.def("weighted_percentiles", &bound_weighted_percentiles, py::arg("distances"),
+          py::arg("weights"), py::arg("percentiles"));
 }
 
 }  // namespace segmeter::bindings

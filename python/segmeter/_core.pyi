@@ -357,3 +357,9 @@ def surface_distances(
     weights: NDArray[np.float64] | None,
     threads: int,
 ) -> tuple[_SurfaceSide, _SurfaceSide, bool]: ...
+def distance_sums(
+    distances: NDArray[np.float64], weights: NDArray[np.float64], tolerances: NDArray[np.float64]
+) -> NDArray[np.float64]: ...
+def weighted_percentiles(
+    distances: NDArray[np.float64], weights: NDArray[np.float64], percentiles: NDArray[np.float64]
+) -> NDArray[np.float64]: ...

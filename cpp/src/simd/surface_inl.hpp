@@ -255,7 +255,11 @@ std::int64_t list_corners(const CornerRow& row, std::uint64_t* points) {
         const Corners corners = corners_at(row, at);
         const std::uint64_t base = row.base + (static_cast<std::uint64_t>(at) << 8);
         // Mostly there are nobody's pixels and those of the label that was met before.
-        __m512i known = codes_of(corners, row.outside);
+        __m512i known = _mm512_setzero_si512();
+        if (row.groups[row.outside] < 0) {
+            known = codes_of(corners, row.outside);
+            row.labels_met[row.outside] |= (mixed & _mm512_test_epi8_mask(known, known)) != 0;
+        }
         for (;;) {
             const __m512i codes = codes_of(corners, label);
             known = _mm512_or_si512(known, codes);
@@ -421,6 +425,81 @@ NearFound search_near(const NearPoints& to, const NearGroups& groups, const std:
 
 #endif
 
+// --- sums of distances ---
+
+// Eight sums side by side, whatever the width of the machine: the same bits everywhere.
+using Eight [[gnu::vector_size(64)]] = double;
+using EightFlags [[gnu::vector_size(64)]] = std::int64_t;
+constexpr std::int64_t kSumBlock = 1024;
+
+inline Eight eight_at(const double* values) {
+    Eight eight;
+    std::memcpy(&eight, values, sizeof(eight));
+    return eight;
+}
+inline double sum_of(const Eight& x) {
+    return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+}
+
+// Calls visit(distances, weights) for eight points at a time, and finish() behind each block; the
+// last points are made eight by some at distance 0 without weight.
+template <class Visit, class Finish>
+inline void for_each_eight(const double* distances, const double* weights, std::int64_t n,
+                           Visit&& visit, Finish&& finish) {
+    for (std::int64_t begin = 0; begin < n; begin += kSumBlock) {
+        const std::int64_t end = begin + kSumBlock < n ? begin + kSumBlock : n;
+        std::int64_t i = begin;
+        for (; i + 8 <= end; i += 8) visit(eight_at(distances + i), eight_at(weights + i));
+        if (i < end) {
+            double rest[2][8] = {};
+            std::memcpy(rest[0], distances + i, static_cast<std::size_t>(end - i) * sizeof(double));
+            std::memcpy(rest[1], weights + i, static_cast<std::size_t>(end - i) * sizeof(double));
+            visit(eight_at(rest[0]), eight_at(rest[1]));
+        }
+        finish();
+    }
+}
+
+DistanceTotals sum_distances(const double* distances, const double* weights, std::int64_t n) {
+    DistanceTotals totals = {0, 0, 0};
+    Eight largest = {};
+    Eight weight = {};
+    Eight weighted = {};
+    for_each_eight(
+        distances, weights, n,
+        [&](const Eight& d, const Eight& w) {
+            largest = d > largest ? d : largest;
+            weight += w;
+            weighted += d * w;
+        },
+        [&] {
+            totals.weight += sum_of(weight);
+            totals.weighted += sum_of(weighted);
+            weight = weighted = Eight{};
+        });
+    for (int i = 0; i < 8; ++i)
+        if (largest[i] > totals.largest) totals.largest = largest[i];
+    return totals;
+}
+
+double sum_within(const double* distances, const double* weights, std::int64_t n,
+                  double tolerance) {
+    const Eight limit = Eight{} + tolerance;
+    double total = 0;
+    Eight weight = {};
+    for_each_eight(
+        distances, weights, n,
+        [&](const Eight& d, const Eight& w) {
+            const EightFlags kept = (d <= limit) & __builtin_bit_cast(EightFlags, w);
+            weight += __builtin_bit_cast(Eight, kept);
+        },
+        [&] {
+            total += sum_of(weight);
+            weight = Eight{};
+        });
+    return total;
+}
+
 }  // namespace
 
 extern const SurfaceKernels kSurfaceKernels;
@@ -430,6 +509,8 @@ const SurfaceKernels kSurfaceKernels = {{find_mixed<std::uint8_t>, find_mixed<st
                                          find_faced<std::uint32_t>, find_faced<std::uint64_t>},
                                         kListCorners,
                                         {search_near<0>, search_near<1>, search_near<2>},
-                                        kRowsAtOnce};
+                                        kRowsAtOnce,
+                                        sum_distances,
+                                        sum_within};
 
 }  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

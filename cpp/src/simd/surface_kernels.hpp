@@ -41,7 +41,7 @@ struct CornerRow {
     // again.
     const std::uint8_t* rows[4];
     std::int64_t n;
-    std::uint8_t outside;        // the label beyond the rows, of no group
+    std::uint8_t outside;        // the label beyond the rows, of no group if they are closed
     bool closed;                 // else the pixels at the ends go on beyond them
     std::uint8_t full;           // code of a corner inside: a bit for each pixel around it
     const std::uint64_t* mixed;  // corners between unequal pixels; n / 64 + 1 words
@@ -88,12 +88,26 @@ struct NearFound {
 using SearchNear = NearFound (*)(const NearPoints& to, const NearGroups& groups,
                                  const std::uint64_t* points, std::int64_t n, double* distances);
 
+// Largest distance, sum of the weights, and sum of distance times weight, of n points.
+struct DistanceTotals {
+    double largest;
+    double weight;
+    double weighted;
+};
+using SumDistances = DistanceTotals (*)(const double* distances, const double* weights,
+                                        std::int64_t n);
+// Weight of the distances up to a tolerance.
+using SumWithin = double (*)(const double* distances, const double* weights, std::int64_t n,
+                             double tolerance);
+
 struct SurfaceKernels {
     FindMixed find_mixed[4];  // labels of 1, 2, 4, 8 bytes
     FindFaced find_faced[4];
     ListCorners list_corners;   // null: one corner after another is as fast
     SearchNear search_near[3];  // by the axis added last: plane, row, column
     std::int64_t rows_at_once;
+    SumDistances sum_distances;
+    SumWithin sum_within;
 };
 
 namespace baseline {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _core
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-_EPSILON = float(np.finfo(np.float64).eps)
-_BUCKETS = 4096
-_TINY = 1e-300
+_NO_TOLERANCES = np.empty(0)
 
 
 class Directions:
@@ -48,11 +48,13 @@ class Directions:
         """Sum of the weights of each direction."""
         if self.is_counted:
             return [float(part.size) for part in self.sets]
-        return [float(part.sum()) for part in self.weights]
+        return [weight for _, weight, _ in self._all_sums]
 
     def maxima(self) -> list[float]:
         """The largest distance of each direction."""
-        return [float(part.max()) for part in self.sets]
+        if self.is_counted:
+            return [float(part.max()) for part in self.sets]
+        return [largest for largest, _, _ in self._all_sums]
 
     @cached_property
     def means(self) -> list[float]:
@@ -62,7 +64,7 @@ class Directions:
     def mean(self, rule: MeanRule) -> float:
         """Mean distance of both directions together by the rule."""
         if rule == "mean_of_directed":
-            return float(np.mean(self.means))
+            return (self.means[0] + self.means[1]) / 2
         if rule == "max_of_directed":
             return max(self.means)
         if self.is_counted:
@@ -86,11 +88,14 @@ class Directions:
                 linear_percentiles(part, percentiles, single_precision=single_precision)
                 for part in self.sets
             ]
-        pair = np.stack(directed, axis=-1)
-        return pair if rule == "directed" else pair.max(axis=-1)
+        return np.stack(directed, axis=-1) if rule == "directed" else np.maximum(*directed)
 
     def within(self, tolerances: Sequence[float], *, single_precision: bool) -> FloatArray:
         """Weight of the points within each tolerance in each direction, (T, 2)."""
+        if not self.is_counted and not single_precision:
+            limits = np.asarray(tolerances, dtype=np.float64)
+            sides = zip(self.sets, self.weights, strict=True)
+            return np.array([_core.distance_sums(*side, limits)[3:] for side in sides]).T
         result = np.empty((len(tolerances), 2))
         for side, (part, weight) in enumerate(zip(self.sets, self.weights, strict=True)):
             values: NDArray[Any] = part.astype(np.float32) if single_precision else part
@@ -104,10 +109,13 @@ class Directions:
     def _sums(self) -> list[float]:
         if self.is_counted:
             return [float(part.sum()) for part in self.sets]
-        return [
-            float((part * weight).sum())
-            for part, weight in zip(self.sets, self.weights, strict=True)
-        ]
+        return [weighted for _, _, weighted in self._all_sums]
+
+    @cached_property
+    def _all_sums(self) -> list[list[float]]:
+        """Largest distance, weight, and sum of both multiplied, of each direction."""
+        sides = zip(self.sets, self.weights, strict=True)
+        return [_core.distance_sums(*side, _NO_TOLERANCES).tolist() for side in sides]
 
 
 def share(within: FloatArray, totals: Sequence[float], rule: OverlapRule) -> FloatArray:
@@ -156,55 +164,12 @@ def weighted_percentiles(
 
     Weights are summed in the order of (value, weight), one after the other: where the sum reaches
     the share exactly, rounding decides. Sorting costs more than all else and matters nowhere but
-    there: elsewhere only the bucket of values that the share falls into is sorted.
+    there.
     """
-    buckets = (values * (min(_BUCKETS, len(values)) / max(float(values.max()), _TINY))).astype(
-        np.intp
-    )
-    summed = np.cumsum(np.bincount(buckets, weights=weights))
-    total = float(summed[-1])
-    slack = (len(values) + 8) * _EPSILON * total
-    first, last = int(buckets.min()), len(summed) - 1
-    result = np.empty(len(percentiles))
-    for k, percentile in enumerate(percentiles):
-        wanted = percentile / 100 * total
-        bucket = min(max(int(np.searchsorted(summed, wanted)), first), last)
-        inside = buckets == bucket
-        result[k] = _reached(
-            values[inside],
-            weights[inside],
-            before=float(summed[bucket - 1]) if bucket > first else -math.inf,
-            wanted=wanted,
-            slack=slack,
-            is_last=bucket == last,
-        )
+    result = _core.weighted_percentiles(values, weights, np.asarray(percentiles, np.float64))
     if np.isnan(result).any():
         return _weighted_percentiles_in_order(values, weights, percentiles)
     return result
-
-
-def _reached(
-    values: FloatArray,
-    weights: FloatArray,
-    *,
-    before: float,
-    wanted: float,
-    slack: float,
-    is_last: bool,
-) -> float:
-    """The value with which the sum of the weights reaches what is wanted; NaN if it is too close.
-
-    The sum is ``before``, or minus infinity if these are the smallest values of all.
-    """
-    order = np.argsort(values)
-    ordered = values[order]
-    summed = np.cumsum(weights[order]) + (before if before > 0 else 0.0)
-    value = ordered[min(int(np.searchsorted(summed, wanted)), len(values) - 1)]
-    begin, end = np.searchsorted(ordered, value), np.searchsorted(ordered, value, side="right")
-    below = summed[begin - 1] if begin > 0 else before
-    is_largest = is_last and end == len(values)
-    is_clear = below < wanted - slack and (is_largest or summed[end - 1] > wanted + slack)
-    return float(value) if is_clear else math.nan
 
 
 def _weighted_percentiles_in_order(

@@ -568,6 +568,7 @@ class Reductions:
         is_counted = distances.weights == "count"
         self._tolerances = np.empty((len(distances), 0)) if tolerances is None else tolerances
         self._classes = [Directions(one, is_counted=is_counted) for one in distances.values()]
+        self._cases = [_empty_case(one) for one in self._classes]
 
     def hausdorff(self) -> FloatArray:
         """The largest distance of both directions, (K,)."""
@@ -644,8 +645,7 @@ class Reductions:
     ) -> FloatArray:
         """A number or array per class; of an empty surface what the rules say under the name."""
         result = np.empty((len(self._classes), *shape))
-        for k, one in enumerate(self._classes):
-            case = _empty_case(one)
+        for k, (one, case) in enumerate(zip(self._classes, self._cases, strict=True)):
             if case is None:
                 result[k] = of_class(k, one)
                 continue
@@ -669,7 +669,7 @@ class Reductions:
 
 
 def _empty_case(one: Directions) -> Literal["both", "pred", "target"] | None:
-    no_pred, no_target = (part.size == 0 for part in one.sets)
+    no_pred, no_target = one.sets[0].size == 0, one.sets[1].size == 0
     if no_pred and no_target:
         return "both"
     return "pred" if no_pred else "target" if no_target else None

@@ -140,6 +140,25 @@ def overlap(values: Sequence[float], weights: Sequence[float], tolerance: float)
     return inside / math.fsum(weights)
 
 
+def distance_sums(
+    values: Sequence[float], weights: Sequence[float], tolerances: Sequence[float]
+) -> list[float]:
+    """Largest value, all weight, sum of value times weight, and the weight within each tolerance.
+
+    Examples
+    --------
+    >>> distance_sums([0.0, 1.0, 2.0], [1.0, 1.0, 2.0], [1.0])
+    [2.0, 4.0, 5.0, 2.0]
+    """
+    pairs = list(zip(values, weights, strict=True))
+    return [
+        max(values, default=0.0),
+        math.fsum(weights),
+        math.fsum(v * w for v, w in pairs),
+        *(math.fsum(w for v, w in pairs if v <= tolerance) for tolerance in tolerances),
+    ]
+
+
 def robust_hausdorff(sides: tuple[Side, Side], rules: SurfaceRules, percentile: float) -> float:
     """Percentile of the Hausdorff distance by the rules; of two directed ones the larger."""
     if rules.percentile == "pooled":
