@@ -62,6 +62,36 @@ def test_all_shares_are_of_the_counted_pixels() -> None:
     assert profiles["CrossEntropy"].value == loss.cross_entropy(logits, target, ignore_index=255)
 
 
+@pytest.mark.parametrize("ignored", [255, -100, [7, 255]])
+def test_labels_that_the_losses_leave_out(ignored: Any) -> None:
+    logits, target = problem()
+    target = target.astype(int)
+    target[:, :3] = np.atleast_1d(ignored)[-1]
+    losses: list[Any] = [
+        loss.CrossEntropy(ignore_index=ignored),
+        loss.LovaszSoftmax(ignore_index=ignored),
+        loss.dice_cross_entropy(ignore_index=ignored),
+    ]
+    found = loss.loss_profile(logits, target, losses)
+    plain = [loss.CrossEntropy(), loss.LovaszSoftmax(), loss.dice_cross_entropy()]
+    wanted = loss.loss_profile(logits, target, plain, ignore_index=ignored)
+    assert str(found) == str(wanted)
+    assert found["CrossEntropy"].class_share.shape == (3,)
+
+
+def test_labels_that_one_loss_alone_leaves_out() -> None:
+    """They count: a loss that leaves out a class has no gradient there."""
+    logits, target = problem()
+    losses = {"all": loss.Dice(), "some": loss.Dice(ignore_index=0)}
+    profiles = loss.loss_profile(logits, target, losses)
+    assert profiles.class_pixels[0] > 0.5
+    assert profiles["all"].class_share[0] > 0
+    assert profiles["some"].class_share[0] == 0
+    target[1, 3, 2] = 255
+    with pytest.raises(ValueError, match=r"label 255 at \(1, 3, 2\), .* classes 0..2 only: pass"):
+        loss.loss_profile(logits, target, {**losses, "most": loss.Dice(ignore_index=255)})
+
+
 def test_layouts_and_one_channel() -> None:
     logits, target = problem()
     plain = loss.loss_profile(logits, target, [loss.Dice()])

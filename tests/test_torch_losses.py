@@ -317,6 +317,63 @@ def test_plain_way_with_extreme_logits(
     torch.testing.assert_close(other_gradient, gradient, rtol=2e-5, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("offset", [0.0, 100.0, -1e4, 1e4])
+def test_plain_way_with_a_common_offset(
+    torch: Any, backend: Any, evaluate: Any, name: str, offset: float
+) -> None:
+    """What all classes have in common costs no digits; neither do equal logits."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(2, 3, 5, 4, generator=generator) * 2 + offset
+    labels = torch.randint(0, 3, (2, 5, 4), generator=generator)
+    if not name.startswith("Lovasz"):  # whose slope has jumps where errors are equal
+        logits[:, 1, 2:] = logits[:, 0, 2:]
+        logits[:, :, 3:] = logits[:, :1, 3:]
+    module = getattr(backend, f"{name}Loss")()
+    value, gradient = step(module, logits.double(), labels)
+    other, other_gradient = step(plainly(evaluate, module), logits, labels)
+    torch.testing.assert_close(other.double(), value, rtol=1e-6, atol=0)
+    scale = gradient.abs().max().item()
+    torch.testing.assert_close(other_gradient.double(), gradient, rtol=0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("name", sorted(set(KINDS) - {"LovaszHinge"}))  # has no probabilities
+def test_plain_way_with_huge_ties(torch: Any, backend: Any, evaluate: Any, name: str) -> None:
+    """Equal logits share, however large they are, and -inf beside them has nothing."""
+    values = torch.tensor(
+        [
+            [3e38, 3e38, -3e38, -torch.inf, 1e30, 1.0],
+            [3e38, 3e38, -3e38, 1e38, -1e30, 1.0],
+            [3e38, -3e38, -3e38, 1e38, 1e30, 1.0],
+        ]
+    )[None]
+    labels = torch.tensor([[0, 1, 2, 1, 2, 0]])
+    module = getattr(backend, f"{name}Loss")()
+    value, gradient = step(module, values, labels)
+    other, other_gradient = step(plainly(evaluate, module), values, labels)
+    torch.testing.assert_close(other, value, rtol=1e-6, atol=0)
+    scale = gradient.abs().max().item()
+    torch.testing.assert_close(other_gradient, gradient, rtol=0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("name", ["CrossEntropy", "Focal", "Poly", "GeneralisedCrossEntropy"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("size", [80.0, 1e4, 1.8e38])
+def test_plain_way_with_certain_errors(
+    torch: Any, backend: Any, evaluate: Any, name: str, activation: str, soft: bool, size: float
+) -> None:
+    """Certain and wrong: where p is 0, slopes are those of -log p alone."""
+    values = torch.tensor([[size, -size], [-size, size]])[None]
+    labels = torch.tensor([[1, 1]])
+    target = torch.nn.functional.one_hot(labels, 2).movedim(-1, 1).float() if soft else labels
+    module = getattr(backend, f"{name}Loss")(activation=activation)
+    value, gradient = step(module, values, target)
+    other, other_gradient = step(plainly(evaluate, module), values, target)
+    torch.testing.assert_close(other, value, rtol=1e-6, atol=0)
+    torch.testing.assert_close(other_gradient, gradient, rtol=1e-6, atol=1e-12)
+
+
 def test_plain_way_shows_labels_out_of_range(torch: Any, backend: Any, evaluate: Any) -> None:
     logits, labels = draw(torch)
     labels[0, 0, 0] = 7

@@ -15,6 +15,7 @@ from .._arrays import as_array, integer
 from ..boundary import distance_transform
 from ..reference.loss_table import as_float64, probabilities
 from ._base import Loss, check_flag
+from ._compound import Compound
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -182,7 +183,8 @@ def loss_profile(
         The losses; in a sequence they are named after their classes. They are to read the layout
         that ``channels_last`` says.
     ignore_index : int or sequence of int, optional
-        Labels whose pixels are left out, of the losses as well.
+        Labels whose pixels are left out, of the losses as well; beside those that all losses
+        leave out by an ``ignore_index`` of their own.
     class_names : sequence of str, optional
         Names of the classes.
     spacing : sequence of float, optional
@@ -202,7 +204,7 @@ def loss_profile(
     TypeError
         If a loss is none, or the target holds no labels.
     ValueError
-        If shapes do not fit, or names are not as many as the classes.
+        If shapes do not fit, names are not as many as the classes, or a label is out of range.
 
     Notes
     -----
@@ -236,11 +238,13 @@ def loss_profile(
             f"target must have shape (N, ...) of the logits (N, C, ...), got {labels.shape} for "
             f"{array.shape}"
         )
-    counted = np.ones(labels.shape, bool)
+    left_out = set.intersection(*(_ignored(loss) for loss in named.values()))
     if ignore_index is not None:
         numbers = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
-        counted = ~np.isin(labels, [integer(number, "ignore_index") for number in numbers])
+        left_out |= {integer(number, "ignore_index") for number in numbers}
+    counted = ~np.isin(labels, sorted(left_out))
     names = _class_names(class_names, max(x.shape[1], 2))
+    _check_labels(labels, counted, len(names))
     groups = _groups(x, labels, counted, len(names), spacing, threads)
     profiles = []
     for name, loss in named.items():
@@ -274,6 +278,24 @@ def _named(losses: Any) -> dict[str, Loss]:
         if not isinstance(loss, Loss):
             raise TypeError(f"losses must hold losses, got {type(loss).__name__} as {name!r}")
     return named
+
+
+def _ignored(loss: Loss) -> set[int]:
+    """Labels that a loss leaves out: of a sum those that all its members do."""
+    if isinstance(loss, Compound):
+        return set.intersection(*(_ignored(member) for _, member in loss.members))
+    labels = getattr(loss, "ignore_index", None)
+    return set() if labels is None else set(np.atleast_1d(labels).tolist())
+
+
+def _check_labels(labels: NDArray[Any], counted: NDArray[np.bool_], number: int) -> None:
+    wrong = counted & ((labels < 0) | (labels >= number))
+    if wrong.any():
+        place = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+        raise ValueError(
+            f"target holds label {labels[place]} at {place}, but there are classes 0..{number - 1} "
+            "only: pass ignore_index= for pixels that must not count"
+        )
 
 
 def _class_names(names: Sequence[str] | None, number: int) -> tuple[str, ...]:

@@ -186,8 +186,13 @@ class Pixels:
         if self.activation != "softmax":
             return _each(self.at_target(self.x), self.activation)
         assert self.t is not None
-        others = self.x.scatter(1, self.t[:, None], -torch.inf).logsumexp(1)
-        return _each(self.at_target(self.x) - others, "sigmoid")
+        others = self.x.scatter(1, self.t[:, None], -torch.inf)
+        # What is common to all logits goes first: it would take the digits of their difference.
+        # Probabilities do not depend on it, so that it has no slope.
+        common = others.detach().amax(1)
+        common = torch.where(common.isfinite(), common, 0.0)
+        others = (others - common[:, None]).logsumexp(1)
+        return _each(self.at_target(self.x) - common - others, "sigmoid")
 
     def of_all(self) -> Probabilities:
         """Of every class, (N, C, P)."""
@@ -285,10 +290,11 @@ def term_value(term: PixelTerm, of: Probabilities) -> Tensor:
         return _power(-of.log_p, exponent)
     if term.kind == "poly":
         return _power(of.rest, exponent)
-    # Where nothing is left, the product is nothing, though log p or a slope has no number.
+    # At p = 0 what is infinite is log p alone: the factor is 1, and its slope times p is nothing.
+    rest = torch.where(of.p == 0.0, 1.0, of.rest)
     if term.kind == "focal":
-        return _power(of.rest, exponent) * -of.log_p
-    scale = _power(of.rest / term.threshold, exponent)
+        return _power(rest, exponent) * -of.log_p
+    scale = _power(rest / term.threshold, exponent)
     return torch.where(of.p < term.threshold, 1.0, scale) * -of.log_p
 
 
