@@ -182,6 +182,26 @@ def test_sizes(pair: Any) -> None:
     assert "nearest neighbour" in found["size"].remedy
 
 
+def test_an_axis_too_many_asks_for_an_argmax(tmp_path: Path) -> None:
+    maps = scenes(classes=3)
+    hot = [np.eye(3, dtype=np.uint8)[labels] for labels in maps]
+    folders = tmp_path / "p", save(tmp_path / "t", maps)
+    folders[0].mkdir()
+    for number, labels in enumerate(hot):
+        np.save(folders[0] / f"{number:03d}.npy", labels)
+    found = {finding.code: finding for finding in check(*folders).findings}
+    assert "need an argmax" in found["size"].remedy
+    (problem, *_) = segmeter.evaluate(*folders, num_classes=3).problems
+    assert "take the argmax over its classes" in problem["message"]
+
+
+def test_gray_colours_may_lose_two_channels(tmp_path: Path) -> None:
+    maps = [np.where(labels > 1, np.uint8(255), np.uint8(0)) for labels in scenes(classes=3)]
+    pictures = save(tmp_path / "p", [np.stack([labels] * 3, axis=-1) for labels in maps])
+    found = {f.code: f for f in check(pictures, save(tmp_path / "t", maps)).findings}
+    assert found["color-coded"].remedy.startswith("all are gray: save one channel, or give")
+
+
 def test_spacing(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     labels = np.stack([scenes()[0]] * 3, axis=-1)

@@ -14,7 +14,6 @@ from segmeter.evaluation._facts import SIDES, Facts
 from segmeter.evaluation.protocols.cityscapes import LABELS, TRAIN_ID_TO_ID
 from segmeter.evaluation.worker import differing_affine, differing_spacing
 from segmeter.io import Header
-from segmeter.report._text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -149,6 +148,11 @@ def _sizes(case: Case) -> Iterator[Finding]:
         remedy = "resize the predictions to the size of the targets, by nearest neighbour"
         if swapped:
             remedy = "width and height are swapped: transpose the predictions"
+        elif len(pred_shape) > len(target_shape):
+            remedy = (
+                "an axis too many: scores or one-hot maps need an argmax over their classes first, "
+                "volumes targets that are volumes"
+            )
         code = "swapped-axes" if swapped else "size"
         yield Finding("error", code, message, remedy, tuple(paths))
 
@@ -282,7 +286,7 @@ def _same_files(case: Case) -> Iterator[Finding]:
     elif case.facts.compared and case.facts.identical == case.facts.compared:
         message = (
             "predictions equal targets in every pixel of "
-            f"{plural(case.facts.compared, 'pair')} looked at"
+            f"{_number(case.facts.compared, 'pair')} looked at"
         )
         remedy = "make sure that the predictions are not copies of the targets"
         yield Finding("warning", "identical", message, remedy)
@@ -306,6 +310,8 @@ def _colors(case: Case) -> Iterator[Finding]:
                 f" (as in {example})"
             )
             remedy = "give the label of each colour with --color-table"
+            if all(len(set(_rgb(code))) == 1 for code in known.colors):
+                remedy = "all are gray: save one channel, or " + remedy
             yield Finding("error", "color-coded", message, remedy, files)
         else:
             message = (

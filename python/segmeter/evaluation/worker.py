@@ -296,6 +296,8 @@ def _shapes(pair: Pair, pred: LabelMap, target: LabelMap) -> str:
     )
     if pred.labels.shape == target.labels.shape[::-1]:
         message += "; the axes of one of them seem to be swapped"
+    elif pred.labels.ndim > target.labels.ndim:
+        message += "; if pred holds scores or a one-hot map, take the argmax over its classes"
     return message
 
 
