@@ -154,7 +154,7 @@ def test_a_data_set_on_the_command_line(
     with (tmp_path / "csv" / "per_class.csv").open(encoding="utf-8") as stream:
         assert [row["tries"] for row in csv.DictReader(stream)] == ["4", "0"]
     assert main(["evaluate", *options, "--fail-under", "mean_iou=0.8"]) == 2
-    assert "there is no score 'mean_iou'; There are mean_rate" in capsys.readouterr().err
+    assert "there is no score 'mean_iou'; there are mean_rate" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("protocols")

@@ -49,6 +49,8 @@ struct Meeting {
 };
 using Meetings = Kept<Meeting>;
 
+constexpr std::int64_t kMostPixels = (std::int64_t{1} << 62) - 1;  // what a Meeting can count
+
 constexpr std::size_t kTarget = 0;
 constexpr std::size_t kPred = 1;
 constexpr std::size_t kMask = 2;
@@ -254,7 +256,7 @@ void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool targ
     meetings.reserve(counts.size());
     counts.for_each([&](std::uint64_t pred, std::uint64_t target, std::int64_t count, bool masked) {
         meetings.push_back({widened<Label>(pred, pred_signed),
-                            widened<Label>(target, target_signed), count, masked});
+                            widened<Label>(target, target_signed), count & kMostPixels, masked});
     });
 }
 
