@@ -323,3 +323,45 @@ def test_explain() -> None:
 def test_refused(call: Callable[[Any, Any], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call(*problem())
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("weights", [None, 2.0, (1.0, 0.0, 3.0, 0.5)])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_smoothed_labels_are_ranked_by_their_costs(
+    dtype: str, weights: Any, channels_last: bool
+) -> None:
+    rng = np.random.default_rng(6)
+    logits = rng.normal(0, 3, (2, 4, 9, 7)).astype(dtype)
+    if isinstance(weights, tuple):
+        logits[0, 1, 0, 0] = -np.inf  # of a class that costs nothing
+    target = rng.integers(0, 4, (2, 9, 7))
+    target[0, 0, 0] = 2
+    target[1, 2] = 255
+    mask = rng.random(target.shape) < 0.1
+    weight = rng.random(target.shape)
+    options: dict[str, Any] = {
+        "label_smoothing": 0.3,
+        "class_weight": weights,
+        "ignore_index": 255,
+        "mask": mask,
+        "pixel_weight": weight,
+    }
+    costs = loss.cross_entropy(logits, target, reduction="none", **options)
+    counted = ~mask & (target != 255)
+    number = int(0.25 * counted.sum())
+    hardest = np.sort(costs[counted])[::-1][:number]
+    x = np.moveaxis(logits, 1, -1).copy() if channels_last else logits
+    value = loss.top_k(x, target, fraction=0.25, channels_last=channels_last, **options)
+    np.testing.assert_allclose(value, hardest.sum() / number, rtol=1e-12 if dtype == "f8" else 3e-7)
+
+
+def test_smoothed_labels_of_one_channel_are_ranked_by_their_costs() -> None:
+    rng = np.random.default_rng(7)
+    logits = rng.normal(0, 3, (2, 1, 11, 7))
+    target = rng.integers(0, 2, (2, 11, 7))
+    options: dict[str, Any] = {"activation": "sigmoid", "label_smoothing": 0.3}
+    costs = loss.cross_entropy(logits, target, reduction="none", **options)
+    hardest = np.sort(costs.ravel())[::-1][:30]
+    value = loss.top_k(logits, target, fraction=30 / 154, **options)
+    np.testing.assert_allclose(value, hardest.mean(), rtol=1e-12)

@@ -648,6 +648,7 @@ def test_functions_and_modules_are_the_same(torch: Any, backend: Any) -> None:
         {"preset": "monai", "classes": (1, 2)},
         {"class_weight": [1.0, 2.0, 3.0], "region": "batch"},
         {"reduction": "none"},
+        {"class_weight": [1.0, 2.0, 3.0], "reduction": "none"},
     ],
 )
 def test_functions_compile(torch: Any, backend: Any, options: dict[str, Any]) -> None:

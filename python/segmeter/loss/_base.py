@@ -99,16 +99,22 @@ def numbers_per_class(name: str, value: Any) -> tuple[float, ...] | float | None
     """Weights as a tuple, one for all as a float; none may be negative or not finite."""
     if value is None:
         return None
-    array = as_array(value, name)
-    if array.ndim > 1 or array.dtype.kind not in "iuf" or array.size == 0:
-        raise ValueError(f"{name} must be one number, or one number per class, got {value!r}")
-    wrong = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
-    if wrong.size:
-        where = "" if array.ndim == 0 else f" at class {wrong[0]}"
-        raise ValueError(
-            f"{name} must hold finite numbers of at least 0, got {array.flat[wrong[0]]:g}{where}"
-        )
-    return float(array) if array.ndim == 0 else tuple(float(number) for number in array)
+    numbers = value
+    # Plain numbers without NumPy, whose types torch.compile cannot trace.
+    is_plain = isinstance(value, list | tuple) and all(type(one) in (int, float) for one in value)
+    if not is_plain or not value:
+        array = as_array(value, name)
+        if array.ndim > 1 or array.dtype.kind not in "iuf" or array.size == 0:
+            raise ValueError(f"{name} must be one number, or one number per class, got {value!r}")
+        numbers = array.tolist()
+    several = isinstance(numbers, list | tuple)
+    for place, number in enumerate(numbers if several else [numbers]):
+        if not (math.isfinite(number) and number >= 0):
+            where = f" at class {place}" if several else ""
+            raise ValueError(
+                f"{name} must hold finite numbers of at least 0, got {number:g}{where}"
+            )
+    return tuple(float(number) for number in numbers) if several else float(numbers)
 
 
 def check_length(name: str, values: object, number: int) -> None:

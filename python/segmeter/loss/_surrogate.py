@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from .._arrays import as_array, integer
+from ..reference.loss_table import as_float64
 from . import _table
 from ._base import (
     ClassWeight,
@@ -271,30 +272,6 @@ class HardPixels(Loss):
         self, x: NDArray[Any], target: NDArray[Any], mask: Any, pixel_weight: Any, threads: int
     ) -> FloatArray:
         """Cost of every pixel; NaN costs most."""
-        if self.label_smoothing == 0.0:
-            return self._label_costs(x, target, mask, pixel_weight, threads)
-        every, parts = self.cross_entropy("none"), []
-        spatial = x.shape[1:-1] if self.channels_last else x.shape[2:]
-        for n in range(x.shape[0] if x.ndim else 0):
-            one = slice(n, n + 1)
-            costs = every(
-                x[one],
-                target[one],
-                mask=None if mask is None else as_array(mask, "mask")[one],
-                pixel_weight=None if pixel_weight is None else as_array(pixel_weight, "")[one],
-                threads=threads,
-            )
-            parts.append(np.asarray(costs).reshape(1, *spatial))
-        if not parts:
-            return np.zeros((0, *spatial))
-        costs = np.concatenate(parts)
-        result: FloatArray = np.where(np.isnan(costs), np.inf, costs)
-        return result
-
-    def _label_costs(
-        self, x: NDArray[Any], target: NDArray[Any], mask: Any, pixel_weight: Any, threads: int
-    ) -> FloatArray:
-        """The same where every pixel has one label: one sweep."""
         sweep = _table.prepare(
             x,
             target,
@@ -306,14 +283,42 @@ class HardPixels(Loss):
             pixel_terms=(PixelTerm("cross_entropy"),),
             threads=threads,
         )
-        check_length("class_weight", self.class_weight, sweep.logits.shape[1])
-        costs = sweep.costs()
-        if isinstance(self.class_weight, tuple) and sweep.logits.shape[1] > 1:
-            weights = np.asarray(self.class_weight, costs.dtype)
-            costs *= weights[np.clip(sweep.target, 0, weights.size - 1).astype(np.intp)]
+        channels = sweep.logits.shape[1]
+        check_length("class_weight", self.class_weight, channels)
+        costs: NDArray[Any] = sweep.costs()
+        label = None
+        if channels > 1 and (self.label_smoothing or isinstance(self.class_weight, tuple)):
+            label = np.clip(sweep.target, 0, channels - 1).astype(np.intp)
+        if self.label_smoothing:
+            costs = self._smoothed(costs, sweep, label)
+        elif isinstance(self.class_weight, tuple) and label is not None:
+            costs *= np.asarray(self.class_weight, costs.dtype)[label]
         if sweep.pixel_weight is not None:
             costs *= sweep.pixel_weight
         return np.where(np.isnan(costs), np.inf, costs)
+
+    def _smoothed(
+        self, costs: NDArray[Any], sweep: _table.Sweep, label: NDArray[np.intp] | None
+    ) -> FloatArray:
+        """Costs with smoothed labels, from those of the true class.
+
+        -log p of two classes differ by what their logits do.
+        """
+        x, smoothing = sweep.logits, self.label_smoothing
+        with np.errstate(invalid="ignore", over="ignore"):
+            if label is None:
+                score = as_float64(x[:, 0])
+                return costs + smoothing / 2 * np.where(sweep.target > 0, score, -score)
+            weight = np.ones(x.shape[1])
+            if isinstance(self.class_weight, tuple):
+                weight = np.asarray(self.class_weight)
+            own = as_float64(np.take_along_axis(x, label[:, None], 1)[:, 0])
+            total = weight.sum() * (costs + own)
+            for channel in np.flatnonzero(weight):
+                total -= weight[channel] * as_float64(x[:, channel])
+            own_cost = np.where(weight[label] > 0, weight[label] * costs, 0.0)
+            result: FloatArray = (1 - smoothing) * own_cost + smoothing / x.shape[1] * total
+            return result
 
     def _explain(self, which: str) -> str:
         inner = self.cross_entropy("mean").explain().splitlines()[1:]
