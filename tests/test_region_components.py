@@ -132,6 +132,27 @@ def test_components_equal_the_twin(
     each_level(check)
 
 
+@pytest.mark.parametrize("cut", [np.s_[:], np.s_[:, 3:9], np.s_[::2], np.s_[..., 5:90]])
+def test_rows_without_a_region_between_those_with_one(cut: Any) -> None:
+    rng = np.random.default_rng(3)
+    whole = np.zeros((9, 12, 130), np.uint16)
+    for z, y, x in rng.integers(0, (9, 12, 120), (25, 3)):
+        whole[z, y, x : x + 9] = 1 + x % 2
+    mask = rng.random(whole.shape) < 0.1
+
+    def check() -> None:
+        for ignored in (None, mask[cut]):
+            table, labels = reference.label_components(whole[cut], ignore_index=ignored)
+            for threads in (1, 3):
+                regions, painted = segmeter.label_components(
+                    whole[cut], ignore_index=ignored, threads=threads, return_labels=True
+                )
+                np.testing.assert_array_equal(painted, labels)
+                assert_table_equals(regions, table)
+
+    each_level(check)
+
+
 def test_labels_painted_over_an_image_given_back(peer: Any) -> None:
     ndimage = peer("scipy.ndimage")
     rng = np.random.default_rng(4)

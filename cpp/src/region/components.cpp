@@ -262,21 +262,33 @@ class ComponentSlab {
 
     template <bool kFlat, class ValueOf>
     void number(RegionSlab& slab, ValueOf&& value_of) {
-        for_each_run(slab, shape_, [&](std::size_t run, std::int64_t z, std::int64_t y) {
-            // Parents come first, so theirs is already a number of a component.
-            std::int32_t& region = slab.region[run];
-            const std::int64_t begin = slab.begin[run];
-            if (region == static_cast<std::int32_t>(run)) {
-                region = static_cast<std::int32_t>(slab.facts.size());
-                const std::int64_t first = (z * shape_.rows + y) * shape_.length + begin;
-                slab.facts.push_back(
-                    nothing_yet(has_values_ ? value_of(runs.value[run]) : 1, first, z, y));
-            } else {
-                region = slab.region[static_cast<std::size_t>(region)];
+        std::int32_t* region = slab.region.data();
+        const std::uint32_t* begin = slab.begin.data();
+        const std::uint32_t* end = slab.end.data();
+        RegionFacts* facts = slab.facts.data();
+        std::int64_t run = 0;
+        std::int64_t row = slab.first_row;
+        for (std::size_t r = 1; r < slab.row_begin.size(); ++r, ++row) {
+            const std::int64_t last = slab.row_begin[r];
+            if (run == last) continue;
+            const std::int64_t z = kFlat ? 0 : row / shape_.rows;
+            const std::int64_t y = row - z * shape_.rows;
+            for (; run < last; ++run) {
+                // Parents come first, so theirs is already a number of a component.
+                std::int32_t mine = region[run];
+                if (mine == static_cast<std::int32_t>(run)) {
+                    mine = static_cast<std::int32_t>(slab.facts.size());
+                    const std::int64_t first = row * shape_.length + begin[run];
+                    slab.facts.push_back(
+                        nothing_yet(has_values_ ? value_of(value(run)) : 1, first, z, y));
+                    facts = slab.facts.data();
+                } else {
+                    mine = region[mine];
+                }
+                region[run] = mine;
+                add_run<kFlat>(facts[mine], z, y, begin[run], end[run]);
             }
-            add_run<kFlat>(slab.facts[static_cast<std::size_t>(region)], z, y, begin,
-                           slab.end[run]);
-        });
+        }
     }
     [[nodiscard]] RunRange range(std::int64_t row) const {
         return {runs.first_run(row), runs.first_run(row + 1)};
@@ -441,9 +453,8 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
         EdgeRing edges = shape.slices > 1 ? EdgeRing(shape.length, shape.rows + 2, Keep::kDense,
                                                      rules.binary ? 0 : rules.width)
                                           : EdgeRing(shape.length, 2, Keep::kAll);
-        for (std::int64_t row = first; row < last; ++row) {
-            if (finder.append_row(row, slab.runs, edges) > 0) slab.join_row(row, &edges);
-        }
+        finder.append_rows(last, slab.runs, edges,
+                           [&](std::int64_t row) { slab.join_row(row, &edges); });
         slabs[static_cast<std::size_t>(block)] =
             slab.finish([&](Value bits) { return label_of_bits(bits, labels.dtype); });
     });
@@ -542,8 +553,7 @@ Regions instances_as(const ArrayView& labels, const RunOptions& options, const L
         EdgeRing edges(shape.length, 1, Keep::kNone);
         const std::int64_t last = plan.first_row(block + 1);
         runs.start(plan.first_row(block), last - plan.first_row(block));
-        for (std::int64_t row = runs.first_row; row < last; ++row)
-            finder.append_row(row, runs, edges);
+        finder.append_rows(last, runs, edges, [](std::int64_t) {});
         require_countable(runs.begin.size());
         slabs[static_cast<std::size_t>(block)] =
             group_by_value(runs, shape, !rules.binary,

@@ -144,8 +144,11 @@ class RunFinder {
     RunFinder(const ArrayView& labels, const RunOptions& options, const LabelRules& rules)
         : reader_(labels, options.mask, rules),
           length_(labels.shape.back()),
-          find_edges_(region_kernels().find_edges[kWidthIndex]),
-          list_edges_(region_kernels().list_edges),
+          find_edges_(by_changes(labels, rules) ? region_kernels().find_changes[kWidthIndex]
+                                                : region_kernels().find_edges[kWidthIndex]),
+          list_edges_(by_changes(labels, rules) ? region_kernels().list_changes
+                                                : region_kernels().list_edges),
+          count_empty_(region_kernels().count_empty[kWidthIndex]),
           rule_{rules.background.value_or(0),
                 rules.background.has_value(),
                 rules.binary,
@@ -170,7 +173,38 @@ class RunFinder {
     // Of tables of kernels for labels of 1, 2, 4, 8 bytes.
     static constexpr std::size_t kWidthIndex = sizeof(Label) == 8 ? 3 : sizeof(Label) / 2;
 
+    // Appends rows from this one on as long as they are plainly empty; returns the next one.
+    std::int64_t append_empty_rows(std::int64_t row, std::int64_t last_row, RunSlab<Value>& slab) {
+        if (!rule_.has_background || length_ == 0) return row;
+        while (row < last_row) {
+            const std::int64_t rows = reader_.joined_rows(row, last_row - row);
+            if (rows == 1) break;  // not worth a look
+            const std::int64_t empty = count_empty_(reader_.labels(row), rows * length_, rule_);
+            for (std::int64_t i = 0; i < empty / length_; ++i)
+                slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
+            row += empty / length_;
+            if (empty < rows * length_) break;
+        }
+        return row;
+    }
+
+    // Calls function(row) for every row with runs up to `last_row`, after it has been appended.
+    template <class Function>
+    void append_rows(std::int64_t last_row, RunSlab<Value>& slab, EdgeRing& ring,
+                     Function&& function) {
+        for (std::int64_t row = slab.first_row; row < last_row;) {
+            const bool has_runs = append_row(row, slab, ring) > 0;
+            if (has_runs) function(row);
+            ++row;
+            if (!has_runs) row = append_empty_rows(row, last_row, slab);
+        }
+    }
+
    private:
+    // Rows of binary images need no more; those of volumes are compared by starts and ends.
+    static bool by_changes(const ArrayView& labels, const LabelRules& rules) {
+        return rules.binary && VolumeShape(labels.shape).slices <= 1;
+    }
     // Entries behind the last one that a kernel may write.
     static constexpr std::size_t kSlack = 64;
 
@@ -194,6 +228,7 @@ class RunFinder {
     std::int64_t length_;
     simd::FindEdges find_edges_;
     simd::ListEdges list_edges_;
+    simd::CountEmpty count_empty_;
     simd::RowRule rule_;
 };
 

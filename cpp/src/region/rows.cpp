@@ -1,5 +1,6 @@
 #include "region/rows.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -39,7 +40,9 @@ LabelRules::LabelRules(DType dtype, const RunOptions& options)
 }
 
 RowReader::RowReader(const ArrayView& labels, const ArrayView* mask, const LabelRules& rules)
-    : shape_(labels.shape), labels_(source_of(labels, rules.is_truth)) {
+    : shape_(labels.shape),
+      row_bytes_(shape_.length * rules.width),
+      labels_(source_of(labels, rules.is_truth)) {
     if (mask != nullptr) mask_ = source_of(*mask, false);
 }
 
@@ -74,6 +77,12 @@ const std::byte* RowReader::read(Source& source, std::int64_t row) const {
     std::byte* out = source.scratch.data() + kRowSlack;
     source.copy(data, source.stride, shape_.length, out);
     return out;
+}
+
+std::int64_t RowReader::joined_rows(std::int64_t row, std::int64_t rows) const noexcept {
+    if (labels_.copy != nullptr || labels_.row_stride != row_bytes_) return 1;
+    const std::int64_t in_slice = labels_.slice_gap == 0 ? rows : shape_.rows - row % shape_.rows;
+    return std::min(rows, in_slice);
 }
 
 const std::byte* RowReader::labels(std::int64_t row) { return read(labels_, row); }

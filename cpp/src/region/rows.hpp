@@ -47,6 +47,8 @@ class RowReader {
     [[nodiscard]] bool has_previous(const std::byte* labels) const noexcept {
         return labels_.copy != nullptr || labels != labels_.lowest;
     }
+    // Rows that follow this one in memory without a gap, itself included, of `rows`.
+    [[nodiscard]] std::int64_t joined_rows(std::int64_t row, std::int64_t rows) const noexcept;
     // One byte a pixel, not 0 where it is masked; null without a mask.
     [[nodiscard]] const std::uint8_t* mask(std::int64_t row);
 
@@ -65,6 +67,7 @@ class RowReader {
     const std::byte* read(Source& source, std::int64_t row) const;
 
     VolumeShape shape_;
+    std::int64_t row_bytes_;
     Source labels_;
     Source mask_;
 };

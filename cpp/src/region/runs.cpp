@@ -48,8 +48,7 @@ Runs find_runs_as(const ArrayView& labels, const RunOptions& options, const Labe
         auto& slab = slabs[static_cast<std::size_t>(block)];
         const std::int64_t last = plan.first_row(block + 1);
         slab.start(plan.first_row(block), last - plan.first_row(block));
-        for (std::int64_t row = slab.first_row; row < last; ++row)
-            finder.append_row(row, slab, edges);
+        finder.append_rows(last, slab, edges, [](std::int64_t) {});
     });
     Runs runs;
     runs.shape.assign(labels.shape.begin(), labels.shape.end());

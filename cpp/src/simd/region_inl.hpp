@@ -183,8 +183,11 @@ struct Look {
     std::uint64_t changed;
 };
 
-template <class Label, bool kBinary>
+// Plain: only the background belongs to no run.
+template <class Label, bool kBinary, bool kPlain>
 inline Look look(const Label* x, const std::uint8_t* mask, const RowRule& rule) {
+    if constexpr (kPlain)
+        return {others(x, static_cast<Label>(rule.background)), kBinary ? 0 : changes(x)};
     std::uint64_t inside = ~std::uint64_t{0};
     if (rule.has_background) inside = others(x, static_cast<Label>(rule.background));
     for (std::int64_t k = 0; k < rule.num_ignored; ++k)
@@ -235,6 +238,7 @@ struct EdgeWriter {
         carry = seen.inside >> 63;
         count += static_cast<std::uint32_t>(__builtin_popcountll(opens));
     }
+    [[nodiscard]] EdgeCounts counts() const { return {count, listed}; }
     void skip(std::int64_t first_words) {
         for (std::int64_t word = 0; word < first_words; ++word) {
             if (edges.inside != nullptr) edges.inside[word] = 0;
@@ -251,18 +255,53 @@ inline std::int64_t empty_before(const Label* x, std::int64_t n, const RowRule& 
     if (!rule.has_background || n < 64) return 0;
     const auto background = static_cast<Label>(rule.background);
     std::int64_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        prefetch_ahead(x + i);
-        if (others(x + i, background) != 0) return i;
+    for (; i + 256 <= n; i += 256) {
+        for (std::int64_t k = 0; k < 256; k += 64) prefetch_ahead(x + i + k);
+        if ((others(x + i, background) | others(x + i + 64, background) |
+             others(x + i + 128, background) | others(x + i + 192, background)) != 0)
+            break;
     }
+    for (; i + 64 <= n; i += 64)
+        if (others(x + i, background) != 0) return i;
     return i == n || others(x + n - 64, background) == 0 ? n : i;
 }
 
-template <class Label, bool kBinary>
-EdgeCounts find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t n,
-                         const RowRule& rule, const RowEdges& edges) {
-    EdgeWriter<kBinary> writer{edges};
-    const auto mask_at = [&](std::int64_t i) { return mask == nullptr ? nullptr : mask + i; };
+// The same for binary rows: where pixels begin or cease to belong to runs, in one bit map.
+struct ChangeWriter {
+    RowEdges edges;
+    std::uint32_t count = 0;
+    std::uint32_t listed = 0;
+    std::uint64_t carry = 0;
+
+    void write(Look seen, std::int64_t word) {
+        const std::uint64_t changes = seen.inside ^ (seen.inside << 1 | carry);
+        edges.starts[word] = changes;
+        edges.starts_before[word] = count;
+        edges.listed[listed] = static_cast<std::uint32_t>(word);
+        listed += changes != 0;
+        carry = seen.inside >> 63;
+        count += static_cast<std::uint32_t>(__builtin_popcountll(changes));
+    }
+    [[nodiscard]] EdgeCounts counts() const { return {count / 2, listed}; }
+    void skip(std::int64_t first_words) {
+        for (std::int64_t word = 0; word < first_words; ++word)
+            edges.starts[word] = edges.starts_before[word] = 0;
+    }
+};
+
+// Pixels of the background before the first other one, in whole words; or all.
+template <class Label>
+std::int64_t count_empty(const void* labels, std::int64_t n, const RowRule& rule) {
+    return empty_before(static_cast<const Label*>(labels), n, rule);
+}
+
+// Writes the whole row.
+template <class Label, bool kBinary, bool kPlain, class Writer>
+EdgeCounts write_row(const Label* x, const std::uint8_t* mask, std::int64_t n, const RowRule rule,
+                     Writer writer) {
+    const auto mask_at = [&](std::int64_t i) {
+        return kPlain || mask == nullptr ? nullptr : mask + i;
+    };
     std::int64_t i = empty_before(x, n, rule);
     if (i == n) return {0, 0};
     writer.skip(i / 64);
@@ -272,13 +311,13 @@ EdgeCounts find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t 
     }
     for (; i + 64 <= n; i += 64) {
         prefetch_ahead(x + i);
-        writer.write(look<Label, kBinary>(x + i, mask_at(i), rule), i / 64);
+        writer.write(look<Label, kBinary, kPlain>(x + i, mask_at(i), rule), i / 64);
     }
     if (i < n) {
         Look last;
         if (n > 64) {
             // The last 64 pixels, of which those seen already are shifted out.
-            last = look<Label, kBinary>(x + n - 64, mask_at(n - 64), rule);
+            last = look<Label, kBinary, kPlain>(x + n - 64, mask_at(n - 64), rule);
             last.inside >>= 64 - (n - i);
             last.changed >>= 64 - (n - i);
         } else {
@@ -289,15 +328,29 @@ EdgeCounts find_edges_of(const Label* x, const std::uint8_t* mask, std::int64_t 
     }
     // A run may end behind the last pixel; what is left is clear.
     for (std::int64_t word = i / 64; word < edge_words(n); ++word) writer.write({0, 0}, word);
-    return {writer.count, writer.listed};
+    return writer.counts();
+}
+
+template <class Label, bool kBinary, class Writer>
+EdgeCounts write_row(const void* labels, const std::uint8_t* mask, std::int64_t n,
+                     const RowRule& rule, Writer writer) {
+    const auto* x = static_cast<const Label*>(labels);
+    const bool is_plain = mask == nullptr && rule.has_background && rule.num_ignored == 0;
+    return is_plain ? write_row<Label, kBinary, true>(x, mask, n, rule, writer)
+                    : write_row<Label, kBinary, false>(x, mask, n, rule, writer);
 }
 
 template <class Label>
 EdgeCounts find_edges(const void* labels, const std::uint8_t* mask, std::int64_t n,
                       const RowRule& rule, const RowEdges& edges) {
-    const auto* x = static_cast<const Label*>(labels);
-    return rule.binary ? find_edges_of<Label, true>(x, mask, n, rule, edges)
-                       : find_edges_of<Label, false>(x, mask, n, rule, edges);
+    return rule.binary ? write_row<Label, true>(labels, mask, n, rule, EdgeWriter<true>{edges})
+                       : write_row<Label, false>(labels, mask, n, rule, EdgeWriter<false>{edges});
+}
+
+template <class Label>
+EdgeCounts find_changes(const void* labels, const std::uint8_t* mask, std::int64_t n,
+                        const RowRule& rule, const RowEdges& edges) {
+    return write_row<Label, true>(labels, mask, n, rule, ChangeWriter{edges});
 }
 
 // --- bit maps to positions ---
@@ -357,6 +410,33 @@ void list_edges(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin
     }
 }
 
+// Some words at a time, starts and ends in turn first.
+void list_changes(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
+                  std::uint32_t* end) {
+    constexpr std::int64_t kWords = 16;
+    std::uint32_t turns[64 * kWords + 64];
+    std::int64_t count = 0;
+    for (std::int64_t i = 0; i < listed;) {
+        const std::int64_t stop = listed - i < kWords ? listed : i + kWords;
+        for (; i < stop; ++i) {
+            const std::uint32_t word = edges.listed[i];
+            const std::uint64_t bits = edges.starts[word];
+            const std::int64_t more = __builtin_popcountll(bits);
+            write_positions(bits, base_of(64 * word), more, turns + count);
+            count += more;
+        }
+        const std::int64_t pairs = count / 2;
+        for (std::int64_t k = 0; k < pairs; ++k) {
+            begin[k] = turns[2 * k];
+            end[k] = turns[2 * k + 1];
+        }
+        begin += pairs;
+        end += pairs;
+        turns[0] = turns[count - 1];  // where a run has started but not ended
+        count -= 2 * pairs;
+    }
+}
+
 // --- ranks to unions ---
 
 // Number of bits set before position x.
@@ -379,13 +459,22 @@ inline Touched touched(const FlatJoin& row, std::uint32_t begin, std::uint32_t e
             row.first_before + rank(edges.starts, edges.starts_before, end + reach)};
 }
 
+// The same by changes.
+inline Touched touched_by_changes(const FlatJoin& row, std::uint32_t begin, std::uint32_t end) {
+    const auto reach = static_cast<std::uint64_t>(row.reach);
+    const std::uint64_t* changes = row.before.starts;
+    const std::uint32_t* before = row.before.starts_before;
+    return {row.first_before + rank(changes, before, begin + 1 - reach) / 2,
+            row.first_before + (rank(changes, before, end + reach) + 1) / 2};
+}
+
 // Of binary maps; in a crowded row most runs touch two others that are of one region already, which
 // is seen without counting them.
 template <bool kCrowded>
 void join_binary(const FlatJoin& row, std::int32_t* parent) {
     MinimumUnionFind sets(parent);
     for (std::int32_t run = row.first; run < row.last; ++run) {
-        auto [other, stop] = touched(row, row.begin[run], row.end[run]);
+        auto [other, stop] = touched_by_changes(row, row.begin[run], row.end[run]);
         if (other >= stop) {
             parent[run] = run;
             continue;
@@ -614,6 +703,11 @@ const RegionKernels kRegionKernels = {
     {find_edges<std::uint8_t>, find_edges<std::uint16_t>, find_edges<std::uint32_t>,
      find_edges<std::uint64_t>},
     list_edges,
+    {count_empty<std::uint8_t>, count_empty<std::uint16_t>, count_empty<std::uint32_t>,
+     count_empty<std::uint64_t>},
+    {find_changes<std::uint8_t>, find_changes<std::uint16_t>, find_changes<std::uint32_t>,
+     find_changes<std::uint64_t>},
+    list_changes,
     {join_flat_binary, join_flat<std::uint32_t>, join_flat<std::uint64_t>},
     {join_volume<std::uint8_t, true>, join_volume<std::uint8_t, false>,
      join_volume<std::uint16_t, false>, join_volume<std::uint32_t, false>,

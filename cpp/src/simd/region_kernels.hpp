@@ -41,12 +41,20 @@ struct EdgeCounts {
 using FindEdges = EdgeCounts (*)(const void* labels, const std::uint8_t* mask, std::int64_t n,
                                  const RowRule& rule, const RowEdges& edges);
 
+// The same of a binary row, told by one bit map: bit x of `starts` says that a run starts or ended
+// before pixel x, in turn. `ends` and `ends_before` are not written.
+using FindChanges = FindEdges;
+
+// Pixels of the background, if there is one, before the first other pixel; n where all are. Some of
+// them may be left out.
+using CountEmpty = std::int64_t (*)(const void* labels, std::int64_t n, const RowRule& rule);
+
 // Positions of all starts and of all ends, in order. Writes up to 64 entries behind the last ones.
 using ListEdges = void (*)(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
                            std::uint32_t* end);
 
-// A row of runs and the one before it, with the edges of that. Runs are numbered within their
-// slab, and begin, end, value and parent are indexed by that number.
+// A row of runs and the one before it, with the edges, or for binary maps the changes, of that.
+// Runs are numbered within their slab, and begin, end, value and parent are indexed by that number.
 struct FlatJoin {
     const std::uint32_t* begin;
     const std::uint32_t* end;
@@ -106,6 +114,9 @@ constexpr std::int64_t kPaintSlack = 64;
 struct RegionKernels {
     FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
     ListEdges list_edges;
+    CountEmpty count_empty[4];
+    FindChanges find_changes[4];
+    ListEdges list_changes;
     JoinFlat join_flat[3];      // binary; values of 32 bits, of 64
     JoinVolume join_volume[5];  // binary; labels of 1, 2, 4, 8 bytes
     PaintRow paint_row[4];      // labels of 1, 2, 4, 8 bytes
