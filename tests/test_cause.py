@@ -380,6 +380,33 @@ def counts_of(**columns: list[int]) -> CauseCounts:
     return CauseCounts(**(zeros | {name: np.array(v, np.int64) for name, v in columns.items()}))
 
 
+@given(st.lists(st.lists(st.integers(0, 9), min_size=7, max_size=7), min_size=1, max_size=5))
+def test_scores_equal_the_twin(rows: list[list[int]]) -> None:
+    names = [name for name in COLUMNS if name != "tn"]
+    counts = counts_of(**{name: [row[k % 7] for row in rows] for k, name in enumerate(names)})
+    for absent in ("nan", "zero", "one"):
+        for side in ("both", "fp", "fn"):
+            found = segmeter.cause_shares(counts, side=side, absent=absent)
+            assert_same(found, reference.cause_shares(counts, side=side, absent=absent))
+        assert_same(
+            segmeter.renormed_causes(counts, absent=absent),
+            reference.renormed_causes(counts, absent=absent),
+        )
+        for cumulative in (False, True):
+            options = {"cumulative": cumulative, "absent": absent}
+            found_scores = segmeter.repaired_scores(counts, **options)
+            expected = reference.repaired_scores(counts, **options)
+            assert found_scores.keys() == expected.keys()
+            for repaired, scores in expected.items():
+                assert_same(found_scores[repaired], scores)
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-15, err_msg=name)
+
+
 def test_scores_by_hand() -> None:
     counts = counts_of(
         tp=[50, 0, 0], fp_boundary=[10, 0, 0], fn_boundary=[10, 0, 0], fp_extent=[0, 0, 0],

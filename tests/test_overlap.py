@@ -227,6 +227,34 @@ def test_run_lists_give_the_table_of_the_painted_maps(
     assert overlap_table(*instances) == overlap_table(pred, target)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_many_pairs_that_several_threads_find(threads: int) -> None:
+    # Every pair lies in both halves; each thread finds more of them than are merged at once.
+    pred = np.tile(np.arange(1, 2**19 + 1, dtype=np.int32), 2).reshape(1024, 1024)
+    table = overlap_table(pred, (pred + 1) // 2, threads=threads)
+    np.testing.assert_array_equal(table.pred_index, np.arange(2**19))
+    np.testing.assert_array_equal(table.target_index, np.arange(2**19) // 2)
+    assert (table.intersection == 2).all()
+    assert (table.pred_area == 2).all()
+    assert (table.target_area == 4).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.uint64])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_ids_that_outgrow_sixteen_bits_on_the_way(dtype: Any, threads: int) -> None:
+    # Ids of the first rows fit 16 bits, later ones do not; the first pairs come again at the end.
+    pred = (np.arange(512 * 1024).reshape(512, 1024) // 7).astype(dtype)
+    pred[-5:] = pred[:5]
+    target = (pred // 3 + 65_530 * (pred > 1000)).astype(dtype)
+    keys, expected = np.unique(
+        target.astype(np.int64) * 2**32 + pred.astype(np.int64), return_counts=True
+    )
+    table = overlap_table(pred, target, background=None, threads=threads)
+    found = table.target_id[table.target_index] * 2**32 + table.pred_id[table.pred_index]
+    np.testing.assert_array_equal(found, keys)
+    np.testing.assert_array_equal(table.intersection, expected)
+
+
 def test_many_runs_are_shared_among_threads() -> None:
     rng = np.random.default_rng(8)
     pred, target = (

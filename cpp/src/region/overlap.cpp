@@ -213,8 +213,7 @@ class SegmentCounter {
         }
     }
 
-    // Adds all counts to those of other workers.
-    void add_to(PairCounts<Label>& all) { all.add_all(std::move(counts_)); }
+    [[nodiscard]] PairCounts<Label>& counts() noexcept { return counts_; }
 
    private:
     static constexpr std::int64_t kTilePixels = kTileBytes / std::int64_t{sizeof(Label)};
@@ -234,6 +233,11 @@ std::uint64_t widened(std::uint64_t label, bool is_signed) {
     return static_cast<std::uint64_t>(static_cast<std::int64_t>(label << kUnused) >> kUnused);
 }
 
+// Tables of more pairs than this are not merged, one insertion after another into memory that no
+// cache holds; their pairs are joined when all are sorted.
+constexpr std::size_t kManyPairs = std::size_t{1} << 18;
+
+// Pairs that several workers found may be listed several times.
 template <class Label>
 void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool target_signed,
                     int threads, std::vector<Meeting>& meetings) {
@@ -244,20 +248,28 @@ void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool targ
                      : std::min(kPiecePixels, walk.size() / (std::int64_t{4} * workers) + 1);
     std::atomic<std::int64_t> next{0};
     std::mutex output;
-    PairCounts<Label> counts(walk.size());
+    const auto append = [&](const PairCounts<Label>& counts) {
+        meetings.reserve(meetings.size() + counts.size());
+        counts.for_each(
+            [&](std::uint64_t pred, std::uint64_t target, std::int64_t count, bool masked) {
+                meetings.push_back({widened<Label>(pred, pred_signed),
+                                    widened<Label>(target, target_signed), count & kMostPixels,
+                                    masked});
+            });
+    };
+    PairCounts<Label> all(walk.size());
     run_blocks(workers, workers, [&](std::int64_t) {
         SegmentCounter<Label> counter(walk, has_mask);
         for (std::int64_t begin = next.fetch_add(piece); begin < walk.size();
              begin = next.fetch_add(piece))
             counter.count(begin, std::min(begin + piece, walk.size()));
         const std::lock_guard lock(output);
-        counter.add_to(counts);
+        if (counter.counts().size() < kManyPairs)
+            all.add_all(std::move(counter.counts()));
+        else
+            append(counter.counts());
     });
-    meetings.reserve(counts.size());
-    counts.for_each([&](std::uint64_t pred, std::uint64_t target, std::int64_t count, bool masked) {
-        meetings.push_back({widened<Label>(pred, pred_signed),
-                            widened<Label>(target, target_signed), count & kMostPixels, masked});
-    });
+    append(all);
 }
 
 // --- from meetings of labels to overlaps of regions ---
@@ -382,6 +394,23 @@ std::vector<std::size_t> starts_by(const std::vector<Pair>& pairs, std::size_t s
     return start;
 }
 
+// Neighbours that are the same pair become one.
+void join_equal(OverlapPairs& pairs) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < pairs.pred.size(); ++i) {
+        if (count > 0 && pairs.pred[i] == pairs.pred[count - 1] &&
+            pairs.target[i] == pairs.target[count - 1]) {
+            pairs.intersection[count - 1] += pairs.intersection[i];
+            continue;
+        }
+        pairs.pred[count] = pairs.pred[i];
+        pairs.target[count] = pairs.target[i];
+        pairs.intersection[count] = pairs.intersection[i];
+        ++count;
+    }
+    for (auto* column : {&pairs.pred, &pairs.target, &pairs.intersection}) column->resize(count);
+}
+
 // By target, then pred: two stable counting sorts.
 OverlapPairs sorted_pairs(const std::vector<Pair>& pairs, std::size_t num_pred,
                           std::size_t num_target) {
@@ -401,6 +430,7 @@ OverlapPairs sorted_pairs(const std::vector<Pair>& pairs, std::size_t num_pred,
         sorted.target[to] = pair.target;
         sorted.intersection[to] = pair.intersection;
     }
+    join_equal(sorted);
     return sorted;
 }
 
