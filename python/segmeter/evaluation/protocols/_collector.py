@@ -15,7 +15,8 @@ def paused_collector() -> Iterator[None]:
     """Make no search for cycles meanwhile: every new object would count towards the next one.
 
     It goes over all objects there are, again and again while a file of a hundred thousand
-    annotations is read, which took a third of the reading.
+    annotations is read, which took a third of the reading. Afterwards all objects count as old
+    ones, which are gone over rarely.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -23,4 +24,7 @@ def paused_collector() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if gc.get_freeze_count() == 0:  # else somebody wants what is frozen to stay so
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
