@@ -43,19 +43,17 @@ py::object labels_met(const SurfacePoints& surface) {
 }
 
 // One weight per point, or per element of a face mesh, by the code of the point or of the face.
-py::object weights_of(const SurfacePoints& surface, bool is_mesh, std::int64_t size,
-                      const std::optional<Distances>& by_code) {
-    if (!by_code) return py::none();
-    if (by_code->size() != 256) throw py::value_error("there must be 256 weights");
-    Distances weights(size);
-    const double* table = by_code->data();
-    double* out = weights.mutable_data();
+void write_weights(const SurfacePoints& surface, bool is_mesh, const double* table, double* out) {
     if (is_mesh) {
         face_mesh_weights(surface, std::array{table[1], table[2], table[4]}, out);
     } else {
         for (const std::uint64_t point : surface.points) *out++ = table[SurfacePoints::code(point)];
     }
-    return weights;
+}
+
+// Part of an array, which keeps it alive.
+Distances part_of(Distances& all, std::int64_t begin, std::int64_t size) {
+    return Distances(size, all.mutable_data() + begin, all);
 }
 
 // For pred and for target: (distances, weights or None, first point of each group and the end,
@@ -83,24 +81,32 @@ py::tuple bound_surface_distances(const py::array& pred, const py::array& target
         pred_begin = is_mesh ? face_elements(surfaces.pred) : surfaces.pred.begin;
         target_begin = is_mesh ? face_elements(surfaces.target) : surfaces.target.begin;
     }
-    Distances forward(pred_begin.back());
-    Distances backward(target_begin.back());
-    double* forward_out = forward.mutable_data();
-    double* backward_out = backward.mutable_data();
+    if (weights && weights->size() != 256) throw py::value_error("there must be 256 weights");
+    // All numbers in one array: memory of that size is mostly kept for the next call, whereas that
+    // of several smaller ones goes back to the system each time.
+    const std::array<std::int64_t, 2> sizes = {pred_begin.back(), target_begin.back()};
+    const std::int64_t points = sizes[0] + sizes[1];
+    Distances all(weights ? 2 * points : points);
+    double* out = all.mutable_data();
+    const double* table = weights ? weights->data() : nullptr;
     {
         const py::gil_scoped_release release;
         const auto measure = is_mesh ? &face_mesh_distances : &surface_distances;
-        measure(surfaces.pred, surfaces.target, spacing, last_axis, threads, forward_out,
-                backward_out);
+        measure(surfaces.pred, surfaces.target, spacing, last_axis, threads, out, out + sizes[0]);
+        if (table != nullptr) {
+            write_weights(surfaces.pred, is_mesh, table, out + points);
+            write_weights(surfaces.target, is_mesh, table, out + points + sizes[0]);
+        }
     }
-    const auto side = [&](Distances& distances, const SurfacePoints& surface,
+    const auto side = [&](std::int64_t first, std::int64_t size, const SurfacePoints& surface,
                           std::vector<std::int64_t>& begin) {
-        py::object point_weights = weights_of(surface, is_mesh, begin.back(), weights);
-        return py::make_tuple(std::move(distances), std::move(point_weights),
+        py::object point_weights = py::none();
+        if (weights) point_weights = part_of(all, points + first, size);
+        return py::make_tuple(part_of(all, first, size), std::move(point_weights),
                               adopt(std::move(begin)), labels_met(surface));
     };
-    return py::make_tuple(side(forward, surfaces.pred, pred_begin),
-                          side(backward, surfaces.target, target_begin),
+    return py::make_tuple(side(0, sizes[0], surfaces.pred, pred_begin),
+                          side(sizes[0], sizes[1], surfaces.target, target_begin),
                           surfaces.pred.met_invalid || surfaces.target.met_invalid);
 }
 
