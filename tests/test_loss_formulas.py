@@ -415,6 +415,29 @@ def test_wrong_options(options: dict[str, Any], error: type[Exception], message:
         loss.dice(LOGITS, TARGET, **options)
 
 
+@pytest.mark.parametrize("name", _functions.__all__)
+@pytest.mark.parametrize("several", [False, True])
+def test_pixels_to_leave_out_are_a_mask(name: str, several: bool) -> None:
+    mask = np.zeros((2, 40) if several else 80, bool)
+    with pytest.raises(TypeError, match=r"array of shape .*: pass .* as mask=") as caught:
+        getattr(loss, name)(LOGITS, TARGET, ignore_index=mask)
+    assert len(str(caught.value)) < 120
+    with pytest.raises(TypeError, match="pass pixels to leave out as mask="):
+        loss.soft_counts(LOGITS, TARGET, ignore_index=mask)
+    with pytest.raises(TypeError, match="pass pixels to leave out as mask="):
+        loss.loss_profile(LOGITS, TARGET, [loss.Dice()], ignore_index=mask)
+
+
+def test_labels_to_leave_out_may_be_an_array() -> None:
+    target = np.array([[0, 1, 2, 9], [0, -1, 2, 1]])
+    for name in ("dice", "lovasz_softmax", "top_k"):
+        value = getattr(loss, name)(LOGITS, target, ignore_index=np.array([9, -1]))
+        assert value == getattr(loss, name)(LOGITS, target, ignore_index=[9, -1])
+    made = [kind(ignore_index=np.array([9, -1])) for kind in (loss.Dice, loss.CrossEntropy)]
+    assert made[0] == loss.Dice(ignore_index=[9, -1])
+    assert len(loss.compound(made).groups) == 1
+
+
 @pytest.mark.parametrize(
     ("logits", "target", "error", "message"),
     [
