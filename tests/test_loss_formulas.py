@@ -105,6 +105,26 @@ def test_value_and_gradient_of_the_twin(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("size", [30.0, 375.0, 5e3, 1e100])
+@pytest.mark.parametrize("soft", [False, True])
+def test_certain_logits_of_the_twin(name: str, activation: str, size: float, soft: bool) -> None:
+    """Right and wrong beyond what a float64 probability can say: p is 0 there, -log p is not."""
+    logits = size * np.array([[[1, 1, -1, 0, 0], [-1, -1, 1, 1, 0], [0, -1, -1, -1, 0]]], float)
+    target: np.ndarray = np.array([[0, 2, 0, 1, 2]])
+    if soft:
+        target = np.moveaxis(0.7 * np.eye(3)[target] + 0.1, -1, 1)
+    for options in ({}, {"mask": np.array([[False, True, True, False, False]])}):
+        inputs: dict[str, Any] = {"activation": activation, "return_grad": True, **options}
+        value, gradient = getattr(loss, name)(logits, target, **inputs)
+        expected, expected_gradient = getattr(twins, name)(logits, target, **inputs)
+        assert np.isfinite(expected)
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        scale = np.abs(expected_gradient).max()
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-8, atol=1e-10 * scale)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_one_by_one(name: str) -> None:
     rng = np.random.default_rng(5)
     logits, target = rng.normal(size=(2, 3, 2, 3)), rng.integers(0, 3, (2, 2, 3))
