@@ -105,6 +105,17 @@ def test_value_and_gradient_of_the_twin(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [None, [0, 1, 2], [2, 0]])
+def test_value_is_the_same_with_and_without_its_gradient(name: str, classes: Any) -> None:
+    """To the bit: sums of chosen classes lie in another order in memory."""
+    made = CLASSES[name](classes=classes)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        logits, target = rng.normal(size=(2, 3, 7)), rng.integers(0, 3, (2, 7))
+        assert made(logits, target) == made(logits, target, return_grad=True)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("size", [30.0, 375.0, 5e3, 1e100])
 @pytest.mark.parametrize("soft", [False, True])
