@@ -105,6 +105,37 @@ def test_value_and_gradient_of_the_twin(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [None, [0, 1, 2], [2, 0]])
+def test_value_is_the_same_with_and_without_its_gradient(name: str, classes: Any) -> None:
+    """To the bit: sums of chosen classes lie in another order in memory."""
+    made = CLASSES[name](classes=classes)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        logits, target = rng.normal(size=(2, 3, 7)), rng.integers(0, 3, (2, 7))
+        assert made(logits, target) == made(logits, target, return_grad=True)[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("size", [30.0, 375.0, 5e3, 1e100])
+@pytest.mark.parametrize("soft", [False, True])
+def test_certain_logits_of_the_twin(name: str, activation: str, size: float, soft: bool) -> None:
+    """Right and wrong beyond what a float64 probability can say: p is 0 there, -log p is not."""
+    logits = size * np.array([[[1, 1, -1, 0, 0], [-1, -1, 1, 1, 0], [0, -1, -1, -1, 0]]], float)
+    target: np.ndarray = np.array([[0, 2, 0, 1, 2]])
+    if soft:
+        target = np.moveaxis(0.7 * np.eye(3)[target] + 0.1, -1, 1)
+    for options in ({}, {"mask": np.array([[False, True, True, False, False]])}):
+        inputs: dict[str, Any] = {"activation": activation, "return_grad": True, **options}
+        value, gradient = getattr(loss, name)(logits, target, **inputs)
+        expected, expected_gradient = getattr(twins, name)(logits, target, **inputs)
+        assert np.isfinite(expected)
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        scale = np.abs(expected_gradient).max()
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-8, atol=1e-10 * scale)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_one_by_one(name: str) -> None:
     rng = np.random.default_rng(5)
     logits, target = rng.normal(size=(2, 3, 2, 3)), rng.integers(0, 3, (2, 2, 3))
@@ -413,6 +444,29 @@ LOGITS, TARGET = np.zeros((2, 3, 4)), np.zeros((2, 4), np.int64)
 def test_wrong_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         loss.dice(LOGITS, TARGET, **options)
+
+
+@pytest.mark.parametrize("name", _functions.__all__)
+@pytest.mark.parametrize("several", [False, True])
+def test_pixels_to_leave_out_are_a_mask(name: str, several: bool) -> None:
+    mask = np.zeros((2, 40) if several else 80, bool)
+    with pytest.raises(TypeError, match=r"array of shape .*: pass .* as mask=") as caught:
+        getattr(loss, name)(LOGITS, TARGET, ignore_index=mask)
+    assert len(str(caught.value)) < 120
+    with pytest.raises(TypeError, match="pass pixels to leave out as mask="):
+        loss.soft_counts(LOGITS, TARGET, ignore_index=mask)
+    with pytest.raises(TypeError, match="pass pixels to leave out as mask="):
+        loss.loss_profile(LOGITS, TARGET, [loss.Dice()], ignore_index=mask)
+
+
+def test_labels_to_leave_out_may_be_an_array() -> None:
+    target = np.array([[0, 1, 2, 9], [0, -1, 2, 1]])
+    for name in ("dice", "lovasz_softmax", "top_k"):
+        value = getattr(loss, name)(LOGITS, target, ignore_index=np.array([9, -1]))
+        assert value == getattr(loss, name)(LOGITS, target, ignore_index=[9, -1])
+    made = [kind(ignore_index=np.array([9, -1])) for kind in (loss.Dice, loss.CrossEntropy)]
+    assert made[0] == loss.Dice(ignore_index=[9, -1])
+    assert len(loss.compound(made).groups) == 1
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,12 @@ def numbers_per_class(name: str, value: Any) -> tuple[float, ...] | float | None
     return tuple(float(number) for number in numbers) if several else float(numbers)
 
 
+def ignored_labels(ignore_index: Any) -> tuple[int, ...] | int | None:
+    """Labels to leave out as a loss keeps them: one as it is, several as a tuple."""
+    labels = _table.ignored_labels(ignore_index)
+    return ignore_index if labels is None or isinstance(ignore_index, int) else tuple(labels)
+
+
 def check_length(name: str, values: object, number: int) -> None:
     """Refuse numbers per class that are not as many as the classes."""
     if isinstance(values, tuple) and len(values) != number:
@@ -442,6 +448,7 @@ class TableLoss(SweepLoss):
         if self.classes is not None and not self.include_background:
             raise ValueError("give classes or include_background=False, not both")
         self._store(
+            ignore_index=ignored_labels(self.ignore_index),
             classes=class_numbers(self.classes),
             class_weight=numbers_per_class("class_weight", self.class_weight),
         )

@@ -199,7 +199,6 @@ class Compound(Loss):
 def _inputs_key(loss: TableLoss) -> Any:
     options = loss.inputs()
     ignored = options["ignore_index"]
-    ignored = tuple(ignored) if isinstance(ignored, list) else ignored
     smoothing = options["label_smoothing"] if loss.terms else None
     return options["activation"], ignored, options["channels_last"], smoothing
 

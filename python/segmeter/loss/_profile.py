@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arrays import as_array, integer
+from .._arrays import as_array
 from ..boundary import distance_transform
 from ..reference.loss_table import as_float64, probabilities
 from ._base import Loss, check_flag
 from ._compound import Compound
+from ._table import ignored_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -239,9 +240,7 @@ def loss_profile(
             f"{array.shape}"
         )
     left_out = set.intersection(*(_ignored(loss) for loss in named.values()))
-    if ignore_index is not None:
-        numbers = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
-        left_out |= {integer(number, "ignore_index") for number in numbers}
+    left_out |= set(ignored_labels(ignore_index) or ())
     counted = ~np.isin(labels, sorted(left_out))
     names = _class_names(class_names, max(x.shape[1], 2))
     _check_labels(labels, counted, len(names))
@@ -284,8 +283,7 @@ def _ignored(loss: Loss) -> set[int]:
     """Labels that a loss leaves out: of a sum those that all its members do."""
     if isinstance(loss, Compound):
         return set.intersection(*(_ignored(member) for _, member in loss.members))
-    labels = getattr(loss, "ignore_index", None)
-    return set() if labels is None else set(np.atleast_1d(labels).tolist())
+    return set(ignored_labels(getattr(loss, "ignore_index", None)) or ())
 
 
 def _check_labels(labels: NDArray[Any], counted: NDArray[np.bool_], number: int) -> None:

@@ -129,7 +129,7 @@ class RegionLoss(TableLoss):
         losses = self.loss_of(self.score(sums, xp), xp)
         if self.reduction == "none":
             return self._one_by_one(losses, sums, counted, xp)
-        mean = (self._shares(sums, counted, xp) * losses).sum()
+        mean = sum_of(self._shares(sums, counted, xp) * losses, xp)
         nothing = math.nan if self.empty == "nan" else 0.0
         return xp.where(counted.sum() > 0, self.total(mean, xp), nothing)
 

@@ -21,6 +21,7 @@ from ._base import (
     check_length,
     check_number,
     class_numbers,
+    ignored_labels,
     loss,
     numbers_per_class,
     numbers_text,
@@ -66,6 +67,7 @@ class LovaszLoss(Loss):
         check_choice("empty", self.empty, Empty)
         for name in ("normalise_weight", "exact", "channels_last", "strict"):
             check_flag(name, getattr(self, name))
+        object.__setattr__(self, "ignore_index", ignored_labels(self.ignore_index))
         if isinstance(self.classes, str):
             check_choice("classes", self.classes, Which)
         else:
@@ -202,6 +204,7 @@ class HardPixels(Loss):
         check_choice("activation", self.activation, Ranking)
         check_choice("normaliser", self.normaliser, Share)
         check_choice("reduction", self.reduction, Total)
+        object.__setattr__(self, "ignore_index", ignored_labels(self.ignore_index))
         self.cross_entropy("sum")  # checks what it shares
         weights = numbers_per_class("class_weight", self.class_weight)
         object.__setattr__(self, "class_weight", weights)

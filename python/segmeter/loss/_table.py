@@ -728,15 +728,28 @@ def rules_of(
         raise TypeError("pixel_terms must be PixelTerm objects")
     if len(terms) > 8:
         raise ValueError(f"one sweep takes at most 8 pixel terms, got {len(terms)}")
-    ignored = ignore_index if isinstance(ignore_index, list | tuple) else [ignore_index]
     return Rules(
         _ACTIVATIONS[activation],
-        None if ignore_index is None else [integer(label, "ignore_index") for label in ignored],
+        ignored_labels(ignore_index),
         float(label_smoothing),
         channels_last,
         [(_KINDS[term.kind], float(term.parameter), float(term.threshold)) for term in terms],
         bool(squares),
     )
+
+
+def ignored_labels(ignore_index: Any) -> list[int] | None:
+    """Check labels to leave out, and give them as a list; pixels go into a mask."""
+    if ignore_index is None:
+        return None
+    shape = tuple(getattr(ignore_index, "shape", ()))
+    if len(shape) > 1 or (shape and "bool" in str(ignore_index.dtype)):
+        raise TypeError(
+            "ignore_index must be a label or a list of labels, got an array of shape "
+            f"{shape}: pass pixels to leave out as mask="
+        )
+    labels = ignore_index if isinstance(ignore_index, list | tuple) or shape else [ignore_index]
+    return [integer(label, "ignore_index") for label in labels]
 
 
 def prepare_by(

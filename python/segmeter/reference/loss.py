@@ -9,7 +9,7 @@ evaluation per logit: for small arrays.
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -54,17 +54,58 @@ PIXEL: dict[str, Any] = {"normaliser": "valid", "divide_by_classes": None, "labe
 # --- activations, and powers, that take a complex step
 
 
-def softmax(x: Values) -> Values:
-    """Probabilities over axis 1."""
-    e = np.exp(x - x.real.max(axis=1, keepdims=True))
-    result: Values = e / e.sum(axis=1, keepdims=True)
+class Event(NamedTuple):
+    """Something with probability p: p itself, 1 - p and log p, none of them from the others.
+
+    Of a probability that is 0 in float64 there still is the logarithm.
+    """
+
+    p: Values
+    rest: Values
+    log_p: Values
+
+    def where(self, condition: Any) -> Event:
+        """Where the condition holds; elsewhere an event of even chances, for what has no weight."""
+        even = (0.5, 0.5, np.log(0.5))
+        return Event(*(np.where(condition, *each) for each in zip(self, even, strict=True)))
+
+    def of(self, classes: list[int]) -> Event:
+        """The events of some classes."""
+        return Event(*(one[:, classes] for one in self))
+
+
+def log1p(x: Values) -> Values:
+    """log (1 + x) of values at least 0, with the complex step times its slope."""
+    result: Values = np.log1p(x.real) + 1j * x.imag / (1.0 + x.real)
     return result
 
 
-def sigmoid(x: Values) -> Values:
-    """Probability of every logit."""
-    small = np.exp(np.where(x.real >= 0, -x, x))
-    return np.where(x.real >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
+def softmax(x: Values) -> Event:
+    """Events of the classes on axis 1."""
+    z = x - x.real.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    others = np.stack([np.delete(e, k, axis=1).sum(axis=1) for k in range(e.shape[1])], axis=1)
+    s = e.sum(axis=1, keepdims=True)
+    top = np.argmax(z.real, axis=1)[:, None]
+    largest, e_largest, beside = (np.take_along_axis(a, top, axis=1) for a in (z, e, others))
+    return Event(e / s, others / s, z - largest - log1p(beside / e_largest))
+
+
+def sigmoid(x: Values) -> tuple[Event, Event]:
+    """The event of every logit, and that it does not happen."""
+    positive = x.real >= 0
+    small = np.exp(np.where(positive, -x, x))
+    near, far = 1.0 / (1.0 + small), small / (1.0 + small)
+    p, rest = np.where(positive, near, far), np.where(positive, far, near)
+    log_p = np.where(positive, 0.0, x) - log1p(small)
+    log_rest = np.where(positive, -x, 0.0) - log1p(small)
+    return Event(p, rest, log_p), Event(rest, p, log_rest)
+
+
+def chances(p: Values) -> tuple[Event, Event]:
+    """Events of given probabilities, and that they do not happen."""
+    with np.errstate(divide="ignore"):
+        return Event(p, 1 - p, np.log(p)), Event(1 - p, p, np.log(1 - p))
 
 
 def power(base: Values, exponent: float) -> Values:
@@ -86,13 +127,17 @@ def absolute(values: Values) -> Values:
 
 
 class Pixels:
-    """Probabilities p and targets y (N, C, P), weights w (N, P) and which pixels count (N, P)."""
+    """Events and targets y (N, C, P), weights w (N, P) and which pixels count (N, P)."""
 
     def __init__(
         self, logits: Values, target: Values, weight: Values, counted: Values, o: Options
     ) -> None:
         x = np.where(counted[:, None], logits, 0.5)
-        self.p = {"softmax": softmax, "sigmoid": sigmoid}.get(o["activation"], np.copy)(x)
+        if o["activation"] == "softmax":
+            self.yes = softmax(x)
+        else:
+            self.yes, self.no = sigmoid(x) if o["activation"] == "sigmoid" else chances(x)
+        self.p = self.yes.p
         self.y, self.w, self.counted = target, weight, counted
         number = logits.shape[1]
         first = 0 if o["include_background"] else 1
@@ -340,7 +385,7 @@ def sensitivity_specificity(pixels: Pixels, o: Options) -> Any:
 def of_pixels(
     pixels: Pixels,
     o: Options,
-    cost: Callable[[Values], Values],
+    cost: Callable[[Event], Values],
     positive: Any = 1.0,
     negative: Any = 1.0,
 ) -> Any:
@@ -349,14 +394,15 @@ def of_pixels(
     smoothing = o["label_smoothing"]
     among = 2 if pixels.one_vs_rest else pixels.p.shape[1]
     y = ((1 - smoothing) * pixels.y + smoothing / among)[:, chosen]
-    p, w = pixels.p[:, chosen], pixels.w[:, None]
+    yes, w = pixels.yes.of(chosen), pixels.w[:, None]
     u = pixels.class_weight[chosen][:, None]
     positive = u * np.broadcast_to(positive, pixels.class_weight.shape)[chosen][:, None]
     negative = u * np.broadcast_to(negative, pixels.class_weight.shape)[chosen][:, None]
     y_or_none = np.where(positive * y * kept > 0, y, 0.0)
-    costs = w * positive * y_or_none * cost(np.where(y_or_none > 0, p, 0.5))
+    costs = w * positive * y_or_none * cost(yes.where(y_or_none > 0))
     if pixels.one_vs_rest:
-        costs = costs + w * negative * (1 - y) * cost(1 - p)
+        no = pixels.no.of(chosen)
+        costs = costs + w * negative * (1 - y) * cost(no.where((1 - y) * kept > 0))
     if o["reduction"] == "none":
         return costs if pixels.one_vs_rest else costs.sum(1)
     if not pixels.counted.any():
@@ -364,9 +410,9 @@ def of_pixels(
     if o["reduction"] == "sum":
         return costs.sum()
     if o.get("normalised"):
-        weights = power(1 - p, o["gamma"])
-        norm = (w * y * weights).sum()
-        norm += (w * (1 - y) * power(p, o["gamma"])).sum() if pixels.one_vs_rest else 0.0
+        norm = (w * y * power(yes.rest, o["gamma"])).sum()
+        if pixels.one_vs_rest:
+            norm += (w * (1 - y) * power(yes.p, o["gamma"])).sum()
         return costs.sum() / norm
     if o["normaliser"] == "weights":
         true = np.ones_like(y) if pixels.one_vs_rest else pixels.y[:, chosen]
@@ -380,19 +426,19 @@ def of_pixels(
 @twin(**PIXEL, positive_weight=1.0, exponent=1.0)
 def cross_entropy(pixels: Pixels, o: Options) -> Any:
     """Cross entropy."""
-    return of_pixels(pixels, o, lambda p: power(-np.log(p), o["exponent"]), o["positive_weight"])
+    return of_pixels(pixels, o, lambda one: power(-one.log_p, o["exponent"]), o["positive_weight"])
 
 
 @twin(**PIXEL, gamma=2.0, alpha=None, threshold=None, normalised=False)
 def focal(pixels: Pixels, o: Options) -> Any:
     """Focal loss."""
 
-    def cost(p: Values) -> Values:
-        factor = power(1 - p, o["gamma"])
+    def cost(one: Event) -> Values:
+        factor = power(one.rest, o["gamma"])
         if o["threshold"] is not None:
-            reduced = power((1 - p) / o["threshold"], o["gamma"])
-            factor = np.where(p.real < o["threshold"], 1.0, reduced)
-        result: Values = -factor * np.log(p)
+            reduced = power(one.rest / o["threshold"], o["gamma"])
+            factor = np.where(one.p.real < o["threshold"], 1.0, reduced)
+        result: Values = -factor * one.log_p
         return result
 
     alpha, number = o["alpha"], len(pixels.class_weight)
@@ -411,9 +457,9 @@ def poly(pixels: Pixels, o: Options) -> Any:
     """Poly-1 loss."""
     gamma = o["gamma"]
 
-    def cost(p: Values) -> Values:
-        added = o["epsilon"] * power(1 - p, gamma + 1)
-        result: Values = added - power(1 - p, gamma) * np.log(p)
+    def cost(one: Event) -> Values:
+        added = o["epsilon"] * power(one.rest, gamma + 1)
+        result: Values = added - power(one.rest, gamma) * one.log_p
         return result
 
     return of_pixels(pixels, o, cost)
@@ -422,4 +468,4 @@ def poly(pixels: Pixels, o: Options) -> Any:
 @twin(**PIXEL, q=0.7)
 def generalised_cross_entropy(pixels: Pixels, o: Options) -> Any:
     """Generalised cross entropy."""
-    return of_pixels(pixels, o, lambda p: (1 - power(p, o["q"])) / o["q"])
+    return of_pixels(pixels, o, lambda one: (1 - np.exp(o["q"] * one.log_p)) / o["q"])
