@@ -56,9 +56,16 @@ void add_to_tally(const std::uint32_t* row, std::int64_t target, std::int64_t nu
 
 template <class Cell>
 bool any_nonzero(const Cell* cells, std::int64_t n) {
-    if constexpr (std::is_integral_v<Cell>) {  // without a comparison the loop is vector code
+    if constexpr (std::is_integral_v<Cell>) {  // without a comparison a loop is vector code
+        constexpr std::int64_t kAtOnce = 64;
+        std::int64_t i = 0;
+        for (; i + kAtOnce <= n; i += kAtOnce) {
+            Cell any = 0;
+            for (std::int64_t k = 0; k < kAtOnce; ++k) any |= cells[i + k];
+            if (any != 0) return true;
+        }
         Cell any = 0;
-        for (std::int64_t i = 0; i < n; ++i) any |= cells[i];
+        for (; i < n; ++i) any |= cells[i];
         return any != 0;
     } else {
         bool any = false;
@@ -175,8 +182,7 @@ class Counter {
 
     void flush(std::int64_t* matrix, PixelTally* tally) {
         if (queues_) count_queued_(cells_);
-        for (std::size_t i = 0; i < low_bytes_.size(); ++i)
-            cells_.table[i] += std::exchange(low_bytes_[i], std::uint8_t{0});
+        add_low_bytes();
         std::uint32_t* cells = cells_.table;
         for (std::int64_t i = 0; i < cells_.copies; ++i, cells += cells_.cells)
             flush_table(cells, job_.num_classes(), job_.options, matrix, tally);
@@ -207,6 +213,12 @@ class Counter {
         }
         cells_.copies = table_copies(job_.num_classes());
         std::fill(cells_.table + cells_.cells, cells_.table + cells_.copies * cells_.cells, 0U);
+    }
+    void add_low_bytes() {
+        // A loop of its own, to be vector code.
+        std::uint32_t* cells = cells_.table;
+        for (const std::uint8_t low : low_bytes_) *cells++ += low;
+        std::fill(low_bytes_.begin(), low_bytes_.end(), std::uint8_t{0});
     }
     void count_binary(const Tile& tile, std::int64_t n) {
         std::array<std::int64_t, 3> sums{};
