@@ -26,7 +26,7 @@ class _Lease:
         self._block, self._free = block, _FREE
         self.__array_interface__ = {
             "version": 3,
-            "data": (block.ctypes.data, False),
+            "data": (block.__array_interface__["data"][0], False),
             "shape": shape,
             "typestr": dtype.str,
         }
