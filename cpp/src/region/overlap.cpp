@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -44,12 +45,12 @@ const simd::OverlapKernels& kernels() {
 struct Meeting {
     std::uint64_t pred;
     std::uint64_t target;
-    std::int64_t count : 63;
-    bool masked : 1;
+    std::int64_t signed_count;  // below 0: target is masked
+
+    [[nodiscard]] bool masked() const noexcept { return signed_count < 0; }
+    [[nodiscard]] std::int64_t count() const noexcept { return std::abs(signed_count); }
 };
 using Meetings = Kept<Meeting>;
-
-constexpr std::int64_t kMostPixels = (std::int64_t{1} << 62) - 1;  // what a Meeting can count
 
 constexpr std::size_t kTarget = 0;
 constexpr std::size_t kPred = 1;
@@ -250,12 +251,11 @@ void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool targ
     std::mutex output;
     const auto append = [&](const PairCounts<Label>& counts) {
         meetings.reserve(meetings.size() + counts.size());
-        counts.for_each(
-            [&](std::uint64_t pred, std::uint64_t target, std::int64_t count, bool masked) {
-                meetings.push_back({widened<Label>(pred, pred_signed),
-                                    widened<Label>(target, target_signed), count & kMostPixels,
-                                    masked});
-            });
+        counts.for_each([&](std::uint64_t pred, std::uint64_t target, std::int64_t count,
+                            bool masked) {
+            meetings.push_back({widened<Label>(pred, pred_signed),
+                                widened<Label>(target, target_signed), masked ? -count : count});
+        });
     };
     PairCounts<Label> all(walk.size());
     run_blocks(workers, workers, [&](std::int64_t) {
@@ -444,7 +444,7 @@ Overlap assemble(const std::vector<Meeting>& meetings, bool pred_signed, bool ta
     SideBuilder target(
         [&](auto&& visit) {
             for (const Meeting& meeting : meetings)
-                if (!meeting.masked) visit(meeting.target);
+                if (!meeting.masked()) visit(meeting.target);
         },
         target_signed, target_roles);
     Kept<Pair> kept;
@@ -454,11 +454,11 @@ Overlap assemble(const std::vector<Meeting>& meetings, bool pred_signed, bool ta
     Overlap overlap;
     for (const Meeting& meeting : meetings) {
         const std::int64_t p = pred.region(meeting.pred);
-        const std::int64_t t = meeting.masked ? kIgnored : target.region(meeting.target);
-        pred.add(p, meeting.count, t == kIgnored);
-        target.add(t, meeting.count, p == kIgnored);
-        overlap.num_ignored += p == kIgnored || t == kIgnored ? std::int64_t{meeting.count} : 0;
-        pairs[count] = {p, t, meeting.count};
+        const std::int64_t t = meeting.masked() ? kIgnored : target.region(meeting.target);
+        pred.add(p, meeting.count(), t == kIgnored);
+        target.add(t, meeting.count(), p == kIgnored);
+        overlap.num_ignored += p == kIgnored || t == kIgnored ? meeting.count() : 0;
+        pairs[count] = {p, t, meeting.count()};
         count += std::size_t{p >= 0 && t >= 0};
     }
     pairs.resize(count);

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 # Smaller blocks the allocator keeps by itself; larger ones are worth their pages.
 _LEAST, _MOST = 2**17, 2**23
 
-# Two label maps for every core. Its operations are atomic.
-_FREE: deque[NDArray[np.uint8]] = deque(maxlen=2 * (os.cpu_count() or 1))
+# For every core two label maps, and what each is inflated to. Its operations are atomic.
+_FREE: deque[NDArray[np.uint8]] = deque(maxlen=4 * (os.cpu_count() or 1))
 
 
 class _Lease:
@@ -26,7 +26,7 @@ class _Lease:
         self._block, self._free = block, _FREE
         self.__array_interface__ = {
             "version": 3,
-            "data": (block.ctypes.data, False),
+            "data": (block.__array_interface__["data"][0], False),
             "shape": shape,
             "typestr": dtype.str,
         }

@@ -182,7 +182,8 @@ class Regions:
         Raises
         ------
         ValueError
-            For 3-D maps, in which holes are cavities and tunnels: see the topology scores.
+            For 3-D maps: what a region encloses there are cavities and tunnels, which
+            :func:`segmeter.betti_numbers` counts for a mask.
 
         Examples
         --------
@@ -191,7 +192,10 @@ class Regions:
         array([1])
         """
         if len(self.shape) != 2:
-            raise ValueError("num_holes is defined for 2-D maps only")
+            raise ValueError(
+                "num_holes is defined for 2-D maps only; segmeter.betti_numbers(mask) counts the "
+                "tunnels and cavities of a 3-D mask"
+            )
         connectivity = self.connectivity or 8
         euler = _core.euler_numbers(
             self.shape, self._runs._arrays(), self.run_region, self.area, self.num_runs,

@@ -29,6 +29,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -239,13 +240,23 @@ class CocoPanopticDataset:
         counts, by_bands, warning = self._counts(pred, target, pred_ids, target_ids)
         found = CocoPanopticCounts(
             counts,
-            np.array([category.id for category in self.categories]),
-            np.array([category.is_thing for category in self.categories], bool),
+            *self._category_columns,
             by_bands,
         )
-        means = {name: float(nan_mean(values)) for name, values in found.means().items()}
-        scores = {name: value for name, value in means.items() if name.endswith(_SCORES)}
+        scores = {
+            name: float(nan_mean(values))
+            for name, values in found.means().items()
+            if name.endswith(_SCORES)
+        }
         return Measured(found, warning, scores)
+
+    @cached_property
+    def _category_columns(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Id of each category, and whether it is a thing."""
+        return (
+            np.array([category.id for category in self.categories]),
+            np.array([category.is_thing for category in self.categories], bool),
+        )
 
     def _counts(
         self,
@@ -277,7 +288,10 @@ class CocoPanopticDataset:
             ),
             target_class=np.array([target_classes.get(i, number) for i in ids], np.int64),
             target_area=np.array(
-                [areas.get(i, area) for i, area in zip(ids, table.target_area, strict=True)],
+                [
+                    areas.get(i, area)
+                    for i, area in zip(ids, table.target_area.tolist(), strict=True)
+                ],
                 np.int64,
             ),
         )
@@ -292,20 +306,22 @@ class CocoPanopticDataset:
             )
             return self._completed(found, unseen)
 
+        warning = _warning(target, strangers, unseen)
+        if self.boundary_ratio is None:
+            return counted(table), None, warning
         whole = OverlapTable(
             **{part.name: getattr(table, part.name) for part in fields(OverlapTable)}
         )
-        by_bands = None if self.boundary_ratio is None else counted(table)
-        return counted(whole), by_bands, _warning(target, strangers, unseen)
+        return counted(whole), counted(table), warning
 
     def _completed(self, counted: PanopticCounts, unseen: Sequence[Segment]) -> PanopticCounts:
         """Counts without the class of strangers; target segments without pixels are missed."""
         number = len(self.categories)
-        arrays = {name: array[:number] for name, array in counted.to_arrays().items()}
+        arrays = {part.name: getattr(counted, part.name)[:number] for part in fields(counted)}
         missed = [self._index[segment.category] for segment in unseen if not segment.is_crowd]
         for name in ("fn", "target_regions"):
             arrays[name] = arrays[name] + np.bincount(np.array(missed, int), minlength=number)
-        return PanopticCounts.from_arrays(arrays)
+        return PanopticCounts(**arrays)
 
     def _classes(self, annotation: Annotation) -> dict[int, int]:
         """Segment id to class index; what the file states of the segments is checked."""
