@@ -45,10 +45,29 @@ struct Box {
               std::numeric_limits<std::int64_t>::max()};
     Place high{-1, -1, -1};
 
-    void add(const Place& point) {
+    // Points in raster order, at least one.
+    void add(Points points, const SurfacePoints& layout) {
+        const auto field = [&](std::size_t axis) {
+            const int shift = 8 + (axis < 2 ? layout.bits[2] : 0) + (axis < 1 ? layout.bits[1] : 0);
+            return ((std::uint64_t{1} << layout.bits[axis]) - 1) << shift;
+        };
+        const std::uint64_t rows = field(1);
+        const std::uint64_t columns = field(2);
+        std::uint64_t first_row = ~std::uint64_t{0};
+        std::uint64_t first_column = ~std::uint64_t{0};
+        std::uint64_t last_row = 0;
+        std::uint64_t last_column = 0;
+        for (const std::uint64_t point : points) {
+            first_row = std::min(first_row, point & rows);
+            last_row = std::max(last_row, point & rows);
+            first_column = std::min(first_column, point & columns);
+            last_column = std::max(last_column, point & columns);
+        }
+        const Place first = layout.place((points.front() & field(0)) | first_row | first_column);
+        const Place last = layout.place((points.back() & field(0)) | last_row | last_column);
         for (std::size_t axis = 0; axis < 3; ++axis) {
-            low[axis] = std::min(low[axis], point[axis]);
-            high[axis] = std::max(high[axis], point[axis]);
+            low[axis] = std::min(low[axis], first[axis]);
+            high[axis] = std::max(high[axis], last[axis]);
         }
     }
     [[nodiscard]] std::int64_t size() const {
@@ -276,8 +295,7 @@ void surface_distances(const SurfacePoints& pred, const SurfacePoints& target,
             continue;
         }
         Box box;
-        for (const Points points : sides)
-            for (const std::uint64_t point : points) box.add(pred.place(point));
+        for (const Points points : sides) box.add(points, pred);
         const std::int64_t grid_bytes = 2 * PointGrid::bytes(box.low, box.high, job.near);
         if (!batch.empty() && bytes + grid_bytes > kBatchBytes) flush();
         for (std::size_t side = 0; side < 2; ++side) {

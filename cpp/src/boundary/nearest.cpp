@@ -131,9 +131,21 @@ PointGrid::PointGrid(const Place& low, const Place& high, const NearRows& near)
       words_(memory_.data() + words_before(extents_, near)) {}
 
 void PointGrid::add(std::span<const std::uint64_t> points, const SurfacePoints& layout) {
+    // Copies, which a word that is written cannot change.
+    const auto [low_plane, low_row, low_column] = low_;
+    const std::int64_t plane_words = plane_words_;
+    const std::int64_t column_words = column_words_;
+    std::uint64_t* words = words_;
+    const std::array<int, 3> bits = layout.bits;
+    const auto part = [](std::uint64_t point, int width) {
+        return static_cast<std::int64_t>(point & ((std::uint64_t{1} << width) - 1));
+    };
     for (const std::uint64_t point : points) {
-        const Place p = inside(layout.place(point));
-        words_[(p[2] >> 6) * column_words_ + offset(p[0], p[1])] |= std::uint64_t{1} << (p[2] & 63);
+        const std::int64_t column = part(point >> 8, bits[2]) - low_column + kBefore;
+        const std::int64_t row = part(point >> (8 + bits[2]), bits[1]) - low_row;
+        const std::int64_t plane = part(point >> (8 + bits[2] + bits[1]), bits[0]) - low_plane;
+        words[(column >> 6) * column_words + plane * plane_words + row] |= std::uint64_t{1}
+                                                                           << (column & 63);
     }
 }
 

@@ -171,7 +171,7 @@ class SlabFinder {
 
     // Row of pixels; beyond the image nobody's, or the one at its edge.
     const T* row(std::int64_t z, std::int64_t y) const {
-        const auto [planes, rows, n] = task_.map.shape;
+        const auto& [planes, rows, n] = task_.map.shape;
         if (z >= 0 && z < planes && y >= 0 && y < rows) return task_.map.row<T>(z, y);
         if (task_.options.closed) return nobodys_.data();
         return task_.map.row<T>(std::clamp<std::int64_t>(z, 0, planes - 1),

@@ -16,6 +16,12 @@
 // cubes of 4, 16, ... corners' side (squares of 8, 64, ... in 2-D) is searched branch and bound;
 // the nearest face of the element before is the first bound. Memory beyond input and output: 3 bits
 // per pixel of the box around a group, for each of the two meshes.
+//
+// The search has no budget. A dense transform with the same answers would run over thirds of the
+// spacing, 27 times as many points as pixels; the worst that was drawn, two plates as far apart as
+// they can be, takes about as long as that would: 8.4 s at 256^3 (2.5, 4.3, 6.3 and 16 us an
+// element at sides of 64, 96, 128 and 256), a ball in a shell 2.7 s, and noise 0.3 us an element at
+// any size, where our transform of the pixels takes 0.2 to 0.3 s.
 #pragma once
 
 #include <cstdint>
