@@ -257,17 +257,38 @@ def test_nan_reaches_value_and_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("size", [1e4, 3e38])
+@pytest.mark.parametrize("size", [1e4, 4e35, 3e38])
 def test_huge_logits(name: str, activation: str, size: float) -> None:
-    """Certain and right, or certain and wrong: finite wherever the mathematics is."""
+    """Certain and right, or certain and wrong: as the twin says, where float32 can say it."""
     target = np.array([[0, 1, 2, 1]])
     right = np.where(np.eye(3)[target[0]].T == 1, size, -size)[None].astype(np.float32)
     value, gradient = getattr(loss, name)(right, target, activation=activation, return_grad=True)
     assert value == pytest.approx(0.0, abs=1e-4)
     assert np.isfinite(gradient).all()
     wrong, slope = getattr(loss, name)(-right, target, activation=activation, return_grad=True)
-    assert not np.isnan(wrong)
-    assert not np.isnan(slope).any()
+    expected, expected_slope = getattr(twins, name)(
+        -right, target, activation=activation, return_grad=True
+    )
+    # Of logits 6e38 apart, -log p is beyond float32.
+    beyond = activation == "softmax" and size > 1e38 and name in ("cross_entropy", "focal", "poly")
+    assert wrong == pytest.approx(np.inf if beyond else expected, rel=1e-6, abs=1e-6)
+    scale = np.abs(expected_slope).max()
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-6, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "poly", "top_k", "ohem"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_huge_costs_of_many_pixels(name: str, dtype: str) -> None:
+    """Up to 1e36, sums of float32 lanes have room for all pixels between two of float64."""
+    logits = np.full((1, 2, 20000), 5e35, np.float32)
+    logits[:, 0] *= -1
+    if dtype == "bfloat16":
+        logits = (logits.view(np.uint32) >> 16).astype(np.uint16)
+    target = np.zeros((1, 20000), np.uint8)
+    value, gradient = getattr(loss, name)(logits, target, return_grad=True)
+    assert value == pytest.approx(1e36, rel=1e-2 if dtype == "bfloat16" else 1e-6)
+    if dtype == "float32":
+        assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
