@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from segmeter import loss
 from segmeter.loss import _functions, _pixel, _region
 from segmeter.reference import loss as twins
+from segmeter.reference import loss_compound as sums_of_twins
 
 RANKS = ("lovasz_hinge", "lovasz_softmax", "ohem", "top_k")
 NAMES = [name for name in _functions.__all__ if name not in RANKS]
@@ -255,17 +257,38 @@ def test_nan_reaches_value_and_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("size", [1e4, 3e38])
+@pytest.mark.parametrize("size", [1e4, 4e35, 3e38])
 def test_huge_logits(name: str, activation: str, size: float) -> None:
-    """Certain and right, or certain and wrong: finite wherever the mathematics is."""
+    """Certain and right, or certain and wrong: as the twin says, where float32 can say it."""
     target = np.array([[0, 1, 2, 1]])
     right = np.where(np.eye(3)[target[0]].T == 1, size, -size)[None].astype(np.float32)
     value, gradient = getattr(loss, name)(right, target, activation=activation, return_grad=True)
     assert value == pytest.approx(0.0, abs=1e-4)
     assert np.isfinite(gradient).all()
     wrong, slope = getattr(loss, name)(-right, target, activation=activation, return_grad=True)
-    assert not np.isnan(wrong)
-    assert not np.isnan(slope).any()
+    expected, expected_slope = getattr(twins, name)(
+        -right, target, activation=activation, return_grad=True
+    )
+    # Of logits 6e38 apart, -log p is beyond float32.
+    beyond = activation == "softmax" and size > 1e38 and name in ("cross_entropy", "focal", "poly")
+    assert wrong == pytest.approx(np.inf if beyond else expected, rel=1e-6, abs=1e-6)
+    scale = np.abs(expected_slope).max()
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-6, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "poly", "top_k", "ohem"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_huge_costs_of_many_pixels(name: str, dtype: str) -> None:
+    """Up to 1e36, sums of float32 lanes have room for all pixels between two of float64."""
+    logits = np.full((1, 2, 20000), 5e35, np.float32)
+    logits[:, 0] *= -1
+    if dtype == "bfloat16":
+        logits = (logits.view(np.uint32) >> 16).astype(np.uint16)
+    target = np.zeros((1, 20000), np.uint8)
+    value, gradient = getattr(loss, name)(logits, target, return_grad=True)
+    assert value == pytest.approx(1e36, rel=1e-2 if dtype == "bfloat16" else 1e-6)
+    if dtype == "float32":
+        assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
@@ -346,6 +369,77 @@ def test_compound_is_the_sum() -> None:
     assert len(loss.compound([loss.Dice(), loss.Focal(), loss.CrossEntropy()]).groups) == 1
     nested = loss.compound([(2.0, both), loss.Tversky()])
     assert nested.members[0] == (2.0, loss.Dice())
+
+
+# Of a loss with a name and options, as the objects and as the twins make it.
+Part = tuple[str, dict[str, Any]]
+
+
+@st.composite
+def parts_of_compounds(draw: st.DrawFn) -> tuple[float, Part]:
+    name = draw(st.sampled_from(["dice", "tversky", "cross_entropy", "focal", "poly", "jaccard"]))
+    options: dict[str, Any] = {
+        "activation": draw(st.sampled_from(["softmax", "sigmoid"])),
+        "include_background": draw(st.booleans()),
+        "ignore_index": draw(st.sampled_from([255, [255, 0]])),
+    }
+    if name == "cross_entropy":
+        options["label_smoothing"] = draw(st.sampled_from([0.0, 0.1]))
+    return draw(st.sampled_from([0.0, 0.5, 2.0])), (name, options)
+
+
+@given(st.lists(parts_of_compounds(), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_compound_of_the_twins(parts: list[tuple[float, Part]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits, target = rng.normal(size=(2, 3, 5)), rng.integers(0, 3, (2, 5))
+    target[rng.random(target.shape) < 0.2] = 255
+    data = {"mask": rng.random(target.shape) < 0.2, "pixel_weight": rng.random(target.shape)}
+    mine = loss.compound([(w, CLASSES[name](**options)) for w, (name, options) in parts])
+    twin = sums_of_twins.compound(
+        [(w, partial(getattr(twins, name), **options)) for w, (name, options) in parts]
+    )
+    assert_same(mine, twin, logits, target, **data)
+
+
+@pytest.mark.parametrize("name", ["dice_cross_entropy", "dice_focal"])
+def test_named_compounds_of_the_twins(name: str) -> None:
+    rng = np.random.default_rng(15)
+    logits, target = rng.normal(size=(2, 3, 5)), rng.integers(0, 3, (2, 5))
+    other = name.removeprefix("dice_")
+    for options in (
+        {},
+        {"dice_weight": 0.5, f"{other}_weight": 2.0, "ignore_index": 1},
+        {"dice": {"squared": True}, other: {"class_weight": [1, 2, 3]}, "activation": "sigmoid"},
+    ):
+        made = (getattr(module, name)(**options) for module in (loss, sums_of_twins))
+        assert_same(*made, logits, target)
+
+
+@pytest.mark.parametrize("weights", ["nnunet", "halving", "equal", [1.0, 0.0, 0.5]])
+@pytest.mark.parametrize("dense", [False, True])
+def test_deep_supervision_of_the_twins(weights: Any, dense: bool) -> None:
+    rng = np.random.default_rng(16)
+    target = rng.integers(0, 3, (2, 8, 7))
+    target = np.moveaxis(np.eye(3)[target], -1, 1) if dense else target
+    logits = [rng.normal(size=(2, 3, *size)) for size in ((8, 7), (4, 3), (3, 2))]
+    mine = loss.deep_supervision(loss.Dice(), weights=weights)
+    twin = sums_of_twins.deep_supervision(twins.dice, weights=weights)
+    assert_same(mine, twin, logits, target)
+    if isinstance(weights, str):
+        assert_same(mine, twin, logits[:1], target)
+
+
+def assert_same(mine: Any, twin: Any, logits: Any, target: np.ndarray, **data: Any) -> None:
+    """Values alone, and with their gradients, by the logits or by those of every level."""
+    value, gradient = mine(logits, target, return_grad=True, **data)
+    expected, expected_gradient = twin(logits, target, return_grad=True, **data)
+    assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert mine(logits, target, **data) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert twin(logits, target, **data) == expected
+    if not isinstance(logits, list):
+        gradient, expected_gradient = [gradient], [expected_gradient]
+    for slope, wanted in zip(gradient, expected_gradient, strict=True):
+        np.testing.assert_allclose(slope, wanted, rtol=1e-8, atol=1e-12)
 
 
 def test_deep_supervision_is_the_weighted_sum() -> None:

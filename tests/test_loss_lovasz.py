@@ -12,36 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from segmeter import _core
 from segmeter.loss import lovasz_hinge, lovasz_softmax, top_k
-from segmeter.reference.loss_lovasz import lovasz_jaccard
-from segmeter.reference.loss_table import dense_target, probabilities
-
-
-def twin(
-    logits: np.ndarray, target: np.ndarray, out: np.ndarray, *, hinge: bool, region: str
-) -> tuple[float, np.ndarray]:
-    """Value and gradient over classes that are present, as defined."""
-    x = logits.astype(np.float64)
-    truth = dense_target(np.where(out, 0, target), x.shape) > 0
-    p = x if hinge else probabilities(x, "softmax")[0]
-    hinges = np.maximum(1.0 - np.where(truth, x, -x), 0.0)
-    errors = hinges if hinge else np.where(truth, 1.0 - p, p)
-    by_p = np.zeros_like(x)
-    regions = [[n] for n in range(len(x))] if region == "per_sample" else [list(range(len(x)))]
-    regions = [r for r in regions if (truth[r] & ~out[r][:, None]).any()]
-    total = 0.0
-    for r in regions:
-        kept = ~out[r]
-        classes = [k for k in range(x.shape[1]) if truth[r, k][kept].any()]
-        for k in classes:
-            share = 1.0 / (len(classes) * len(regions))
-            value, slope = lovasz_jaccard(errors[r, k][kept], truth[r, k][kept])
-            total += share * value
-            signed = np.where(truth[r, k][kept], -slope, slope) * (errors[r, k][kept] > 0)
-            place = np.zeros(kept.shape)
-            place[kept] = share * (signed if hinge else np.where(truth[r, k][kept], -slope, slope))
-            by_p[r, k] = place
-    gradient = by_p if hinge else p * (by_p - (p * by_p).sum(1, keepdims=True))
-    return total, np.where(out[:, None], 0.0, gradient)
+from segmeter.reference import loss_lovasz as twins
+from segmeter.reference.loss_table import probabilities
 
 
 def value_bound(dtype: str, hinge: bool) -> dict[str, float]:
@@ -89,10 +61,12 @@ def test_sorted_errors_equal_the_twin(
     out = rng.random(target.shape) < 0.2
     options: dict[str, Any] = {"region": region, "mask": out, "return_grad": True}
     if hinge:
-        value, gradient = lovasz_hinge(logits, target, classes="present", **options)
+        options["classes"] = "present"
+        value, gradient = lovasz_hinge(logits, target, **options)
+        expected, wanted = twins.lovasz_hinge(logits, target, **options)
     else:
         value, gradient = lovasz_softmax(logits, target, exact=True, **options)
-    expected, wanted = twin(logits, target, out, hinge=hinge, region=region)
+        expected, wanted = twins.lovasz_softmax(logits, target, **options)
     assert_allclose(value, expected, **value_bound(dtype, hinge))
     if step and not hinge:
         return  # whether errors of different pixels are equal is a matter of the last bit
@@ -122,7 +96,7 @@ def test_levels_by_their_definition() -> None:
     for k in range(3):
         truth = (target[0] == k).ravel()
         errors = np.where(truth, 1 - p[0, k].ravel(), p[0, k].ravel())
-        total += lovasz_jaccard(np.rint(errors * 65535) / 65535, truth)[0] / 3
+        total += twins.lovasz_jaccard(np.rint(errors * 65535) / 65535, truth)[0] / 3
     # A float32 error at the edge between two levels may fall on the other side.
     assert_allclose(lovasz_softmax(logits, target), total, rtol=1e-8)
 
@@ -196,13 +170,12 @@ def test_many_errors_are_sorted_by_ranges(hinge: bool, region: str, dtype: str) 
     logits[:, :, :40] = np.rint(logits[:, :, :40])  # equal errors, and hinges that are met
     out = rng.random(target.shape) < 0.1
     options: dict[str, Any] = {"region": region, "mask": out, "return_grad": True}
-    if hinge:
-        options["classes"] = "present"
-    else:
-        options["exact"] = True
+    options["classes"] = "present"
+    twin = twins.lovasz_hinge if hinge else twins.lovasz_softmax
+    expected, wanted = twin(logits, target, **options)
     call = lovasz_hinge if hinge else lovasz_softmax
+    options["exact"] = not hinge
     value, gradient = call(logits, target, **options)
-    expected, wanted = twin(logits, target, out, hinge=hinge, region=region)
     assert_allclose(value, expected, rtol=3e-7 if dtype == "f4" else 1e-12)
     largest = np.abs(wanted).max()
     rest = slice(None) if hinge else slice(40, None)  # float32 tells some equal errors apart

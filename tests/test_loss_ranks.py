@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segmeter import loss
+from segmeter.reference import loss as loss_twins
+from segmeter.reference import loss_lovasz
 from segmeter.reference.loss_lovasz import lovasz_jaccard
 
 if TYPE_CHECKING:
@@ -16,6 +21,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 torch = pytest.importorskip("torch")
+
+TWINS = {
+    "top_k": loss_twins,
+    "ohem": loss_twins,
+    "lovasz_softmax": loss_lovasz,
+    "lovasz_hinge": loss_lovasz,
+}
 
 
 def problem(*, ignored: bool = False, number: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +106,99 @@ def test_central_differences(kind: str) -> None:
         step[index] = 1e-6
         slope = (made(logits + step, target) - made(logits - step, target)) / 2e-6
         assert gradient[index] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+# --- twins
+
+SHARED: dict[str, st.SearchStrategy[Any]] = {
+    "ignore_index": st.sampled_from([None, 255, [255, 2]]),
+    "channels_last": st.booleans(),
+    "empty": st.sampled_from(["zero", "nan"]),
+    "class_weight": st.none() | st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=4, max_size=4),
+}
+HARD = {
+    "normaliser": st.sampled_from(["valid", "all"]),
+    "reduction": st.sampled_from(["mean", "sum"]),
+}
+LOVASZ = {
+    "region": st.sampled_from(["batch", "per_sample"]),
+    "classes": st.sampled_from(["present", "all", [2, 0], [3]]),
+    "normalise_weight": st.booleans(),
+    "reduction": st.sampled_from(["mean", "sum", "none"]),
+}
+OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "top_k": {
+        **HARD,
+        "fraction": st.sampled_from([0.1, 0.3, 1.0]),
+        "label_smoothing": st.sampled_from([0.0, 0.1]),
+    },
+    "ohem": {
+        **HARD,
+        "threshold": st.sampled_from([0.05, 0.7, 1.0]),
+        "least": st.sampled_from([0, 5, 99]),
+        "class_weight": st.none(),
+    },
+    "lovasz_softmax": LOVASZ,
+    "lovasz_hinge": LOVASZ,
+}
+
+
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1), size=st.sampled_from([1.0, 400.0]))
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("single", [False, True])
+def test_value_and_gradient_of_the_twin(
+    name: str, single: bool, data: st.DataObject, seed: int, size: float
+) -> None:
+    choices = {**SHARED, **OPTIONS[name]}
+    named = data.draw(st.lists(st.sampled_from(sorted(choices)), unique=True))
+    options = {option: data.draw(choices[option]) for option in named}
+    if single and name == "lovasz_softmax":
+        return  # the softmax of one channel is 1
+    if single:
+        options.pop("class_weight", None)
+        options.pop("classes", None)
+        options.update({} if name == "lovasz_hinge" else {"activation": "sigmoid"})
+    rng = np.random.default_rng(seed)
+    logits = size * rng.normal(size=(2, 1 if single else 4, 3, 2))
+    target = rng.integers(0, 2 if single else 4, (2, 3, 2))
+    target[0] %= rng.integers(1, 4)
+    if options.get("ignore_index") is not None:
+        target[rng.random(target.shape) < rng.choice([0.3, 1.0])] = 255
+    if data.draw(st.booleans()):
+        options["mask"] = rng.random(target.shape) < 0.3
+    if name in ("top_k", "ohem") and data.draw(st.booleans()):
+        options["pixel_weight"] = rng.random(target.shape)
+    logits = np.moveaxis(logits, 1, -1) if options.get("channels_last") else logits
+    function, twin = getattr(loss, name), getattr(TWINS[name], name)
+    wanted = twin(logits, target, **options)
+    if name.startswith("lovasz"):
+        options["exact"] = True
+    np.testing.assert_allclose(function(logits, target, **options), wanted, rtol=1e-9, atol=1e-12)
+    if options.get("reduction") == "none":
+        return
+    _, gradient = function(logits, target, return_grad=True, **options)
+    options.pop("exact", None)
+    _, wanted = twin(logits, target, return_grad=True, **options)
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("way", ["array", "tensor", "plain"])
+def test_pixel_weights_do_not_decide_which_pixels_are_hard(way: str) -> None:
+    """Of p = 0.5 and 0.9, with weights 0.1 and 10, the first is below 0.7."""
+    logits = np.log(np.array([[[0.5, 0.9], [0.5, 0.1]]]))
+    target, weight = np.array([[0, 0]]), np.array([[0.1, 10.0]])
+    if way == "array":
+        value = loss.ohem(logits, target, pixel_weight=weight)
+    else:
+        backend = importlib.import_module("segmeter.torch")
+        evaluate = importlib.import_module("segmeter.torch._evaluate")
+        inputs = [torch.tensor(array) for array in (logits, target)]
+        if way == "tensor":
+            value = backend.ohem(*inputs, pixel_weight=torch.tensor(weight)).item()
+        else:
+            given_inputs = evaluate.Inputs(*inputs, pixel_weight=torch.tensor(weight))
+            value = evaluate.plain(loss.Ohem(), given_inputs).item()
+    assert value == pytest.approx(0.1 * np.log(2))
 
 
 # --- peers

@@ -383,6 +383,16 @@ class Ohem(HardPixels):
                 "label_smoothing have no place in it"
             )
 
+    def _costs(
+        self,
+        x: NDArray[Any],
+        target: NDArray[Any],
+        mask: Any,
+        pixel_weight: Any,  # noqa: ARG002  # makes no pixel less certain
+        threads: int,
+    ) -> FloatArray:
+        return super()._costs(x, target, mask, None, threads)
+
     def select(self, costs: FloatArray, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
         hard = counted & (costs > -math.log(self.threshold))
         if hard.sum() >= min(self.least, counted.sum()):

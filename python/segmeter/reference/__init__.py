@@ -1,19 +1,21 @@
-"""Plain-NumPy twins of the native functions: the definition of "correct".
+"""Twins of the native functions in plain NumPy: the definition of "correct".
 
-Same names and signatures as the public functions; slow, short and easy to check by eye.
+A module for each family or part of one, whose functions have the names and the main options of the
+public ones; slow, short and easy to check by eye. Some need SciPy.
+
+- ``pixel``, ``scores``: confusion matrices, and their scores without one;
+- ``region_components``, ``region_overlap``, ``region_scores``, ``region_lesions``,
+  ``region_topology``, ``region_coco``;
+- ``boundary_edt``, ``boundary_band``, ``boundary_surfaces``, ``boundary_scores``;
+- ``cause``, ``cause_scores``;
+- ``loss``, ``loss_lovasz``, ``loss_compound``: losses, and ``loss_table``, their table of sums.
+
+Named here too: :func:`confusion_matrix`, :func:`error_causes`, :func:`region_facts`.
 """
 
 from __future__ import annotations
 
 from .cause import error_causes, region_facts
-from .cause_scores import cause_shares, renormed_causes, repaired_scores
 from .pixel import confusion_matrix
 
-__all__ = [
-    "cause_shares",
-    "confusion_matrix",
-    "error_causes",
-    "region_facts",
-    "renormed_causes",
-    "repaired_scores",
-]
+__all__ = ["confusion_matrix", "error_causes", "region_facts"]

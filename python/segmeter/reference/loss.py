@@ -8,6 +8,8 @@ evaluation per logit: for small arrays.
 
 from __future__ import annotations
 
+from copy import copy
+from fractions import Fraction
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Values = NDArray[Any]
+    Places = NDArray[np.intp]
     Options = dict[str, Any]
 
 STEP = 1e-30
@@ -469,3 +472,68 @@ def poly(pixels: Pixels, o: Options) -> Any:
 def generalised_cross_entropy(pixels: Pixels, o: Options) -> Any:
     """Generalised cross entropy."""
     return of_pixels(pixels, o, lambda one: (1 - np.exp(o["q"] * one.log_p)) / o["q"])
+
+
+# --- losses of the hardest pixels
+
+
+HARD: dict[str, Any] = {
+    "activation": "softmax",
+    "normaliser": "valid",
+    "label_smoothing": 0.0,
+}
+
+
+def of_hardest(
+    pixels: Pixels, o: Options, select: Callable[[Pixels, Values, int], tuple[Places, float]]
+) -> Any:
+    """Costs of the pixels that are selected of the counted ones, and their mean.
+
+    ``select`` takes the pixels, the costs of the counted ones and how many a share is of, and
+    gives the places of those that are kept, and what a mean divides by.
+    """
+    costs = costs_of(pixels, o)
+    whole = costs.size if o["normaliser"] == "valid" else pixels.counted.size
+    kept, norm = select(pixels, costs, whole)
+    if not kept.size:
+        return 0.0 if o["empty"] == "zero" else np.nan
+    return costs[kept].sum() / (norm if o["reduction"] == "mean" else 1.0)
+
+
+def costs_of(pixels: Pixels, o: Options) -> Values:
+    """Cross entropy of every counted pixel."""
+    costs = of_pixels(pixels, {**o, "reduction": "none"}, lambda one: -one.log_p)
+    counted: Values = costs.reshape(pixels.counted.shape)[pixels.counted]
+    return counted
+
+
+def hardest_first(costs: Values) -> Places:
+    """Places of the costs from the largest, of equal ones from the first."""
+    return np.argsort(-costs.real, kind="stable")
+
+
+@twin(**HARD, fraction=0.1)
+def top_k(pixels: Pixels, o: Options) -> Any:
+    """Cross entropy of the hardest share of the pixels."""
+
+    def select(_: Pixels, costs: Values, whole: int) -> tuple[Places, float]:
+        number = int(Fraction(str(o["fraction"])) * whole)  # as it is written: 0.1 is a tenth
+        return hardest_first(costs)[:number], number
+
+    return of_hardest(pixels, o, select)
+
+
+@twin(**HARD, threshold=0.7, least=0)
+def ohem(pixels: Pixels, o: Options) -> Any:
+    """Cross entropy of the pixels that are not certain enough."""
+
+    def select(pixels: Pixels, _: Values, whole: int) -> tuple[Places, float]:
+        alike = copy(pixels)
+        alike.w = np.ones_like(pixels.w)  # a weight makes no pixel less certain
+        costs = costs_of(alike, o)
+        hard = costs.real > -np.log(o["threshold"])  # p below it, also of a p that rounds to 1
+        number = max(int(hard.sum()), o["least"])
+        kept = hardest_first(costs)[:number]
+        return kept, kept.size if o["normaliser"] == "valid" else whole
+
+    return of_hardest(pixels, o, select)

@@ -20,7 +20,7 @@ from ..loss import Compound, SoftCountsGradient, _table
 from ..loss._base import Bound, SweepLoss
 from ..loss._compound import scaled
 from ..loss._pixel import PixelLoss
-from ..loss._surrogate import LovaszLoss
+from ..loss._surrogate import LovaszLoss, Ohem
 from . import _plain, _ranked
 from ._arrays import as_array, as_tensor, is_native, lies_channels_last
 from ._distributed import is_alone, pack, summed, summed_arrays, summed_number, unpack
@@ -398,14 +398,17 @@ def _plain_ranked(loss: Ranked, inputs: Inputs) -> Tensor:
         return _ranked.lovasz(loss, pixels.x, truth, pixels.counted, pixels.sums)
     entropy = loss.cross_entropy("none")
     options = entropy.inputs()
-    costs = _pixel_by_pixel(replace(entropy, channels_last=False), inputs, options)
+    entropy = replace(entropy, channels_last=False)
+    costs = ranked = _pixel_by_pixel(entropy, inputs, options)
+    if isinstance(loss, Ohem) and inputs.pixel_weight is not None:  # makes no pixel less certain
+        ranked = _pixel_by_pixel(entropy, inputs._replace(pixel_weight=None), options)
     counted = torch.ones(inputs.target.shape, dtype=torch.bool, device=inputs.target.device)
     for label in ignored:
         counted = counted & (inputs.target != label)
     counted = counted.reshape(len(inputs.logits), *inputs.logits.shape[2:])
     if inputs.mask is not None:
         counted = counted & ~inputs.mask
-    return _ranked.hard_pixels(loss, costs, counted)
+    return _ranked.hard_pixels(loss, costs, ranked, counted)
 
 
 def without_autocast(device: str) -> Any:

@@ -111,14 +111,14 @@ def _mean(loss: LovaszLoss, losses: Tensor, present: Tensor, valid: Tensor) -> T
     return value if loss.empty == "zero" else torch.where(valid.any(), value, math.nan)
 
 
-def hard_pixels(loss: TopK | Ohem, costs: Tensor, counted: Tensor) -> Tensor:
-    """Cross entropy of the pixels that a loss selects by their costs, (N, *spatial)."""
-    costs, counted = costs.flatten(), counted.flatten()
+def hard_pixels(loss: TopK | Ohem, costs: Tensor, ranked: Tensor, counted: Tensor) -> Tensor:
+    """Cross entropy (N, *spatial) of the pixels that a loss selects by costs to rank by."""
+    costs, ranked, counted = costs.flatten(), ranked.flatten(), counted.flatten()
     with torch.no_grad():
         if isinstance(loss, TopK):
-            kept, norm = _hardest(loss, costs, counted)
+            kept, norm = _hardest(loss, ranked, counted)
         else:
-            kept, norm = _hard(loss, costs, counted)
+            kept, norm = _hard(loss, ranked, counted)
     total = torch.where(kept, costs, 0.0).sum()
     if loss.reduction == "mean":
         total = torch.where(norm > 0, total / torch.where(norm > 0, norm, 1), 0.0)
