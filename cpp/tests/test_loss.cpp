@@ -23,6 +23,7 @@ constexpr DType type_of() {
     if constexpr (std::is_same_v<T, float>) return DType::kFloat32;
     if constexpr (std::is_same_v<T, double>) return DType::kFloat64;
     if constexpr (std::is_same_v<T, std::uint8_t>) return DType::kUInt8;
+    if constexpr (std::is_same_v<T, std::byte>) return DType::kBool;
     return DType::kInt64;
 }
 
@@ -225,6 +226,60 @@ TEST_CASE("one sweep and two give the same gradient of a pixel loss, whoever com
         }
         set_simd_level(name(chosen));
     }
+}
+
+TEST_CASE("tiles in a run and tiles one by one give the same bits") {
+    // Runs of 8 tiles, a shorter one, and a part of a tile; enough for two blocks.
+    constexpr std::int64_t kPixels = 8192 + 11 * 64 + 17;
+    const std::array<PixelTerm, 2> both{PixelTerm{}, PixelTerm{TermKind::kFocal, 2.0, 0.5}};
+    for (const Activation activation : {Activation::kSoftmax, Activation::kSigmoid})
+        for (const std::int64_t channels : {1, 2, 4, 19})
+            for (const std::size_t num_terms : {0, 1, 2})
+                for (const bool squares : {false, true}) {
+                    const auto terms = static_cast<std::int64_t>(num_terms);
+                    const Problem problem(2, channels, kPixels,
+                                          static_cast<unsigned>(channels + terms));
+                    if (channels == 1 && activation == Activation::kSoftmax) continue;
+                    LossInput input = problem.input();
+                    input.activation = activation;
+                    input.terms = std::span(both).first(num_terms);
+                    input.squares = squares;
+                    // A mask that leaves nothing out is read tile by tile.
+                    const Array<std::byte> nothing({2, kPixels});
+                    const ArrayView mask = nothing.view();
+                    Table slopes(2, channels, terms);
+                    std::mt19937 random(9);
+                    for (double& x : slopes.values)
+                        x = static_cast<double>(random() % 1000) / 1000.0;
+                    const SoftCountsGradientView by = slopes.as_gradient();
+                    at_each_level([&] {
+                        std::vector<std::vector<double>> tables;
+                        std::vector<std::vector<float>> gradients;
+                        for (const bool apart : {true, false}) {
+                            input.mask = apart ? &mask : nullptr;
+                            Table table(2, channels, terms);
+                            CHECK(soft_counts(input, table.view()).kind == LossFault::Kind::kNone);
+                            tables.push_back(table.values);
+                            Array<float> gradient(problem.logits.shape);
+                            CHECK(
+                                soft_counts_backward(input, by, gradient.memory(), gradient.strides)
+                                    .kind == LossFault::Kind::kNone);
+                            gradients.push_back(gradient.values);
+                            CHECK(target_counts(input, table.view()).kind ==
+                                  LossFault::Kind::kNone);
+                            tables.back().insert(tables.back().end(), table.values.begin(),
+                                                 table.values.end());
+                            if (terms == 0) continue;
+                            CHECK(pixel_terms(input, table.view(), &by, gradient.memory(),
+                                              gradient.strides)
+                                      .kind == LossFault::Kind::kNone);
+                            gradients.back().insert(gradients.back().end(), gradient.values.begin(),
+                                                    gradient.values.end());
+                        }
+                        CHECK(tables[0] == tables[1]);
+                        CHECK(gradients[0] == gradients[1]);
+                    });
+                }
 }
 
 TEST_CASE("the first pixel that is not allowed is found") {

@@ -2,6 +2,7 @@
 // float64 sums, and tables are added in the order of the blocks.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <stdexcept>
 #include <type_traits>
 #include <vector>
@@ -29,7 +30,7 @@ constexpr std::int64_t kMostBlocks = 256;
 // Tiles whose float32 sums are added up before they become float64.
 constexpr int kTilesPerFlush = 16;
 // A gradient of more bytes goes past the caches.
-constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kStreamBytes = std::int64_t{16} << 20;
 // Doubles that a row of float32 lanes becomes.
 constexpr std::int64_t kFlushed = 8;
 
@@ -52,7 +53,7 @@ class SampleSlopes {
         const auto channels = static_cast<std::size_t>(input.logits.shape[1]);
         const auto samples = static_cast<std::size_t>(input.logits.shape[0]);
         const std::size_t terms = input.terms.size();
-        values_.resize(channels * (3 + 2 * terms));
+        values_.resize(channels * (4 + 2 * terms));
         const auto place = [&](std::size_t row) { return values_.data() + row * channels; };
         const auto take = [&](const double* from, std::size_t table, std::size_t row) {
             const double* first =
@@ -61,20 +62,22 @@ class SampleSlopes {
                            [](double x) { return static_cast<Real>(x); });
         };
         for (std::size_t t = 0; t < terms; ++t) {
-            take(all.terms, t, 3 + t);
-            take(all.terms_negative, t, 3 + terms + t);
+            take(all.terms, t, 4 + t);
+            take(all.terms_negative, t, 4 + terms + t);
         }
-        view_.terms = place(3);
-        view_.terms_negative = place(3 + terms);
+        view_.terms = place(4);
+        view_.terms_negative = place(4 + terms);
         view_.uniform_terms = true;
         for (std::size_t t = 0; t < terms; ++t)
             for (std::size_t c = 1; c < channels; ++c)
-                view_.uniform_terms &= place(3 + t)[c] == place(3 + t)[0];
+                view_.uniform_terms &= place(4 + t)[c] == place(4 + t)[0];
         if (!regions) return;
         take(all.intersection, 0, 0);
         take(all.pred, 0, 1);
+        std::transform(place(0), place(1), place(1), place(3), std::plus<>());
         view_.intersection = place(0);
         view_.pred = place(1);
+        view_.own = place(3);
         if (!input.squares) return;
         take(all.pred_squared, 0, 2);
         view_.pred_squared = place(2);
@@ -113,6 +116,7 @@ class Sweep {
             const std::int64_t bytes =
                 samples * reader_.channels() * pixels * static_cast<std::int64_t>(sizeof(Real));
             stream_ = bytes > kStreamBytes && reader_.streamable(gradient);
+            can_run_ = pixels > 0 && reader_.direct(gradient, 0, 0, kLossTile) != nullptr;
         }
         const auto blocks = static_cast<std::size_t>(samples * blocks_per_sample_);
         tallies_.resize(blocks);
@@ -224,23 +228,35 @@ class Sweep {
         alignas(64) std::array<Real, kLossTile> costs;
         if (costs_ != nullptr) sums.costs = costs.data();
         int tiles = 0;
-        for (std::int64_t first = begin; first < end; first += kLossTile) {
-            const std::int64_t n = std::min<std::int64_t>(kLossTile, end - first);
-            const bool logits = wanted_ != Wanted::kTarget;
-            const simd::LossTile<Real> tile =
-                reader_.read(sample, first, n, logits, buffers, tally);
-            if (!logits)
+        const auto add = [&](const simd::LossTile<Real>& tile, std::int64_t first, std::int64_t n) {
+            if (wanted_ == Wanted::kTarget)
                 count_targets(tile, sums);
             else
                 sweep_tile(tile, sums, sample, first, n, scratch, indirect);
-            if (costs_ != nullptr) {
+            tiles += tile.tiles;
+            if (sums_size == 0 || tiles < kTilesPerFlush) return;
+            loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
+            tiles = 0;
+        };
+        for (std::int64_t first = begin; first < end;) {
+            const std::int64_t stop = std::min(first + simd::kLossRun * kLossTile, end);
+            if (costs_ == nullptr && can_run_) {
+                const simd::LossTile<Real> run =
+                    reader_.read_run(sample, first, stop - first, buffers, tally);
+                if (run.tiles > 0) add(run, first, run.tiles * kLossTile);
+                first += run.tiles * kLossTile;
+            }
+            for (; first < stop; first += kLossTile) {
+                const std::int64_t n = std::min<std::int64_t>(kLossTile, stop - first);
+                const simd::LossTile<Real> tile =
+                    reader_.read(sample, first, n, wanted_ != Wanted::kTarget, buffers, tally);
+                add(tile, first, n);
+                if (costs_ == nullptr) continue;
                 Real* to = costs_ + sample * reader_.pixels() + first;
                 for (std::int64_t i = 0; i < n; ++i)
                     to[i] =
                         tile.weight[i] == Real{0} ? Real{0} : costs[static_cast<std::size_t>(i)];
             }
-            if (sums_size != 0 && ++tiles % kTilesPerFlush == 0)
-                loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
         }
 #if defined(__x86_64__)
         if (stream_) _mm_sfence();
@@ -300,6 +316,7 @@ class Sweep {
     std::int64_t block_pixels_ = kBlockPixels;
     std::int64_t blocks_per_sample_ = 0;
     bool stream_ = false;
+    bool can_run_ = true;  // the gradient of a run can be written where it belongs
     Real* costs_ = nullptr;
     std::vector<SampleSlopes<Real>> slopes_;
     std::vector<TileTally> tallies_;

@@ -12,6 +12,8 @@ namespace {
 using simd::kLossTile;
 
 constexpr std::align_val_t kAlignment{64};
+// Tiles of one channel between the logits that are read and those that are asked for.
+constexpr std::int64_t kTilesAhead = 32;
 
 // Axes of a view that are pixels.
 std::span<const std::int64_t> spatial(std::span<const std::int64_t> axes, bool channels) {
@@ -231,7 +233,7 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
                                             bool with_logits, TileBuffers<Real>& buffers,
                                             TileTally& tally) const {
     simd::LossTile<Real> tile{buffers.x, kLossTile,      nullptr, nullptr,
-                              nullptr,   buffers.weight, false};
+                              nullptr,   buffers.weight, false,   1};
     bool whole = false;
     if (input_.dense) {
         whole = read_mask(sample, first, n, buffers);
@@ -253,13 +255,42 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
     tile.plain = whole && n == kLossTile && input_.pixel_weight == nullptr;
     if (!with_logits) return tile;
     if (contiguous_logits_ && n == kLossTile) {
-        tile.x = reinterpret_cast<const Real*>(at(input_.logits, kLogits, sample, first));
-        tile.stride = input_.logits.strides[1] / static_cast<std::int64_t>(sizeof(Real));
-        if (first + std::int64_t{2} * kLossTile <= pixels_.count()) tile.next = tile.x + kLossTile;
+        point_to_logits(sample, first, tile);
     } else {
         read_logits(sample, first, n, buffers.x);
     }
     return tile;
+}
+
+template <class Real>
+void TileReader<Real>::point_to_logits(std::int64_t sample, std::int64_t first,
+                                       simd::LossTile<Real>& tile) const {
+    // Far enough ahead for memory to answer: a few kibibytes of all channels.
+    const std::int64_t ahead = kLossTile * std::max<std::int64_t>(2, kTilesAhead / channels());
+    tile.x = reinterpret_cast<const Real*>(at(input_.logits, kLogits, sample, first));
+    tile.stride = input_.logits.strides[1] / static_cast<std::int64_t>(sizeof(Real));
+    if (first + tile.tiles * kLossTile + ahead <= pixels_.count()) tile.next = tile.x + ahead;
+}
+
+template <class Real>
+simd::LossTile<Real> TileReader<Real>::read_run(std::int64_t sample, std::int64_t first,
+                                                std::int64_t n, TileBuffers<Real>& buffers,
+                                                TileTally& tally) const {
+    const std::int64_t tiles = std::min<std::int64_t>(n / kLossTile, simd::kLossRun);
+    simd::LossTile<Real> run{nullptr, 0, nullptr, buffers.label, nullptr, buffers.weight, true, 0};
+    if (tiles == 0 || dense_tiles_ || input_.mask != nullptr || input_.pixel_weight != nullptr ||
+        !ignored_inside_.empty() || !contiguous_logits_)
+        return run;
+    if ((*labels_)(at(input_.target, kTarget, sample, first), pixels_.stride(kTarget),
+                   tiles * kLossTile, buffers.label))
+        return run;
+    if (!buffers.ones) std::fill_n(buffers.weight, kLossTile, Real{1});
+    buffers.ones = true;
+    tally.valid += tiles * kLossTile;
+    tally.weight += static_cast<double>(tiles * kLossTile);
+    run.tiles = static_cast<int>(tiles);
+    point_to_logits(sample, first, run);
+    return run;
 }
 
 template <class Real>

@@ -46,7 +46,7 @@ struct TileBuffers {
     Real* y;  // null for labels
     Real* weight;
     bool ones = false;  // all weights are 1, and stay so unless somebody writes there
-    alignas(64) std::int32_t label[simd::kLossTile];
+    alignas(64) std::int32_t label[simd::kLossRun * simd::kLossTile];
 };
 
 // Counted pixels of the tiles read so far.
@@ -71,6 +71,11 @@ class TileReader {
     // Pixels [first, first + n) of a sample, n <= kLossTile. Without `with_logits`, x stays unset.
     simd::LossTile<Real> read(std::int64_t sample, std::int64_t first, std::int64_t n,
                               bool with_logits, TileBuffers<Real>& buffers, TileTally& tally) const;
+
+    // As `read`, for as many whole tiles of [first, first + n) as fit a run, if there is a label
+    // for each of their pixels and nothing else to heed; else no tile, and nothing is tallied.
+    simd::LossTile<Real> read_run(std::int64_t sample, std::int64_t first, std::int64_t n,
+                                  TileBuffers<Real>& buffers, TileTally& tally) const;
 
     // Where a tile's gradient may be written without a copy, else null.
     [[nodiscard]] Real* direct(std::byte* gradient, std::int64_t sample, std::int64_t first,
@@ -103,6 +108,8 @@ class TileReader {
     void read_weights(std::int64_t sample, std::int64_t first, std::int64_t n, Real* weight,
                       TileTally& tally) const;
     void spread_labels(TileBuffers<Real>& buffers) const;
+    // Lets a tile or run have its logits where they lie.
+    void point_to_logits(std::int64_t sample, std::int64_t first, simd::LossTile<Real>& tile) const;
 
     LossInput input_;
     bool dense_tiles_;

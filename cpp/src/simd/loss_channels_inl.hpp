@@ -184,11 +184,18 @@ struct Sides {
     Vec far;
 };
 
-inline Sides sides_of(Vec x) {
-    const Vec size = absolute(x);
-    const Vec z = exp_of(zero() - size);
-    const Vec near = one() / (one() + z);
-    return {size, z, near, z * near};
+[[gnu::always_inline]] inline void find_sides(const Vec (&x)[kAbreast], Sides (&side)[kAbreast]) {
+    Vec z[kAbreast];
+    for (int j = 0; j < kAbreast; ++j) {
+        side[j].size = absolute(x[j]);
+        z[j] = zero() - side[j].size;
+    }
+    exp_each(z);
+    for (int j = 0; j < kAbreast; ++j) {
+        side[j].z = z[j];
+        side[j].near = one() / (one() + z[j]);
+        side[j].far = z[j] * side[j].near;
+    }
 }
 
 // What a channel's gradient is made of, for yes and for no.
@@ -212,70 +219,110 @@ inline AnswerSlopes answer_slopes(const Rule& rule, const Slopes& slopes, int c)
     return all_of;
 }
 
-template <bool kSums, bool kSlopes, bool kPlain>
-void answers_as(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
-                const Gradient* gradient) {
-    for (int c = 0; c < rule.channels; ++c) {
-        Vec pred = zero();
-        Vec intersection = zero();
-        Vec target = zero();
-        Vec cost_yes = zero();
-        Vec cost_no = zero();
-        AnswerSlopes by{};
-        if constexpr (kSlopes) by = answer_slopes(rule, *slopes, c);
-        const Real* from = tile.x + c * tile.stride;
-        Real* to = kSlopes ? gradient->data + c * gradient->stride : nullptr;
-        for (int j = 0; j < kVecs; ++j) {
-            const int i = kLossLanes * j;
-            const Vec w = kPlain ? one() : load(tile.weight + i);
-            Vec x = load(from + i);
-            if constexpr (!kPlain) x = select(equal(w, zero()), all(Real{0.5}), x);
-            const Mask yes = equal(load_labels(tile.label + i), c);
-            const Mask negative = less(x, zero());
-            const Mask right = either(yes, negative);
-            const Sides side = sides_of(x);
-            if constexpr (kSums) {
-                const Vec p = w * select(negative, side.far, side.near);
-                const Vec cost = w * (log1p_small(side.z) + drop(right, side.size));
-                pred = pred + p;
-                intersection = intersection + select(yes, p, zero());
-                target = target + select(yes, w, zero());
-                cost_yes = cost_yes + select(yes, cost, zero());
-                cost_no = cost_no + drop(yes, cost);
-            }
-            if constexpr (kSlopes) {
-                const Vec error = select(right, side.far, side.near);
-                const Vec by_p = select(yes, by.by_p_yes, by.by_p_no);
-                const Vec by_cost = select(yes, by.by_cost_yes, by.by_cost_no);
-                const Vec value = w * fma(side.near * side.far, by_p, by_cost * error);
-                if (gradient->stream)
-                    stream(to + i, value);
-                else
-                    store(to + i, value);
-            }
-        }
-        if constexpr (kSums) {
-            const int at = c * kLossLanes;
-            add_lanes(sums->target + at, target);
-            if (sums->pred != nullptr) {
-                add_lanes(sums->pred + at, pred);
-                add_lanes(sums->intersection + at, intersection);
-            }
-            if (rule.num_terms != 0) {
-                add_lanes(sums->terms + at, cost_yes);
-                add_lanes(sums->terms_negative + at, cost_no);
-            }
-        }
+// Sums of a channel, to which a vector of answers is added.
+struct AnswerSums {
+    Vec pred;
+    Vec intersection;
+    Vec target;
+    Vec cost_yes;
+    Vec cost_no;
+};
+
+inline AnswerSums load_sums(const Rule& rule, const Sums& sums, int at) {
+    AnswerSums so_far{zero(), zero(), load(sums.target + at), zero(), zero()};
+    if (sums.pred != nullptr) {
+        so_far.pred = load(sums.pred + at);
+        so_far.intersection = load(sums.intersection + at);
+    }
+    if (rule.num_terms != 0) {
+        so_far.cost_yes = load(sums.terms + at);
+        so_far.cost_no = load(sums.terms_negative + at);
+    }
+    return so_far;
+}
+
+inline void store_sums(const Rule& rule, const AnswerSums& so_far, int at, const Sums& sums) {
+    store(sums.target + at, so_far.target);
+    if (sums.pred != nullptr) {
+        store(sums.pred + at, so_far.pred);
+        store(sums.intersection + at, so_far.intersection);
+    }
+    if (rule.num_terms != 0) {
+        store(sums.terms + at, so_far.cost_yes);
+        store(sums.terms_negative + at, so_far.cost_no);
     }
 }
 
 template <bool kPlain>
-void answers(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+[[gnu::always_inline]] inline void add_answer(const Sides& side, Mask yes, Mask negative, Vec w,
+                                              AnswerSums& so_far) {
+    Vec p = select(negative, side.far, side.near);
+    Vec cost = log1p_small(side.z) + drop(either(yes, negative), side.size);
+    if constexpr (!kPlain) {
+        p = w * p;
+        cost = w * cost;
+    }
+    so_far.pred = so_far.pred + p;
+    so_far.intersection = so_far.intersection + keep(yes, p);
+    so_far.target = so_far.target + keep(yes, w);
+    so_far.cost_yes = so_far.cost_yes + keep(yes, cost);
+    so_far.cost_no = so_far.cost_no + drop(yes, cost);
+}
+
+template <bool kPlain>
+[[gnu::always_inline]] inline Vec answer_gradient(const AnswerSlopes& by, const Sides& side,
+                                                  Mask yes, Mask negative, Vec w) {
+    const Vec error = select(either(yes, negative), side.far, side.near);
+    const Vec by_p = select(yes, by.by_p_yes, by.by_p_no);
+    const Vec by_cost = select(yes, by.by_cost_yes, by.by_cost_no);
+    const Vec value = fma(side.near * side.far, by_p, by_cost * error);
+    return kPlain ? value : w * value;
+}
+
+template <bool kSums, bool kSlopes, bool kPlain, bool kStream>
+void answers_as(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
+                const Gradient* gradient) {
+    for (int c = 0; c < rule.channels; ++c) {
+        AnswerSums so_far{};
+        AnswerSlopes by{};
+        if constexpr (kSums) so_far = load_sums(rule, *sums, c * kLossLanes);
+        if constexpr (kSlopes) by = answer_slopes(rule, *slopes, c);
+        const Real* from = run.x + c * run.stride;
+        Real* to = kSlopes ? gradient->data + c * gradient->stride : nullptr;
+        for (int i = 0; i < run.tiles * kLossTile; i += kAbreast * kLossLanes) {
+            Vec w[kAbreast];
+            Vec x[kAbreast];
+            Mask yes[kAbreast];
+            Mask negative[kAbreast];
+            for (int j = 0; j < kAbreast; ++j) {
+                const int at = i + kLossLanes * j;
+                w[j] = kPlain ? one() : load(run.weight + at);
+                x[j] = load(from + at);
+                if constexpr (!kPlain) x[j] = select(equal(w[j], zero()), all(Real{0.5}), x[j]);
+                yes[j] = equal(load_labels(run.label + at), c);
+                negative[j] = less(x[j], zero());
+            }
+            Sides side[kAbreast];
+            find_sides(x, side);
+            if constexpr (kSums)
+                for (int j = 0; j < kAbreast; ++j)
+                    add_answer<kPlain>(side[j], yes[j], negative[j], w[j], so_far);
+            if constexpr (kSlopes)
+                for (int j = 0; j < kAbreast; ++j)
+                    put<kStream>(to + i + kLossLanes * j,
+                                 answer_gradient<kPlain>(by, side[j], yes[j], negative[j], w[j]));
+        }
+        if constexpr (kSums) store_sums(rule, so_far, c * kLossLanes, *sums);
+    }
+}
+
+template <bool kPlain, bool kStream>
+void answers(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
              const Gradient* gradient) {
-    const auto sweep = sums == nullptr     ? answers_as<false, true, kPlain>
-                       : slopes == nullptr ? answers_as<true, false, kPlain>
-                                           : answers_as<true, true, kPlain>;
-    sweep(tile, rule, sums, slopes, gradient);
+    const auto sweep = sums == nullptr     ? answers_as<false, true, kPlain, kStream>
+                       : slopes == nullptr ? answers_as<true, false, kPlain, false>
+                                           : answers_as<true, true, kPlain, kStream>;
+    sweep(run, rule, sums, slopes, gradient);
 }
 
 inline bool are_answers(const Tile& tile, const Rule& rule, const Sums* sums,
@@ -290,16 +337,27 @@ inline bool are_answers(const Tile& tile, const Rule& rule, const Sums* sums,
 }
 #endif
 
-void channelwise(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+void channelwise(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
                  const Gradient* gradient, Real*) {
 #if !defined(SEGMETER_LOSS_DOUBLE)
-    if (are_answers(tile, rule, sums, slopes)) {
-        (tile.plain ? answers<true> : answers<false>)(tile, rule, sums, slopes, gradient);
+    if (are_answers(run, rule, sums, slopes)) {
+        const bool past_caches = gradient != nullptr && gradient->stream;
+        const auto sweep = run.plain ? (past_caches ? answers<true, true> : answers<true, false>)
+                                     : (past_caches ? answers<false, true> : answers<false, false>);
+        sweep(run, rule, sums, slopes, gradient);
         return;
     }
 #endif
-    const bool soft = tile.label == nullptr || rule.smoothed;
-    (soft ? channelwise_as<true> : channelwise_as<false>)(tile, rule, sums, slopes, gradient);
+    const bool soft = run.label == nullptr || rule.smoothed;
+    const auto sweep = soft ? channelwise_as<true> : channelwise_as<false>;
+    Tile tile = run;
+    Gradient to = gradient != nullptr ? *gradient : Gradient{};
+    for (int k = 0; k < run.tiles; ++k) {
+        sweep(tile, rule, sums, slopes, &to);
+        if (k + 1 == run.tiles) break;
+        tile = next_tile(tile);
+        if (gradient != nullptr) to.data += kLossTile;
+    }
 }
 
 }  // namespace

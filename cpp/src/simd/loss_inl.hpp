@@ -20,10 +20,13 @@
 namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
 namespace {
 
-void count_labels(const Tile& tile, Real* target) {
-    alignas(64) Real weight[1][kLossTile];
-    for (int i = 0; i < kLossTile; ++i) weight[0][i] = tile.weight[i];
-    book(tile.label, 1, weight, &target);
+void count_labels(const Tile& run, Real* target) {
+    for (int k = 0; k < run.tiles; ++k) {
+        if (run.plain)
+            count(run.label + k * kLossTile, target);
+        else
+            book(run.label + k * kLossTile, 1, &run.weight, &target);
+    }
 }
 
 void flush(Real* lanes, std::int64_t n, double* sums) {

@@ -11,6 +11,8 @@ namespace segmeter::simd {
 inline constexpr int kLossTile = 64;
 inline constexpr int kLossLanes = 16;
 inline constexpr int kMostLossTerms = 8;
+// Most tiles of a run.
+inline constexpr int kLossRun = 8;
 
 // In the order of segmeter::TermKind.
 enum class LossTerm : int {
@@ -49,16 +51,19 @@ struct LossRule {
 // Levels that errors in [0, 1] are rounded to, at i / (kErrorLevels - 1).
 inline constexpr int kErrorLevels = 65536;
 
-// kLossTile pixels; those that do not count have weight 0, and channels that may be read.
+// kLossTile pixels; those that do not count have weight 0, and channels that may be read. Or a run
+// of `tiles` of them that are plain: logits, labels and gradient go on from one to the next, and
+// all have the weights of the first.
 template <class Real>
 struct LossTile {
     const Real* x;  // channel c at x + c * stride
     std::int64_t stride;
-    const Real* next;           // the logits that are asked for next, as x; null if not known
+    const Real* next;           // logits that are asked for later, as x; null if not known
     const std::int32_t* label;  // class of each pixel, -1 for none; null with dense targets
     const Real* y;              // dense targets: channel c at y + c * kLossTile
     const Real* weight;
     bool plain;  // all weights are 1
+    int tiles;
 };
 
 // Sums as lanes: [C][kLossLanes], terms [T][C][kLossLanes]. Null where not wanted: `pred` and
@@ -81,6 +86,7 @@ template <class Real>
 struct LossSlopes {
     const Real* intersection;
     const Real* pred;
+    const Real* own;  // intersection + pred
     const Real* pred_squared;
     const Real* terms;
     const Real* terms_negative;
@@ -96,7 +102,8 @@ struct LossGradient {
     bool stream;
 };
 
-// Adds a tile to `sums` and writes its gradient; either may be null.
+// Adds a tile, or a run where there is no `costs`, to `sums` and writes the gradient; either may be
+// null.
 // `scratch`: 2 * channels * kLossTile elements, aligned to 64 bytes.
 template <class Real>
 using SweepLossTile = void (*)(const LossTile<Real>& tile, const LossRule<Real>& rule,
@@ -124,7 +131,7 @@ struct LossKernels {
     // Replaces n codes by what table[2 kErrorLevels] has there, float32 by its bits; at -1 that of
     // 0. float32 only.
     void (*look_up_levels)(float* codes, std::int64_t n, const std::uint32_t* table);
-    // Adds the weights of a tile with labels to the lanes of their classes, as the sweep does.
+    // Adds the weights of a tile or run with labels to lanes of their classes.
     void (*count_labels)(const LossTile<Real>& tile, Real* target);
     // sums[i] (8 lanes each) += lanes[i] (kLossLanes each), and lanes[i] = 0, for i in [0, n).
     void (*flush)(Real* lanes, std::int64_t n, double* sums);

@@ -36,70 +36,134 @@ inline void copy_and_find_largest(const Tile& tile, int channels, Real* copy,
     copy_as(tile, channels, copy, largest);
 }
 
-template <bool kStream>
-inline void put(Real* to, Vec a) {
-    if constexpr (kStream)
-        stream(to, a);
-    else
-        store(to, a);
-}
-
-inline void prefetch_tile(const Real* from) {
+// Asks for vector `number` of a tile, row by row: memory likes to be read in longer pieces. Into
+// the second cache: channels are often whole pages apart, and then too many for the first one.
+inline void prefetch_vec(const Real* from, std::int64_t stride, std::int64_t number) {
     constexpr int kLine = 64 / static_cast<int>(sizeof(Real));
-    for (int i = 0; i < kLossTile; i += kLine) __builtin_prefetch(from + i);
+    const Real* place = from + number / kVecs * stride + number % kVecs * kLossLanes;
+    for (int i = 0; i < kLossLanes; i += kLine) __builtin_prefetch(place + i, 0, 2);
 }
 
-// What a pixel's softmax comes to.
-struct Pixel {
-    Vec others;  // sum of e without the labelled class
-    Vec at;      // x[t] - m
-    Vec slope;   // sum of e * slope without the labelled class
+// What a sweep is compiled for.
+struct Kind {
+    bool entropy;  // no term but cross entropy, with the same slope for all classes
+    bool costs;    // values of the terms are wanted
+    bool gradient;
+    bool regions;  // slopes by `pred` and `intersection`
+    bool squares;  // slopes by `pred_squared`
 };
 
-template <bool kRegionSlopes, bool kSquares>
-inline void exponentials(const Tile& tile, const Rule& rule, const Labels (&label)[kVecs],
-                         const Slopes* slopes, const Vec (&most)[kVecs], Real* e,
-                         Pixel (&pixel)[kVecs]) {
-    // Copies that no store can alias: they stay in registers.
-    Labels labels[kVecs];
-    Vec largest[kVecs];
-    Vec others[kVecs];
-    Vec at[kVecs];
-    Vec slope[kVecs];
-    for (int j = 0; j < kVecs; ++j) {
-        labels[j] = label[j];
-        largest[j] = most[j];
-        others[j] = at[j] = slope[j] = zero();
-    }
-    for (int c = 0; c < rule.channels; ++c) {
-        Real* row = e + c * kLossTile;
-        // Too many streams for the processor to foresee: memory would rest while this computes.
-        if (tile.next != nullptr) prefetch_tile(tile.next + c * tile.stride);
-        for (int j = 0; j < kVecs; ++j) {
-            const Vec d = load(row + kLossLanes * j) - largest[j];
-            const Mask here = equal(labels[j], c);
-            const Vec value = exp_of(d);
-            const Vec other = drop(here, value);
-            store(row + kLossLanes * j, value);
-            others[j] = others[j] + other;
-            at[j] = select(here, d, at[j]);
-            if constexpr (kRegionSlopes && !kSquares)
-                slope[j] = fma(other, all(slopes->pred[c]), slope[j]);
+// What is known of a vector of pixels.
+struct Pixel {
+    Vec largest;      // m
+    Vec at;           // x[t] - m; 0 where there is no label
+    Vec own_slope;    // slopes by the sums of the labelled class: `own`,
+    Vec own_squared;  // and `pred_squared`
+    Vec others;       // sum of e without the labelled class
+    Vec slope;        // sum of e * slope without the labelled class
+};
+
+// Copies the logits of a tile, 0 where a pixel does not count and -infinity for the labelled class:
+// so it adds nothing to the others, whose sum must not come from a difference.
+template <Kind kKind, bool kPlain>
+inline void take_logits_as(const Tile& tile, int channels, const Slopes* slopes, Real* copy,
+                           Pixel (&pixel)[kVecs]) {
+    const Vec nothing = all(-static_cast<Real>(__builtin_inff()));
+    for (int first = 0; first < kVecs; first += kAbreast) {
+        Labels labels[kAbreast];
+        Mask out[kAbreast];
+        Vec largest[kAbreast];
+        Vec at[kAbreast];
+        Vec own_slope[kAbreast];
+        Vec own_squared[kAbreast];
+        for (int j = 0; j < kAbreast; ++j) {
+            labels[j] = load_labels(tile.label + kLossLanes * (first + j));
+            out[j] = equal(load(tile.weight + kLossLanes * (first + j)), zero());
+            largest[j] = nothing;
+            at[j] = own_slope[j] = own_squared[j] = zero();
         }
+        const Real* from = tile.x + kLossLanes * first;
+        Real* to = copy + kLossLanes * first;
+        for (int c = 0; c < channels; ++c) {
+            for (int j = 0; j < kAbreast; ++j) {
+                const Vec given = load(from + kLossLanes * j);
+                const Vec x = kPlain ? given : drop(out[j], given);
+                const Mask here = equal(labels[j], c);
+                largest[j] = max(x, largest[j]);
+                at[j] = select(here, x, at[j]);
+                if constexpr (kKind.regions)
+                    own_slope[j] = select(here, all(slopes->own[c]), own_slope[j]);
+                if constexpr (kKind.squares)
+                    own_squared[j] = select(here, all(slopes->pred_squared[c]), own_squared[j]);
+                store(to + kLossLanes * j, select(here, nothing, x));
+            }
+            from += tile.stride;
+            to += kLossTile;
+        }
+        for (int j = 0; j < kAbreast; ++j)
+            pixel[first + j] = {
+                largest[j], at[j] - largest[j], own_slope[j], own_squared[j], zero(), zero()};
     }
-    for (int j = 0; j < kVecs; ++j) pixel[j] = {others[j], at[j], slope[j]};
 }
 
-// sum over k != t of p[k] (a[k] + 2 q[k] p[k]), where squares count.
-inline void square_slopes(const Rule& rule, const Labels (&labels)[kVecs], const Slopes& slopes,
-                          const Vec (&inverse)[kVecs], const Real* e, Pixel (&pixel)[kVecs]) {
-    for (int c = 0; c < rule.channels; ++c)
-        for (int j = 0; j < kVecs; ++j) {
-            const Vec other = drop(equal(labels[j], c), load(e + c * kLossTile + kLossLanes * j));
-            const Vec by_p =
-                fma(all(2 * slopes.pred_squared[c]), other * inverse[j], all(slopes.pred[c]));
-            pixel[j].slope = fma(other, by_p, pixel[j].slope);
+template <Kind kKind>
+inline void take_logits(const Tile& tile, const Rule& rule, const Slopes* slopes, Real* copy,
+                        Pixel (&pixel)[kVecs]) {
+    if (tile.plain)
+        take_logits_as<kKind, true>(tile, rule.channels, slopes, copy, pixel);
+    else
+        take_logits_as<kKind, false>(tile, rule.channels, slopes, copy, pixel);
+}
+
+// Turns the logits in `e` into exponentials. Memory would rest while this computes, and there are
+// too many streams for the processor to foresee: asks for what comes next.
+template <Kind kKind>
+[[gnu::always_inline]] inline void exponentials(const Tile& tile, const Rule& rule,
+                                                const Slopes* slopes, Real* e,
+                                                Pixel (&pixel)[kVecs]) {
+    const std::int64_t channels = rule.channels;
+    const Real* next = tile.next != nullptr ? tile.next : tile.x;
+    for (int first = 0; first < kVecs; first += kAbreast) {
+        Real* row = e + kLossLanes * first;
+        Vec largest[kAbreast];
+        Vec others[kAbreast];
+        Vec slope[kAbreast];
+        for (int j = 0; j < kAbreast; ++j) {
+            largest[j] = pixel[first + j].largest;
+            others[j] = slope[j] = zero();
         }
+        for (std::int64_t c = 0; c < channels; ++c) {
+            Vec value[kAbreast];
+            for (int j = 0; j < kAbreast; ++j) {
+                prefetch_vec(next, tile.stride, first * channels + c * kAbreast + j);
+                value[j] = load(row + kLossLanes * j) - largest[j];
+            }
+            exp_each(value);
+            for (int j = 0; j < kAbreast; ++j) {
+                store(row + kLossLanes * j, value[j]);
+                others[j] = others[j] + value[j];
+                if constexpr (kKind.regions && !kKind.squares)
+                    slope[j] = fma(value[j], all(slopes->pred[c]), slope[j]);
+            }
+            row += kLossTile;
+        }
+        for (int j = 0; j < kAbreast; ++j) {
+            pixel[first + j].others = others[j];
+            pixel[first + j].slope = slope[j];
+        }
+    }
+}
+
+// sum over k != t of e[k] (a[k] + 2 q[k] p[k]), where squares count.
+inline Vec square_slopes(const Rule& rule, const Slopes& slopes, Vec inverse, int j,
+                         const Real* e) {
+    Vec sum = zero();
+    for (int c = 0; c < rule.channels; ++c) {
+        const Vec value = load(e + c * kLossTile + kLossLanes * j);
+        const Vec by_p = fma(all(2 * slopes.pred_squared[c]), value * inverse, all(slopes.pred[c]));
+        sum = fma(value, by_p, sum);
+    }
+    return sum;
 }
 
 // What the gradient of a tile is made of.
@@ -112,8 +176,9 @@ struct GradientParts {
 };
 
 template <bool kStream, bool kRegions, bool kSquares>
-inline void write_gradient(const Rule& rule, const GradientParts& pixels, const Slopes& slopes,
-                           const Real* e, const Gradient& gradient) {
+[[gnu::always_inline]] inline void write_gradient(const Rule& rule, const GradientParts& pixels,
+                                                  const Slopes& slopes, const Real* e,
+                                                  const Gradient& gradient) {
     // Copies that no store can alias: they stay in registers.
     Labels labels[kVecs];
     Vec factor[kVecs];
@@ -140,62 +205,142 @@ inline void write_gradient(const Rule& rule, const GradientParts& pixels, const 
                 by_e = fma(weighted[j], by_p, by_e);
             }
             put<kStream>(to + kLossLanes * j,
-                         select(equal(labels[j], c), at_label[j], value * by_e));
+                         product(unequal(labels[j], c), value, by_e, at_label[j]));
         }
     }
 }
 
-// What belongs to the labelled class of each pixel: slopes by the sums, and what is booked there.
+// A vector of pixels after the exponentials.
+struct Chances {
+    Vec w;
+    Vec inverse;
+    Vec own;   // e[t]
+    Vec p;     // p[t]
+    Vec rest;  // 1 - p[t]
+};
+
+// The gradient of one vector of pixels, from the derivative of the terms by -log p[t].
+template <Kind kKind>
+inline void combine_slopes(const Pixel& pixel, const Chances& chance, Vec by_terms, int j,
+                           GradientParts& parts) {
+    Vec at = zero() - chance.rest * by_terms;
+    Vec balance = by_terms;
+    if constexpr (kKind.regions) {
+        Vec own = pixel.own_slope;
+        if constexpr (kKind.squares)
+            own = fma(pixel.own_squared + pixel.own_squared, chance.p, own);
+        const Vec others = pixel.slope * chance.inverse;
+        at = fma(chance.p, fma(own, chance.rest, zero() - others), at);
+        balance = by_terms - fma(chance.p, own, others);
+    }
+    parts.factor[j] = parts.weighted[j] * balance;
+    parts.at_label[j] = chance.w * at;
+}
+
+// What is booked to the labelled class of each pixel, and the terms' slopes there.
 struct LabelRows {
-    alignas(64) Real intersection[kLossTile];
     alignas(64) Real pred[kLossTile];
     alignas(64) Real pred_squared[kLossTile];
     alignas(64) Real terms[kMostLossTerms][kLossTile];
-    alignas(64) Real booked[2 + kMostLossTerms][kLossTile];  // w p, w, and the terms
+    alignas(64) Real slopes[kMostLossTerms][kLossTile];
 };
 
-template <bool kRegions, bool kSquares>
-inline void look_up_slopes(const Rule& rule, const Slopes& slopes, const std::int32_t* label,
-                           LabelRows& rows) {
-    if constexpr (kRegions) {
-        look_up(slopes.intersection, label, rows.intersection);
-        look_up(slopes.pred, label, rows.pred);
-    }
-    if constexpr (kSquares) look_up(slopes.pred_squared, label, rows.pred_squared);
-    if (slopes.uniform_terms) return;
-    for (int t = 0; t < rule.num_terms; ++t)
-        look_up(slopes.terms + t * rule.channels, label, rows.terms[t]);
+// -log p[t]
+inline Vec entropy_of(const Pixel& pixel, Vec own) {
+    const Vec beside_largest =
+        select(equal(pixel.at, zero()), pixel.others, pixel.others + own - one());
+    return log1p_of(beside_largest) - pixel.at;
 }
 
-// The gradient of one vector of pixels, from the derivative of the terms by -log p[t].
-template <bool kRegions, bool kSquares>
-inline void combine_slopes(const Pixel& pixel, const LabelRows& rows, int j, Vec w, Vec p, Vec rest,
-                           Vec by_terms, GradientParts& parts) {
+// The terms of one vector of pixels; returns their derivative by -log p[t].
+template <Kind kKind>
+inline Vec evaluate_terms(const Rule& rule, const Sums* sums, const Slopes* slopes,
+                          const Pixel& pixel, const Chances& chance, int j, LabelRows& rows) {
     const int i = kLossLanes * j;
-    Vec at = zero() - rest * by_terms;
-    Vec balance = by_terms;
-    if constexpr (kRegions) {
-        Vec own = load(rows.intersection + i) + load(rows.pred + i);
-        if constexpr (kSquares) {
-            const Vec squared = load(rows.pred_squared + i);
-            own = fma(squared + squared, p, own);
+    Vec by_terms = zero();
+    if (rule.num_terms == 0) return by_terms;
+    if constexpr (!kKind.costs) return all(slopes->terms[0]);
+    const Vec ce = entropy_of(pixel, chance.own);
+    for (int t = 0; t < (kKind.entropy ? 1 : rule.num_terms); ++t) {
+        const Term term =
+            kKind.entropy ? Term{ce, one()} : evaluate(rule.terms[t], chance.p, chance.rest, ce);
+        store(rows.terms[t] + i, drop(equal(chance.w, zero()), chance.w * term.f));
+        if (t == 0 && sums != nullptr && sums->costs != nullptr) store(sums->costs + i, term.f);
+        if constexpr (kKind.gradient) {
+            const Vec slope = kKind.entropy || slopes->uniform_terms
+                                  ? all(slopes->terms[t * rule.channels])
+                                  : load(rows.slopes[t] + i);
+            by_terms = fma(slope, term.h, by_terms);
         }
-        const Vec others = pixel.slope * parts.inverse[j];
-        at = fma(p, fma(own, rest, zero() - others), at);
-        balance = by_terms - fma(p, own, others);
     }
-    parts.factor[j] = parts.weighted[j] * balance;
-    parts.at_label[j] = w * at;
+    return by_terms;
 }
 
-inline void add_label_sums(const Tile& tile, const Rule& rule, const Sums& sums,
-                           const LabelRows& rows, const GradientParts& parts, const Real* e) {
-    Real* to[2 + kMostLossTerms] = {sums.intersection, sums.target};
+// A tile between its steps.
+struct Step {
+    Tile tile;
+    Real* e;  // without those of the labelled classes
+    Pixel pixel[kVecs];
+    GradientParts parts;
+    LabelRows rows;
+};
+
+// From what the classes come to, what the gradient and the sums are made of.
+template <Kind kKind>
+inline void weigh_classes(const Rule& rule, const Sums* sums, const Slopes* slopes, Step& step) {
+    const Tile& tile = step.tile;
+    GradientParts& parts = step.parts;
+    if constexpr (kKind.gradient && !kKind.entropy)
+        for (int t = 0; t < rule.num_terms && !slopes->uniform_terms; ++t)
+            look_up(slopes->terms + t * rule.channels, tile.label, step.rows.slopes[t]);
+    Vec own[kVecs];
+    for (int first = 0; first < kVecs; first += kAbreast) {
+        Vec part[kAbreast];
+        for (int j = 0; j < kAbreast; ++j) part[j] = step.pixel[first + j].at;
+        exp_each(part);
+        for (int j = 0; j < kAbreast; ++j) own[first + j] = part[j];
+    }
+    for (int j = 0; j < kVecs; ++j) {
+        const int i = kLossLanes * j;
+        Pixel pixel = step.pixel[j];
+        const Vec w = load(tile.weight + i);
+        const Vec inverse = one() / (pixel.others + own[j]);
+        const Chances chance{w, inverse, own[j], own[j] * inverse, pixel.others * inverse};
+        parts.labels[j] = load_labels(tile.label + i);
+        parts.inverse[j] = inverse;
+        parts.weighted[j] = w * inverse;
+        if constexpr (kKind.squares) pixel.slope = square_slopes(rule, *slopes, inverse, j, step.e);
+        const Vec by_terms = evaluate_terms<kKind>(rule, sums, slopes, pixel, chance, j, step.rows);
+        if constexpr (kKind.costs) {
+            store(step.rows.pred + i, w * chance.p);
+            store(step.rows.pred_squared + i, w * chance.p * chance.p);
+        }
+        if constexpr (kKind.gradient) combine_slopes<kKind>(pixel, chance, by_terms, j, parts);
+    }
+}
+
+// Sums of what the labelled classes have.
+inline void book_labels(const Rule& rule, const Sums& sums, const Step& step) {
+    const Real* from[4 + kMostLossTerms];
+    Real* to[4 + kMostLossTerms];
+    int rows = 0;
+    const auto row = [&](const Real* values, Real* of_class) {
+        if (of_class == nullptr) return;
+        from[rows] = values;
+        to[rows++] = of_class;
+    };
+    row(step.tile.weight, sums.target);
+    row(step.rows.pred, sums.intersection);
+    row(step.rows.pred, sums.pred);
+    row(step.rows.pred_squared, sums.pred_squared);
     for (int t = 0; t < rule.num_terms; ++t)
-        to[2 + t] = sums.terms + t * rule.channels * kLossLanes;
-    const int first = sums.pred != nullptr ? 0 : 1;
-    book(tile.label, 2 + rule.num_terms - first, rows.booked + first, to + first);
-    if (sums.pred == nullptr) return;
+        row(step.rows.terms[t], sums.terms + t * rule.channels * kLossLanes);
+    book(step.tile.label, rows, from, to);
+}
+
+// Sums of what the other classes have.
+inline void add_others(const Rule& rule, const Sums& sums, const GradientParts& parts,
+                       const Real* e) {
     Vec inverse[kVecs];
     Vec weighted[kVecs];
     for (int j = 0; j < kVecs; ++j) {
@@ -214,65 +359,67 @@ inline void add_label_sums(const Tile& tile, const Rule& rule, const Sums& sums,
     }
 }
 
-template <bool kSlopes, bool kRegions, bool kSquares>
-void softmax_labels_as(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
-                       const Gradient* gradient, Real* e) {
-    Vec largest[kVecs];
-    copy_and_find_largest(tile, rule.channels, e, largest);
-    GradientParts parts;
-    for (int j = 0; j < kVecs; ++j) parts.labels[j] = load_labels(tile.label + kLossLanes * j);
-    Pixel pixel[kVecs];
-    exponentials<kSlopes && kRegions, kSquares>(tile, rule, parts.labels, slopes, largest, e,
-                                                pixel);
-    LabelRows rows;
-    if constexpr (kSlopes) look_up_slopes<kRegions, kSquares>(rule, *slopes, tile.label, rows);
-    Vec own[kVecs];  // e[t]
-    for (int j = 0; j < kVecs; ++j) {
-        own[j] = exp_of(pixel[j].at);
-        parts.inverse[j] = one() / (pixel[j].others + own[j]);
-        parts.weighted[j] = parts.inverse[j] * load(tile.weight + kLossLanes * j);
+template <Kind kKind>
+inline void write_and_add(const Rule& rule, const Sums* sums, const Slopes* slopes,
+                          const Step& step, const Gradient& gradient) {
+    if constexpr (kKind.gradient) {
+        if (gradient.stream)
+            write_gradient<true, kKind.regions, kKind.squares>(rule, step.parts, *slopes, step.e,
+                                                               gradient);
+        else
+            write_gradient<false, kKind.regions, kKind.squares>(rule, step.parts, *slopes, step.e,
+                                                                gradient);
     }
-    if constexpr (kSlopes && kSquares)
-        square_slopes(rule, parts.labels, *slopes, parts.inverse, e, pixel);
-    for (int j = 0; j < kVecs; ++j) {
-        const int i = kLossLanes * j;
-        const Vec w = load(tile.weight + i);
-        const Vec p = own[j] * parts.inverse[j];
-        const Vec rest = pixel[j].others * parts.inverse[j];
-        const Vec beside_largest =
-            select(equal(pixel[j].at, zero()), pixel[j].others, pixel[j].others + own[j] - one());
-        const Vec ce = log1p_of(beside_largest) - pixel[j].at;
-        Vec by_terms = zero();
-        for (int t = 0; t < rule.num_terms; ++t) {
-            const Term term = evaluate(rule.terms[t], p, rest, ce);
-            store(rows.booked[2 + t] + i, drop(equal(w, zero()), w * term.f));
-            if (t == 0 && sums != nullptr && sums->costs != nullptr) store(sums->costs + i, term.f);
-            if constexpr (kSlopes) {
-                const Vec slope = slopes->uniform_terms ? all(slopes->terms[t * rule.channels])
-                                                        : load(rows.terms[t] + i);
-                by_terms = fma(slope, term.h, by_terms);
-            }
-        }
-        store(rows.booked[0] + i, w * p);
-        store(rows.booked[1] + i, w);
-        if constexpr (kSlopes)
-            combine_slopes<kRegions, kSquares>(pixel[j], rows, j, w, p, rest, by_terms, parts);
-    }
-    if constexpr (kSlopes) {
-        const auto write = gradient->stream ? write_gradient<true, kRegions, kSquares>
-                                            : write_gradient<false, kRegions, kSquares>;
-        write(rule, parts, *slopes, e, *gradient);
-    }
-    if (sums != nullptr) add_label_sums(tile, rule, *sums, rows, parts, e);
+    if (!kKind.costs || sums == nullptr) return;
+    book_labels(rule, *sums, step);
+    if (sums->pred != nullptr) add_others(rule, *sums, step.parts, step.e);
 }
 
-void softmax_labels(const Tile& tile, const Rule& rule, const Sums* sums, const Slopes* slopes,
+// Steps of two tiles take turns, so that none waits for the one before it.
+template <Kind kKind>
+void softmax_labels_as(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
+                       const Gradient* gradient, Real* scratch) {
+    Step steps[2];
+    steps[0].e = scratch;
+    steps[1].e = scratch + rule.channels * kLossTile;
+    Gradient to = gradient != nullptr ? *gradient : Gradient{};
+    steps[0].tile = run;
+    take_logits<kKind>(run, rule, slopes, steps[0].e, steps[0].pixel);
+    for (int k = 0; k < run.tiles; ++k) {
+        Step& step = steps[k % 2];
+        Step& other = steps[(k + 1) % 2];
+        exponentials<kKind>(step.tile, rule, slopes, step.e, step.pixel);
+        if (k > 0) {
+            write_and_add<kKind>(rule, sums, slopes, other, to);
+            to.data += kLossTile;
+        }
+        weigh_classes<kKind>(rule, sums, slopes, step);
+        if (k + 1 == run.tiles) break;
+        other.tile = next_tile(step.tile);
+        take_logits<kKind>(other.tile, rule, slopes, other.e, other.pixel);
+    }
+    write_and_add<kKind>(rule, sums, slopes, steps[(run.tiles + 1) % 2], to);
+}
+
+template <bool kEntropy, bool kCosts>
+SweepLossTile<Real> softmax_labels_for(const Slopes* slopes) {
+    if (slopes == nullptr) return softmax_labels_as<Kind{kEntropy, kCosts, false, false, false}>;
+    if (slopes->pred == nullptr)
+        return softmax_labels_as<Kind{kEntropy, kCosts, true, false, false}>;
+    if (slopes->pred_squared == nullptr)
+        return softmax_labels_as<Kind{kEntropy, kCosts, true, true, false}>;
+    return softmax_labels_as<Kind{kEntropy, kCosts, true, true, true}>;
+}
+
+void softmax_labels(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
                     const Gradient* gradient, Real* scratch) {
-    const auto sweep = slopes == nullptr                 ? softmax_labels_as<false, false, false>
-                       : slopes->pred == nullptr         ? softmax_labels_as<true, false, false>
-                       : slopes->pred_squared == nullptr ? softmax_labels_as<true, true, false>
-                                                         : softmax_labels_as<true, true, true>;
-    sweep(tile, rule, sums, slopes, gradient, scratch);
+    const bool entropy = (rule.num_terms == 0 ||
+                          (rule.num_terms == 1 && rule.terms[0].kind == LossTerm::kCrossEntropy)) &&
+                         (slopes == nullptr || slopes->uniform_terms);
+    const auto sweep = !entropy          ? softmax_labels_for<false, true>(slopes)
+                       : sums != nullptr ? softmax_labels_for<true, true>(slopes)
+                                         : softmax_labels_for<true, false>(slopes);
+    sweep(run, rule, sums, slopes, gradient, scratch);
 }
 
 }  // namespace

@@ -18,6 +18,23 @@ using Gradient = LossGradient<Real>;
 inline Vec lane_sum(const Vec (&a)[kVecs]) { return (a[0] + a[1]) + (a[2] + a[3]); }
 inline void add_lanes(Real* sums, Vec a) { store(sums, load(sums) + a); }
 
+template <bool kStream>
+inline void put(Real* to, Vec a) {
+    if constexpr (kStream)
+        stream(to, a);
+    else
+        store(to, a);
+}
+
+// The tile that follows in a run.
+inline Tile next_tile(const Tile& tile) {
+    Tile next = tile;
+    next.x += kLossTile;
+    if (tile.next != nullptr) next.next += kLossTile;
+    next.label += kLossTile;
+    return next;
+}
+
 // --- terms: f(p), and h = -p f'(p) ---
 
 struct Term {
@@ -91,18 +108,39 @@ inline void look_up(const Real* table, const std::int32_t* label, Real* values) 
     for (int i = 0; i < kLossTile; ++i) values[i] = label[i] < 0 ? Real{0} : table[label[i]];
 }
 
-// Adds values[row][pixel] to the lanes of the pixel's label in sums[row].
-inline void book(const std::int32_t* label, int rows, const Real (*values)[kLossTile],
-                 Real* const* sums) {
-    // Most tiles of most maps have few labels.
-    constexpr int kFew = 6;
+// Labels of a tile that differ are taken one by one, in this many rounds: most tiles of most maps
+// have few. What is left is taken pixel by pixel.
+constexpr int kFewLabels = 6;
+
+// Which pixels of a tile have a label, by bits.
+inline std::uint64_t with_label(const Labels (&labels)[kVecs], std::int32_t label) {
+    std::uint64_t same = 0;
+    for (int j = 0; j < kVecs; ++j)
+        same |= std::uint64_t{bits(equal(labels[j], label))} << (kLossLanes * j);
+    return same;
+}
+
+// Adds how many pixels have a label to the first of its lanes.
+inline void count(const std::int32_t* label, Real* sums) {
     Labels labels[kVecs];
     for (int j = 0; j < kVecs; ++j) labels[j] = load_labels(label + kLossLanes * j);
-    std::uint64_t left = 0;
-    for (int j = 0; j < kVecs; ++j)
-        left |= std::uint64_t{bits(equal(labels[j], -1))} << (kLossLanes * j);
-    left = ~left;
-    for (int round = 0; round < kFew && left != 0; ++round) {
+    std::uint64_t left = ~with_label(labels, -1);
+    for (int round = 0; round < kFewLabels && left != 0; ++round) {
+        const std::int32_t found = label[__builtin_ctzll(left)];
+        const std::uint64_t same = with_label(labels, found);
+        left &= ~same;
+        sums[kLossLanes * found] += static_cast<Real>(__builtin_popcountll(same));
+    }
+    for (; left != 0; left &= left - 1) sums[kLossLanes * label[__builtin_ctzll(left)]] += Real{1};
+}
+
+// Adds values[row][pixel] to the lanes of the pixel's label in sums[row].
+inline void book(const std::int32_t* label, int rows, const Real* const* values,
+                 Real* const* sums) {
+    Labels labels[kVecs];
+    for (int j = 0; j < kVecs; ++j) labels[j] = load_labels(label + kLossLanes * j);
+    std::uint64_t left = ~with_label(labels, -1);
+    for (int round = 0; round < kFewLabels && left != 0; ++round) {
         const std::int32_t found = label[__builtin_ctzll(left)];
         Mask mask[kVecs];
         std::uint64_t same = 0;

@@ -46,12 +46,22 @@ inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline Vec root(Vec a) { return {_mm512_sqrt_ps(a.v)}; }
 inline Vec absolute(Vec a) { return {_mm512_abs_ps(a.v)}; }
 inline Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+// Where one is NaN, too.
+inline Mask not_less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_NLT_UQ)}; }
 inline Mask equal(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 inline Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.m, b.v, a.v)}; }
-inline Vec drop(Mask m, Vec a) { return {_mm512_maskz_mov_ps(_knot_mask16(m.m), a.v)}; }
+// a * b, or `otherwise` where m does not hold.
+inline Vec product(Mask m, Vec a, Vec b, Vec otherwise) {
+    return {_mm512_mask_mul_ps(otherwise.v, m.m, a.v, b.v)};
+}
+inline Vec keep(Mask m, Vec a) { return {_mm512_maskz_mov_ps(m.m, a.v)}; }
+inline Vec drop(Mask m, Vec a) { return {_mm512_mask_mov_ps(a.v, m.m, _mm512_setzero_ps())}; }
 inline Labels load_labels(const std::int32_t* x) { return {_mm512_loadu_si512(x)}; }
 inline Mask equal(Labels a, std::int32_t b) {
     return {_mm512_cmpeq_epi32_mask(a.v, _mm512_set1_epi32(b))};
+}
+inline Mask unequal(Labels a, std::int32_t b) {
+    return {_mm512_cmpneq_epi32_mask(a.v, _mm512_set1_epi32(b))};
 }
 // Where one of them holds, not both.
 inline Mask either(Mask a, Mask b) { return {_kxor_mask16(a.m, b.m)}; }
@@ -123,12 +133,19 @@ inline Vec absolute(Vec x) {
 inline Mask less(Vec x, Vec y) {
     return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};
 }
+// Where one is NaN, too.
+inline Mask not_less(Vec x, Vec y) {
+    return {_mm256_cmp_ps(x.a, y.a, _CMP_NLT_UQ), _mm256_cmp_ps(x.b, y.b, _CMP_NLT_UQ)};
+}
 inline Mask equal(Vec x, Vec y) {
     return {_mm256_cmp_ps(x.a, y.a, _CMP_EQ_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_EQ_OQ)};
 }
 inline Vec select(Mask m, Vec x, Vec y) {
     return {_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)};
 }
+// x * y, or `otherwise` where m does not hold.
+inline Vec product(Mask m, Vec x, Vec y, Vec otherwise) { return select(m, x * y, otherwise); }
+inline Vec keep(Mask m, Vec x) { return {_mm256_and_ps(m.a, x.a), _mm256_and_ps(m.b, x.b)}; }
 inline Vec drop(Mask m, Vec x) { return {_mm256_andnot_ps(m.a, x.a), _mm256_andnot_ps(m.b, x.b)}; }
 inline Labels load_labels(const std::int32_t* x) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
@@ -138,6 +155,11 @@ inline Mask equal(Labels x, std::int32_t y) {
     const __m256i wanted = _mm256_set1_epi32(y);
     return {_mm256_castsi256_ps(_mm256_cmpeq_epi32(x.a, wanted)),
             _mm256_castsi256_ps(_mm256_cmpeq_epi32(x.b, wanted))};
+}
+inline Mask unequal(Labels x, std::int32_t y) {
+    const __m256 every_bit = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
+    const Mask same = equal(x, y);
+    return {_mm256_xor_ps(same.a, every_bit), _mm256_xor_ps(same.b, every_bit)};
 }
 // Where one of them holds, not both.
 inline Mask either(Mask x, Mask y) { return {_mm256_xor_ps(x.a, y.a), _mm256_xor_ps(x.b, y.b)}; }
@@ -283,6 +305,10 @@ inline Vec absolute(const Vec& a) {
 inline Mask less(const Vec& a, const Vec& b) {
     return each_mask([&](int i) { return a.v[i] < b.v[i]; });
 }
+// Where one is NaN, too.
+inline Mask not_less(const Vec& a, const Vec& b) {
+    return each_mask([&](int i) { return ~(a.v[i] < b.v[i]); });
+}
 inline Mask equal(const Vec& a, const Vec& b) {
     return each_mask([&](int i) { return a.v[i] == b.v[i]; });
 }
@@ -292,6 +318,13 @@ inline Mask either(const Mask& a, const Mask& b) {
 }
 inline Vec select(const Mask& m, const Vec& a, const Vec& b) {
     return each([&](int i) { return blend(m.v[i], a.v[i], b.v[i]); });
+}
+// a * b, or `otherwise` where m does not hold.
+inline Vec product(const Mask& m, const Vec& a, const Vec& b, const Vec& otherwise) {
+    return select(m, a * b, otherwise);
+}
+inline Vec keep(const Mask& m, const Vec& a) {
+    return each([&](int i) { return (Part)(m.v[i] & (WholePart)a.v[i]); });
 }
 inline Vec drop(const Mask& m, const Vec& a) {
     return each([&](int i) { return (Part)(~m.v[i] & (WholePart)a.v[i]); });
@@ -303,6 +336,9 @@ inline Labels load_labels(const std::int32_t* x) {
 }
 inline Mask equal(const Labels& a, std::int32_t b) {
     return each_mask([&](int i) { return a.v[i] == Whole{b}; });
+}
+inline Mask unequal(const Labels& a, std::int32_t b) {
+    return each_mask([&](int i) { return a.v[i] != Whole{b}; });
 }
 inline std::uint32_t bits(const Mask& m) {
     std::uint32_t result = 0;
@@ -361,8 +397,14 @@ inline Mask unequal_zero(Vec a) { return less(zero(), absolute(a)); }
 
 #if defined(SEGMETER_LOSS_DOUBLE)
 
+constexpr int kAbreast = 1;
+
 inline Vec exp_of(const Vec& a) {
     return each_lane(a, [](double x) { return __builtin_exp(x); });
+}
+template <int n>
+inline void exp_each(Vec (&a)[n]) {
+    for (Vec& one_of : a) one_of = exp_of(one_of);
 }
 inline Vec log1p_of(const Vec& a) {
     return each_lane(a, [](double x) { return __builtin_log1p(x); });
@@ -376,19 +418,38 @@ inline Vec one_minus_exp(const Vec& a) {
 
 #else
 
-// exp(a) for a < 88, relative error 1.2 units in the last place; 0 below -87.3, where float32
-// ends to be normal. Cody and Waite's reduction by ln 2 in two parts, then a polynomial of
+// Vectors that take the steps of a function together. One after the other, each would wait for its
+// own last step, and the processor can hold only so many that wait; more do not fit the registers.
+#if defined(__AVX512F__)
+constexpr int kAbreast = 4;
+#else
+constexpr int kAbreast = 1;
+#endif
+
+// exp(a) for a < 88; 0 below -87.3, where float32 ends to be normal. Relative error below 1e-7, and
+// 2e-9 |a| more for ln 2 is rounded: fused, the reduction rounds once. Then a polynomial of
 // degree 6 for exp on [-ln 2 / 2, ln 2 / 2].
-inline Vec exp_of(Vec a) {
-    const Vec n = nearest(a * all(1.44269504F));
-    const Vec r = fma(n, all(2.12194440e-4F), fma(n, all(-0.693359375F), a));
-    Vec p = fma(all(1.39269268e-3F), r, all(8.36377405e-3F));
-    p = fma(p, r, all(4.16665487e-2F));
-    p = fma(p, r, all(1.66665733e-1F));
-    p = fma(p, r, all(0.5F));
-    p = fma(p, r, one());
-    p = fma(p, r, one());
-    return drop(less(a, all(-87.3F)), scale(p, n));
+template <int n>
+[[gnu::always_inline]] inline void exp_each(Vec (&a)[n]) {
+    Mask normal[n];
+    Vec whole[n];
+    Vec r[n];
+    Vec p[n];
+    for (int i = 0; i < n; ++i) normal[i] = not_less(a[i], all(-87.3F));
+    for (int i = 0; i < n; ++i) whole[i] = nearest(a[i] * all(1.44269504F));
+    for (int i = 0; i < n; ++i) r[i] = fma(whole[i], all(-0.693147181F), a[i]);
+    for (int i = 0; i < n; ++i) p[i] = fma(all(1.39269268e-3F), r[i], all(8.36377405e-3F));
+    for (int i = 0; i < n; ++i) p[i] = fma(p[i], r[i], all(4.16665487e-2F));
+    for (int i = 0; i < n; ++i) p[i] = fma(p[i], r[i], all(1.66665733e-1F));
+    for (int i = 0; i < n; ++i) p[i] = fma(p[i], r[i], all(0.5F));
+    for (int i = 0; i < n; ++i) p[i] = fma(p[i], r[i], one());
+    for (int i = 0; i < n; ++i) p[i] = fma(p[i], r[i], one());
+    for (int i = 0; i < n; ++i) a[i] = keep(normal[i], scale(p[i], whole[i]));
+}
+[[gnu::always_inline]] inline Vec exp_of(Vec a) {
+    Vec one_of[1] = {a};
+    exp_each(one_of);
+    return one_of[0];
 }
 
 // log(1 + a) for 0 <= a: 1 + a = 2^n (1 + z), and a polynomial for log(1 + z) / z on [0, 1],
