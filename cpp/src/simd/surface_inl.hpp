@@ -432,10 +432,9 @@ using Eight [[gnu::vector_size(64)]] = double;
 using EightFlags [[gnu::vector_size(64)]] = std::int64_t;
 constexpr std::int64_t kSumBlock = 1024;
 
-inline Eight eight_at(const double* values) {
-    Eight eight;
+// By reference: how a function returns a vector depends on the instruction set.
+inline void read_eight(const double* values, Eight& eight) {
     std::memcpy(&eight, values, sizeof(eight));
-    return eight;
 }
 inline double sum_of(const Eight& x) {
     return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
@@ -449,12 +448,19 @@ inline void for_each_eight(const double* distances, const double* weights, std::
     for (std::int64_t begin = 0; begin < n; begin += kSumBlock) {
         const std::int64_t end = begin + kSumBlock < n ? begin + kSumBlock : n;
         std::int64_t i = begin;
-        for (; i + 8 <= end; i += 8) visit(eight_at(distances + i), eight_at(weights + i));
+        Eight distance, weight;
+        for (; i + 8 <= end; i += 8) {
+            read_eight(distances + i, distance);
+            read_eight(weights + i, weight);
+            visit(distance, weight);
+        }
         if (i < end) {
             double rest[2][8] = {};
             std::memcpy(rest[0], distances + i, static_cast<std::size_t>(end - i) * sizeof(double));
             std::memcpy(rest[1], weights + i, static_cast<std::size_t>(end - i) * sizeof(double));
-            visit(eight_at(rest[0]), eight_at(rest[1]));
+            read_eight(rest[0], distance);
+            read_eight(rest[1], weight);
+            visit(distance, weight);
         }
         finish();
     }
