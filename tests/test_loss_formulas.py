@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmeter import loss
+from segmeter import _core, loss
 from segmeter.loss import _functions, _pixel, _region
 from segmeter.reference import loss as twins
 from segmeter.reference import loss_compound as sums_of_twins
@@ -634,3 +634,33 @@ def test_what_is_no_loss(make: Any) -> None:
 
 def test_every_class_has_a_function() -> None:
     assert {cls.__name__ for cls in CLASSES.values()} == {*_pixel.__all__, *_region.__all__}
+
+
+@pytest.mark.parametrize("least", [0.0, 2.0])
+def test_native_quotients_are_those_of_the_formula(least: float) -> None:
+    """Mean and slopes by the kernel as by NumPy, with an empty class and clipped denominators."""
+    rng = np.random.default_rng(8)
+    sums = {name: 3 * rng.random((3, 5)) for name in ("intersection", "pred", "target")}
+    for array in sums.values():
+        array[1, 2] = 0.0
+    shares = rng.random((3, 5))
+    kinds = [
+        loss.Dice(smooth_nr=0.0, smooth_dr=0.0, eps=least),
+        loss.Dice(smooth_nr=0.5, complement=False, eps=least),
+        loss.Jaccard(smooth_nr=0.0, smooth_dr=0.0, eps=least),
+        loss.Tversky(alpha=0.3, beta=0.9, eps=least),
+    ]
+    for one in kinds:
+        score, slopes = one.score_and_slopes(sums)
+        mean, by_sums = one.mean_and_slopes(sums, shares)
+        offset = 0.0 if isinstance(one, loss.Dice) and not one.complement else 1.0
+        np.testing.assert_allclose(mean, (shares * (offset - score)).sum(), rtol=1e-13)
+        assert by_sums.keys() == slopes.keys()
+        for name, values in by_sums.items():
+            np.testing.assert_allclose(values, -shares * slopes[name], rtol=1e-13, atol=1e-15)
+
+
+def test_native_quotients_refuse_sums_of_other_sizes() -> None:
+    table = np.ones((2, 3))
+    with pytest.raises(ValueError, match="shape mismatch"):
+        _core.mean_of_quotients((0.0,) * 10, table, table, table[:1], table)

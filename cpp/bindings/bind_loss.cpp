@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -217,9 +218,34 @@ class LossSweep {
     int threads_;
 };
 
+// Mean, and its derivatives by intersection and size; all arrays of one size.
+py::tuple bound_mean_of_quotients(const std::array<double, 10>& rule, const Doubles& intersection,
+                                  const Doubles& size, const Doubles& target,
+                                  const Doubles& shares) {
+    const py::ssize_t n = intersection.size();
+    if (size.size() != n || target.size() != n || shares.size() != n)
+        throw py::value_error("sums: shape mismatch");
+    const std::vector<py::ssize_t> shape(intersection.shape(),
+                                         intersection.shape() + intersection.ndim());
+    py::array_t<double> by_intersection(shape);
+    py::array_t<double> by_size(shape);
+    const double mean =
+        mean_of_quotients({{rule[0], rule[1], rule[2]},
+                           {rule[3], rule[4], rule[5]},
+                           rule[6],
+                           rule[7],
+                           rule[8],
+                           rule[9]},
+                          n, {intersection.data(), size.data(), target.data()}, shares.data(),
+                          by_intersection.mutable_data(), by_size.mutable_data());
+    return py::make_tuple(mean, by_intersection, by_size);
+}
+
 }  // namespace
 
 void bind_loss(py::module_& m) {
+    m.def("mean_of_quotients", &bound_mean_of_quotients, py::arg("rule"), py::arg("intersection"),
+          py::arg("size"), py::arg("target"), py::arg("shares"));
     py::class_<LossSweep>(m, "LossSweep")
         .def(py::init<py::array, bool, py::array, bool, std::vector<std::int64_t>,
                       std::optional<py::array>, std::optional<py::array>, int, double,

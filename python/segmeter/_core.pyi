@@ -55,6 +55,14 @@ class LossSweep(metaclass=_PybindType):
     def costs(self) -> tuple[NDArray[Any], _Fault]: ...
     def backward(self, slopes: Sequence[NDArray[np.float64]], out: NDArray[Any]) -> _Fault: ...
 
+def mean_of_quotients(
+    rule: Sequence[float],
+    intersection: NDArray[np.float64],
+    size: NDArray[np.float64],
+    target: NDArray[np.float64],
+    shares: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]: ...
+
 class LabelRules(metaclass=_PybindType):
     def __init__(
         self,

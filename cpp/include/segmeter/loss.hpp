@@ -114,6 +114,30 @@ struct LossFault {
 [[nodiscard]] LossFault pixel_costs(const LossInput& input, float* costs);
 [[nodiscard]] LossFault pixel_costs(const LossInput& input, double* costs);
 
+// A score of overlap: (above . s + smooth_above) / max(below . s + smooth_below, least) of the sums
+// s = (intersection, size, target), 1 for 0 / 0; its loss is offset - score.
+struct QuotientRule {
+    double above[3];
+    double below[3];
+    double smooth_above;
+    double smooth_below;
+    double least;
+    double offset;
+};
+
+// The sums of n regions and classes; size: of p or of p^2.
+struct QuotientSums {
+    const double* intersection;
+    const double* size;
+    const double* target;
+};
+
+// Returns the sum of shares * loss, with its derivatives by intersection and size; none by a
+// denominator below the least.
+[[nodiscard]] double mean_of_quotients(const QuotientRule& rule, std::int64_t n,
+                                       const QuotientSums& sums, const double* shares,
+                                       double* by_intersection, double* by_size);
+
 // The Lovasz extension of the Jaccard loss of errors |y - p|, or for the hinge max(0, 1 - x s) with
 // s = 1 where true and -1 where not. Berman, Rannen Triki and Blaschko, CVPR 2018.
 struct LovaszOptions {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Generic,
     Literal,
     Self,
@@ -204,6 +205,8 @@ class Loss(ABC):
     Losses are frozen: they hold options and no data, and compare equal when their options do.
     """
 
+    of_table: ClassVar[bool] = False  # whether it is a SweepLoss, which is slow to ask for
+
     @abstractmethod
     def __call__(
         self,
@@ -294,6 +297,8 @@ def _zeros(shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 class SweepLoss(Loss):
     """A loss that is a formula on the table of soft counts: one sweep for it, one for its slope."""
+
+    of_table: ClassVar[bool] = True
 
     reduction: Reduction
     channels_last: bool

@@ -93,28 +93,37 @@ class PixelLoss(TableLoss):
         return float(self._mean(table, norm, np))
 
     def gradient(self, table: SoftCounts, *, pixels: int | None = None) -> SoftCountsGradient:
-        slopes = Slopes(table)
-        self._spread(table, slopes, 1.0, self._norm(table, pixels))
-        return slopes.gradient()
+        norm = self._norm(table, pixels)
+        key = (table.terms.shape, norm)
+        known, gradient = self.kept.get("gradient", (None, None))
+        if not self.linear or known != key:
+            slopes = Slopes(table)
+            self._spread(table, slopes, 1.0, norm)
+            gradient = slopes.gradient()
+            self.kept["gradient"] = key, gradient
+        return cast("SoftCountsGradient", gradient)
 
     def _spread(self, table: SoftCounts, slopes: Slopes, weight: float, norm: Array) -> None:
         """Add the derivative times a weight to slopes."""
         slope = weight * share(1.0, norm, np)
-        # But for this factor it is the same for all tables of a size.
-        shape = table.terms.shape
-        if shape not in self.kept:
-            self.kept[shape] = self._of_sums(table)
-        for name, values in self.kept[shape].items():
+        for name, values in self._of_sums(table)[0].items():
             slopes.add(name, slope * values, ALL)
 
-    def _of_sums(self, table: SoftCounts) -> dict[str, Array]:
-        """Derivative of the sum over pixels by the terms of what is true, and of what is not."""
+    def _of_sums(self, table: SoftCounts) -> tuple[dict[str, Array], bool]:
+        """Derivative of the sum over pixels by the terms of what is true, and of what is not.
+
+        The same for all tables of a size. And whether no part of it is 0.
+        """
+        shape = table.terms.shape
+        if shape in self.kept:
+            return cast("tuple[dict[str, Array], bool]", self.kept[shape])
         channels = table.pred.shape[1]
         made = Slopes(table)
         factors = self._factors(channels, table.target, np)
         for (by_term, _), name in zip(factors, ("terms", "terms_negative"), strict=False):
             made.add(name, by_term, self.selection(channels), slice(len(by_term)))
-        return made.parts
+        self.kept[shape] = made.parts, all(values.all() for values in made.parts.values())
+        return cast("tuple[dict[str, Array], bool]", self.kept[shape])
 
     def _factors(self, channels: int, like: Array, xp: Any) -> list[tuple[Array, Array | None]]:
         """Factors (T, 1, K) of the terms and where they are 0, if anywhere.
@@ -149,6 +158,11 @@ class PixelLoss(TableLoss):
 
     def _total(self, table: SoftCounts, xp: Any) -> Array:
         """What all costs in the end."""
+        if xp is np:
+            parts, everywhere = self._of_sums(table)
+            if everywhere:  # else 0 times what is infinite is in the way
+                costs = [sum_of(parts[name] * getattr(table, name), np) for name in parts]
+                return costs[0] if len(costs) == 1 else costs[0] + costs[1]
         first, *others = [sum_of(costs, xp) for costs in self._products(table, xp)]
         return first + others[0] if others else first
 

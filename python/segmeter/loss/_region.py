@@ -40,8 +40,9 @@ class Dice(RatioLoss):
             return 2.0 * sums["intersection"], sums["pred_squared"] + sums["target_squared"]
         return 2.0 * sums["intersection"], sums["pred"] + sums["target"]
 
-    def part_slopes(self) -> tuple[dict[str, float], dict[str, float]]:
-        return {"intersection": 2.0}, {"pred_squared" if self.squared else "pred": 1.0}
+    @property
+    def offset(self) -> float | None:
+        return 1.0 if self.complement else 0.0
 
     def loss_of(self, score: Array, xp: Any) -> Array:  # noqa: ARG002  # of the base
         return 1.0 - score if self.complement else -score
@@ -72,6 +73,10 @@ class LogDice(Dice):
         super().__post_init__()
         check_number("gamma", self.gamma, above=True)
         check_number("floor", self.floor, 0.0, 1.0, above=True)
+
+    @property
+    def offset(self) -> float | None:
+        return None
 
     def loss_of(self, score: Array, xp: Any) -> Array:
         return _power(-xp.log(xp.clip(score, self.floor, None)), self.gamma, xp)
@@ -107,10 +112,6 @@ class Jaccard(RatioLoss):
             return both, sums["pred_squared"] + sums["target_squared"] - both
         return both, sums["pred"] + sums["target"] - both
 
-    def part_slopes(self) -> tuple[dict[str, float], dict[str, float]]:
-        size = "pred_squared" if self.squared else "pred"
-        return {"intersection": 1.0}, {size: 1.0, "intersection": -1.0}
-
     def formulas(self) -> list[str]:
         sizes = "sum(p^2) + sum(y^2)" if self.squared else "sum(p) + sum(y)"
         both = self.overlap()
@@ -144,10 +145,6 @@ class Tversky(RatioLoss):
         alpha, beta = self._weights_of_errors()
         return both, both + alpha * false_positive + beta * false_negative
 
-    def part_slopes(self) -> tuple[dict[str, float], dict[str, float]]:
-        alpha, beta = self._weights_of_errors()
-        return {"intersection": 1.0}, {"pred": alpha, "intersection": 1.0 - alpha - beta}
-
     def _weights_of_errors(self) -> tuple[float, float]:
         """Weights of false positives and of false negatives."""
         swapped = self.strict and self.preset == "keras"
@@ -174,6 +171,10 @@ class FocalTversky(Tversky):
         super().__post_init__()
         check_number("gamma", self.gamma, above=True)
         check_flag("power_of_mean", self.power_of_mean)
+
+    @property
+    def offset(self) -> float | None:
+        return 1.0 if self.power_of_mean else None
 
     def loss_of(self, score: Array, xp: Any) -> Array:
         return 1.0 - score if self.power_of_mean else _power(1.0 - score, self.gamma, xp)
@@ -226,9 +227,6 @@ class GeneralisedDice(RatioLoss):
 
     def parts(self, sums: Sums) -> tuple[Array, Array]:
         return 2.0 * sums["intersection"], sums["pred"] + sums["target"]
-
-    def part_slopes(self) -> tuple[dict[str, float], dict[str, float]]:
-        return {"intersection": 2.0}, {"pred": 1.0}
 
     def formulas(self) -> list[str]:
         weight = {"square": "1 / sum(y)^2", "simple": "1 / sum(y)", "uniform": "1"}

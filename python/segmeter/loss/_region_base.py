@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from .. import _core
 from .._arrays import as_array
 from ..reference.loss_table import as_float64, like, probabilities
 from . import _table
@@ -124,7 +125,9 @@ class RegionLoss(TableLoss):
         """Whether the sums of all classes go into one score."""
         return self.average == "micro"
 
-    def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:  # noqa: ARG002
+    def value(self, table: SoftCounts, xp: Any = np, *, pixels: int | None = None) -> Array:
+        if xp is np and self.reduction != "none":
+            return self.accumulate(table, Slopes(table), pixels=pixels)  # to the same last bit
         sums, counted, _ = self._sums(table, xp)
         losses = self.loss_of(self.score(sums, xp), xp)
         if self.reduction == "none":
@@ -142,16 +145,23 @@ class RegionLoss(TableLoss):
         pixels: int | None = None,  # noqa: ARG002
     ) -> float:
         sums, counted, fold = self._sums(table, np)
-        score, by_sums = self.score_and_slopes(sums)
-        shares = self._shares(sums, counted, np)
-        mean = float(sum_of(shares * self.loss_of(score, np), np))
-        slope = shares * (self.loss_slope(score) * (weight * self.total_slope(mean)))
+        mean, by_sums = self.mean_and_slopes(sums, self._shares(sums, counted, np))
+        factor: Array = weight * self.total_slope(mean)
         if self.pooled:
-            slope = fold * slope
-        parts = {name: slope * part for name, part in by_sums.items()}
+            factor = factor * fold
+        parts = by_sums
+        if self.pooled or factor != 1.0:
+            parts = {name: factor * part for name, part in by_sums.items()}
         self.book(parts, slopes, self.selection(table.pred.shape[1]))
         nothing = math.nan if self.empty == "nan" else 0.0
         return float(self.total(mean, np)) if np.count_nonzero(counted) else nothing
+
+    def mean_and_slopes(self, sums: Sums, shares: Array) -> tuple[float, Sums]:
+        """Sum of the losses by their shares, and its derivative by each of the sums."""
+        score, by_sums = self.score_and_slopes(sums)
+        slope = shares * self.loss_slope(score)
+        mean = float(sum_of(shares * self.loss_of(score, np), np))
+        return mean, {name: slope * part for name, part in by_sums.items()}
 
     def _sums(self, table: SoftCounts, xp: Any) -> tuple[Sums, Array, Array]:
         """Sums (R, K), counted pixels of the regions (R, 1), weights of pooled classes."""
@@ -229,7 +239,7 @@ class RegionLoss(TableLoss):
             return take
         whole = whole.sum(1, keepdims=True)
         regions = flags(whole > 0, whole, xp).sum()
-        return share(share(take, whole, xp), regions, xp)
+        return 0.0 * take + share(share(take, whole, xp), regions, xp)  # of no region, too
 
     def _one_by_one(self, losses: Array, sums: Sums, counted: Array, xp: Any) -> Array:
         """Losses (R, K) times the class weights; NaN where nothing is counted or is skipped."""
@@ -293,10 +303,6 @@ class RatioLoss(RegionLoss):
     def parts(self, sums: Sums) -> tuple[Array, Array]:
         """Numerator and denominator without the constants."""
 
-    @abstractmethod
-    def part_slopes(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Derivatives of both by the sums: they are linear."""
-
     def score(self, sums: Sums, xp: Any) -> Array:
         numerator, denominator = self.parts(sums)
         return quotient(numerator + self.smooth_nr, denominator + self.smooth_dr, self.eps, xp)
@@ -308,12 +314,42 @@ class RatioLoss(RegionLoss):
         numerator, denominator = self.parts(sums)
         numerator, denominator = numerator + self.smooth_nr, denominator + self.smooth_dr
         score, rising, falling = quotient_and_slopes(numerator, denominator, self.eps)
-        above, below = self.part_slopes()
-        slopes = {name: factor * rising for name, factor in above.items()}
-        for name, factor in below.items():
-            part = -factor * falling
-            slopes[name] = slopes[name] + part if name in slopes else part
-        return score, slopes
+        (above, above_size, _), (below, below_size, _) = self._coefficients
+        return score, {
+            "intersection": above * rising - below * falling,
+            self._size: above_size * rising - below_size * falling,
+        }
+
+    def mean_and_slopes(self, sums: Sums, shares: Array) -> tuple[float, Sums]:
+        if self.offset is None:
+            return super().mean_and_slopes(sums, shares)
+        size, target = self._size, "target_squared" if self.squares else "target"
+        mean, by_intersection, by_size = _core.mean_of_quotients(
+            self._rule, sums["intersection"], sums[size], sums[target], shares
+        )
+        return mean, {"intersection": by_intersection, size: by_size}
+
+    @property
+    def offset(self) -> float | None:
+        """What a score is taken from to be a loss, if that is all that is done to it."""
+        return 1.0
+
+    @property
+    def _size(self) -> str:
+        return "pred_squared" if self.squares else "pred"
+
+    @remembered
+    def _coefficients(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Numerator and denominator, which are linear, by intersection, size and target."""
+        names = ("intersection", self._size, "target_squared" if self.squares else "target")
+        units = [{name: float(name == unit) for name in names} for unit in names]
+        above, below = zip(*map(self.parts, units), strict=True)
+        return above, below
+
+    @remembered
+    def _rule(self) -> tuple[float, ...]:
+        above, below = self._coefficients
+        return (*above, *below, self.smooth_nr, self.smooth_dr, self.eps, self.offset or 0.0)
 
     def overlap(self) -> str:
         """What is in both, in words."""

@@ -21,10 +21,13 @@ from ._base import (
     check_length,
     check_number,
     class_numbers,
+    counted,
     ignored_labels,
     loss,
     numbers_per_class,
     numbers_text,
+    remembered,
+    sum_of,
 )
 from ._pixel import CrossEntropy
 from ._table import PixelTerm
@@ -112,8 +115,8 @@ class LovaszLoss(Loss):
         )
         if self.reduction == "none":
             return np.where(counts, losses, np.nan)
-        value = float(np.sum(losses * shares))
-        if not table.valid.any() and self.empty == "nan":
+        value = float(sum_of(losses * shares, np))
+        if self.empty == "nan" and counted(table) == 0:
             value = math.nan
         return (value, gradient) if return_grad else value
 
@@ -134,12 +137,25 @@ class LovaszLoss(Loss):
             counts = np.zeros(target.shape, bool)
             counts[:, list(self.classes)] = True
         counts &= (valid > 0)[:, None]
+        # The same from call to call, as a rule.
+        pattern = counts.shape, counts.tobytes()
+        shares = self._last.get(pattern)
+        if shares is None:
+            self._last.clear()
+            shares = self._last[pattern] = self._shares_of(counts)
+        return counts, shares
+
+    @remembered
+    def _last(self) -> dict[tuple[tuple[int, ...], bytes], FloatArray]:
+        return {}
+
+    def _shares_of(self, counts: NDArray[np.bool_]) -> FloatArray:
         shares = counts * (1.0 if self.class_weight is None else np.asarray(self.class_weight))
         if self.reduction == "mean":
             sums = (shares if self.normalise_weight else counts).sum(1, keepdims=True)
             shares = np.where(sums > 0, shares / np.where(sums > 0, sums, 1.0), 0.0)
             shares /= max(int((sums > 0).sum()), 1)
-        return counts, shares
+        return shares
 
     def error_formula(self) -> str:
         """Errors in words."""

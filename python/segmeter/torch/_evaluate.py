@@ -313,7 +313,7 @@ def _parts(d: SoftCountsGradient) -> list[NDArray[np.float64]]:
 
 def work_of(loss: SweepLoss | Ranked, setting: Setting, inputs: Inputs) -> Any:
     """What computes a loss in eager mode."""
-    if not isinstance(loss, SweepLoss) or is_overlap(loss, inputs.target):
+    if not loss.of_table or is_overlap(loss, inputs.target):
         return WholeWork(loss, setting, inputs)
     one_sweep = loss.linear and not setting.is_summed
     return (LinearWork if one_sweep else TableWork)(loss, setting, inputs)
