@@ -429,14 +429,10 @@ NearFound search_near(const NearPoints& to, const NearGroups& groups, const std:
 
 // Eight sums side by side, whatever the width of the machine: the same bits everywhere.
 using Eight [[gnu::vector_size(64)]] = double;
+using EightAt [[gnu::vector_size(64), gnu::aligned(8), gnu::may_alias]] = double;
 using EightFlags [[gnu::vector_size(64)]] = std::int64_t;
 constexpr std::int64_t kSumBlock = 1024;
 
-inline Eight eight_at(const double* values) {
-    Eight eight;
-    std::memcpy(&eight, values, sizeof(eight));
-    return eight;
-}
 inline double sum_of(const Eight& x) {
     return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
@@ -449,12 +445,17 @@ inline void for_each_eight(const double* distances, const double* weights, std::
     for (std::int64_t begin = 0; begin < n; begin += kSumBlock) {
         const std::int64_t end = begin + kSumBlock < n ? begin + kSumBlock : n;
         std::int64_t i = begin;
-        for (; i + 8 <= end; i += 8) visit(eight_at(distances + i), eight_at(weights + i));
+        const auto visit_at = [&](const double* d, const double* w) {
+            const Eight eight = *reinterpret_cast<const EightAt*>(d);
+            const Eight eight_weights = *reinterpret_cast<const EightAt*>(w);
+            visit(eight, eight_weights);
+        };
+        for (; i + 8 <= end; i += 8) visit_at(distances + i, weights + i);
         if (i < end) {
             double rest[2][8] = {};
             std::memcpy(rest[0], distances + i, static_cast<std::size_t>(end - i) * sizeof(double));
             std::memcpy(rest[1], weights + i, static_cast<std::size_t>(end - i) * sizeof(double));
-            visit(eight_at(rest[0]), eight_at(rest[1]));
+            visit_at(rest[0], rest[1]);
         }
         finish();
     }
