@@ -274,6 +274,7 @@ py::array_t<std::int64_t> bound_euler_numbers(const Shape& shape, const RunArray
 }  // namespace
 
 void bind_region(py::module_& m) {
+    m.def("free_kept_pages", &detail::free_kept_pages);
     m.def("find_runs", &bound_find_runs, py::arg("labels"), py::arg("background"),
           py::arg("binary"), py::arg("ignored"), py::arg("mask"), py::arg("threads"));
     m.def("check_runs", &bound_check_runs, py::arg("shape"), py::arg("runs"));

@@ -187,6 +187,11 @@ TEST_CASE("large arrays grow, shrink and are used again") {
     const detail::Pages large = detail::take_pages(2 * detail::kMostPagesKept);
     CHECK(large.is_zero);
     detail::give_pages(large);
+    detail::give_pages(detail::take_pages(detail::kLargeArray));
+    detail::free_kept_pages();
+    const detail::Pages again = detail::take_pages(detail::kLargeArray);
+    CHECK(again.is_zero);
+    detail::give_pages(again);
 }
 
 TEST_CASE("components of rows of every length, connectivity, type, level and thread count") {

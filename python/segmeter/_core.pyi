@@ -156,6 +156,7 @@ def coco_curves(
 _Runs = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64] | None]
 _Regions = tuple[_Runs, NDArray[np.int32], NDArray[np.int64]]
 
+def free_kept_pages() -> None: ...
 def find_runs(
     labels: NDArray[Any],
     background: int | None,

@@ -95,6 +95,14 @@ class PageStore {
         kept_[count_++] = pages;
     }
 
+    void clear() noexcept {
+        const std::lock_guard lock(mutex_);
+        while (count_ > 0) {
+            const Pages oldest = remove(0);
+            free_pages(oldest.data, oldest.bytes);
+        }
+    }
+
    private:
     Pages remove(std::size_t i) noexcept {
         const Pages pages = kept_[i];
@@ -128,6 +136,8 @@ void give_pages(Pages pages) noexcept {
     pages.is_zero = false;
     store().give(pages);
 }
+
+void free_kept_pages() noexcept { store().clear(); }
 
 Pages grow_pages(Pages pages, std::size_t used, std::size_t bytes) {
     const Pages kept = store().take(bytes);

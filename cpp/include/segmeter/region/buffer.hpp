@@ -30,6 +30,8 @@ struct Pages {
 void give_pages(Pages pages) noexcept;
 // With the first `used` bytes as they were.
 [[nodiscard]] Pages grow_pages(Pages pages, std::size_t used, std::size_t bytes);
+// Gives what is kept back to the system.
+void free_kept_pages() noexcept;
 // Gives back what lies behind the first `bytes`.
 [[nodiscard]] Pages cut_pages(Pages pages, std::size_t bytes) noexcept;
 
