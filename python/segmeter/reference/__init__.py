@@ -10,12 +10,20 @@ public ones; slow, short and easy to check by eye. Some need SciPy.
 - ``cause``, ``cause_scores``;
 - ``loss``, ``loss_lovasz``, ``loss_compound``: losses, and ``loss_table``, their table of sums.
 
-Named here too: :func:`confusion_matrix`, :func:`error_causes`, :func:`region_facts`.
+Those of confusion matrices and causes are named here too.
 """
 
 from __future__ import annotations
 
 from .cause import error_causes, region_facts
+from .cause_scores import cause_shares, renormed_causes, repaired_scores
 from .pixel import confusion_matrix
 
-__all__ = ["confusion_matrix", "error_causes", "region_facts"]
+__all__ = [
+    "cause_shares",
+    "confusion_matrix",
+    "error_causes",
+    "region_facts",
+    "renormed_causes",
+    "repaired_scores",
+]
