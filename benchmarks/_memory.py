@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RESOLUTION_BYTES = 512 << 10
 CHILD_SECONDS = 120
+_M_ARENA_MAX = -8
 
 
 def peak_extra_bytes(small: list[Candidate], full: list[Candidate]) -> dict[str, int | None]:
@@ -64,12 +65,17 @@ def _measure(warm_up: Candidate, candidate: Candidate) -> int:
         warm_up.call()
     # What our warm-up, or the parent, keeps for the next call would hide what this one needs.
     _core.free_kept_pages()
-    ctypes.CDLL(None).malloc_trim(0)
+    system = ctypes.CDLL(None)
+    system.mallopt(_M_ARENA_MAX, 1)  # the call's thread begins no heap of its own
+    system.malloc_trim(0)
+    # Memory that threads keep for themselves: the one that calls has none yet.
+    ready, go = threading.Event(), threading.Event()
+    caller = threading.Thread(target=lambda: (ready.set(), go.wait(), candidate.call()))
+    caller.start()
+    ready.wait()
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
-    # Memory that threads keep for themselves: this one has none yet.
-    caller = threading.Thread(target=candidate.call)
-    caller.start()
+    go.set()
     caller.join()
     return _status("VmHWM") - before
 

@@ -857,7 +857,9 @@ def test_npz(compressed: bool) -> None:
     equal(read_label_map(both, key="other"), other)
     assert probe(both, key="labels").shape == (3, 4)
     for read in (read_label_map, probe):
-        with pytest.raises(ReadError, match="holds 2 arrays; choose one with key=: labels, other"):
+        with pytest.raises(
+            ReadError, match=r"holds 2 arrays \(labels, other\): read_label_map\(key"
+        ):
             read(both)
         with pytest.raises(ReadError, match="holds no array 'mask'; it holds: labels, other"):
             read(both, key="mask")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from segmeter import io, pixel, region
@@ -70,6 +70,7 @@ def test_equals_cubical_homology(peer: Callable[[str], ModuleType], mask: np.nda
 
 @settings(max_examples=60)
 @given(masks(), st.sampled_from([None, 0, 1, 3]))
+@example(np.pad([[False]], ((0, 3), (6, 0)), constant_values=True), None)
 def test_soft_skeleton_equals_the_twin(mask: np.ndarray, iterations: int | None) -> None:
     ours = region.soft_skeleton(mask, iterations=iterations)
     np.testing.assert_array_equal(ours, region_topology.soft_skeleton(mask, iterations=iterations))

@@ -30,7 +30,7 @@ def check_size(source: Source, shape: tuple[int, ...], max_pixels: int) -> None:
     if pixels > max_pixels:
         raise source.error(
             f"has {size} = {pixels:,} pixels, more than max_pixels = {max_pixels:,}; "
-            "if that is right, raise max_pixels"
+            "read_label_map(max_pixels=...) reads more, an evaluation does not"
         )
 
 

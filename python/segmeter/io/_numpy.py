@@ -134,7 +134,10 @@ def _choose(source: Source, keys: list[str], key: str | None) -> str:
         raise source.error("is an archive without arrays")
     if key is None:
         if len(keys) > 1:
-            raise source.error(f"holds {len(keys)} arrays; choose one with key=: {names}")
+            raise source.error(
+                f"holds {len(keys)} arrays ({names}): read_label_map(key=...) chooses one, "
+                "an evaluation needs files of one"
+            )
         return keys[0]
     if key not in keys:
         raise source.error(f"holds no array {key!r}; it holds: {names}")

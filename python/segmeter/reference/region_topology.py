@@ -115,7 +115,8 @@ def soft_skeleton(mask: Any, *, iterations: int | None = None) -> NDArray[np.boo
 
     current = np.asarray(mask) != 0
     skeleton = opening_takes(current)
-    limit = max(current.shape, default=0) if iterations is None else iterations
+    # A step of an erosion goes along one axis: from a corner to the one across, along all of them.
+    limit = sum(current.shape) if iterations is None else iterations
     for _ in range(limit):
         current = eroded(current)
         skeleton |= opening_takes(current)
