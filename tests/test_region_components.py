@@ -220,6 +220,29 @@ def test_slabs_of_runs_give_the_components_of_the_whole(
         )
 
 
+@settings(max_examples=60)
+@given(label_maps(), st.booleans(), st.data())
+def test_regions_of_slabs_give_those_of_the_whole(
+    label_map: np.ndarray, binary: bool, data: st.DataObject
+) -> None:
+    parts = np.split(label_map, sorted(data.draw(st.lists(st.integers(0, len(label_map))))))
+    for connectivity in {2: (4, 8), 3: (6, 18, 26)}[label_map.ndim]:
+        options: dict[str, Any] = {"connectivity": connectivity, "binary": binary}
+        slabs = [segmeter.label_components(part, **options) for part in parts]
+        whole = segmeter.label_components(label_map, **options)
+        assert segmeter.Regions.concatenate(slabs, threads=2) == whole
+    slabs = [segmeter.instance_regions(part) for part in parts]
+    assert segmeter.Regions.concatenate(slabs) == segmeter.instance_regions(label_map)
+
+
+def test_regions_of_slabs_that_do_not_fit():
+    four = segmeter.label_components([[1, 0]], connectivity=4)
+    with pytest.raises(ValueError, match="one connectivity"):
+        segmeter.Regions.concatenate([four, segmeter.label_components([[1, 0]])])
+    with pytest.raises(ValueError, match="equal extents"):
+        segmeter.Regions.concatenate([four, segmeter.label_components([[1]], connectivity=4)])
+
+
 # --- peers ---------------------------------------------------------------------------------------
 
 

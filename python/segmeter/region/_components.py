@@ -269,6 +269,46 @@ class Regions:
             self.connectivity,
         )
 
+    @classmethod
+    def concatenate(cls, slabs: Sequence[Regions], *, threads: int = 0) -> Regions:
+        """Regions of consecutive slabs as those of the whole map, along the first axis.
+
+        Components that touch across the border of two slabs become one, and so do instances of
+        one id; the others keep their pixels. The result equals that of the whole map at once.
+
+        Parameters
+        ----------
+        slabs : sequence of Regions
+            At least one; all extents but the first must be equal, and all must be components of
+            one connectivity or all instances.
+        threads : int, default 0
+            Number of threads; 0 chooses.
+
+        Raises
+        ------
+        ValueError
+            The slabs do not fit together.
+
+        Examples
+        --------
+        >>> import segmeter
+        >>> top, bottom = (segmeter.label_components(rows) for rows in ([[1, 0, 1]], [[1, 1, 1]]))
+        >>> segmeter.Regions.concatenate([top, bottom]).area
+        array([5])
+        """
+        slabs = list(slabs)
+        runs = RunList.concatenate([slab.runs for slab in slabs])
+        kinds = {slab.connectivity for slab in slabs}
+        if len(kinds) > 1:
+            raise ValueError(
+                "slabs must all be instances or all components of one connectivity, got "
+                f"connectivity {', '.join(map(str, kinds))}"
+            )
+        connectivity = kinds.pop()
+        if connectivity is None:
+            return instance_regions(runs, threads=threads)
+        return label_components(runs, connectivity=connectivity, threads=threads)
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Table and runs as plain arrays, for a file or a message; see :meth:`from_arrays`.
 
