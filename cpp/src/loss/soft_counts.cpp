@@ -239,7 +239,8 @@ class Sweep {
             tiles = 0;
         };
         for (std::int64_t first = begin; first < end;) {
-            const std::int64_t stop = std::min(first + simd::kLossRun * kLossTile, end);
+            const std::int64_t stop =
+                std::min(first + std::int64_t{simd::kLossRun} * kLossTile, end);
             if (costs_ == nullptr && can_run_) {
                 const simd::LossTile<Real> run =
                     reader_.read_run(sample, first, stop - first, buffers, tally);

@@ -278,8 +278,8 @@ simd::LossTile<Real> TileReader<Real>::read_run(std::int64_t sample, std::int64_
                                                 TileTally& tally) const {
     const std::int64_t tiles = std::min<std::int64_t>(n / kLossTile, simd::kLossRun);
     simd::LossTile<Real> run{nullptr, 0, nullptr, buffers.label, nullptr, buffers.weight, true, 0};
-    if (tiles == 0 || dense_tiles_ || input_.mask != nullptr || input_.pixel_weight != nullptr ||
-        !ignored_inside_.empty() || !contiguous_logits_)
+    if (tiles == 0 || !labels_ || dense_tiles_ || input_.mask != nullptr ||
+        input_.pixel_weight != nullptr || !ignored_inside_.empty() || !contiguous_logits_)
         return run;
     if ((*labels_)(at(input_.target, kTarget, sample, first), pixels_.stride(kTarget),
                    tiles * kLossTile, buffers.label))

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "segmeter/pixel.hpp"
 
@@ -11,12 +12,12 @@ namespace {
 
 // Bytes that the shortcut of a row of predictions takes at once, and bytes between two attempts to
 // take it: whole pixels of 1, 2, 3 and 4 bytes.
-constexpr std::int64_t kBlock = 48;
-constexpr std::int64_t kStride = 12;
+constexpr std::size_t kBlock = 48;
+constexpr std::size_t kStride = 12;
 
 bool all_zero(const std::uint8_t* bytes) {
     std::uint64_t any = 0;
-    for (std::int64_t i = 0; i < kBlock; i += 8) {
+    for (std::size_t i = 0; i < kBlock; i += 8) {
         std::uint64_t word = 0;
         std::memcpy(&word, bytes + i, sizeof(word));
         any |= word;
@@ -24,28 +25,28 @@ bool all_zero(const std::uint8_t* bytes) {
     return any == 0;
 }
 
-template <int kStep>
+template <std::size_t kStep>
 using Pixel = std::array<int, kStep>;
 
-template <int kStep>
-void add_left(std::uint8_t* row, std::int64_t n) {
+template <std::size_t kStep>
+void add_left(std::uint8_t* row, std::size_t n) {
     Pixel<kStep> left{};
-    for (std::int64_t i = 0; i < n; i += kStep)
-        for (int k = 0; k < kStep; ++k) {
+    for (std::size_t i = 0; i < n; i += kStep)
+        for (std::size_t k = 0; k < kStep; ++k) {
             left[k] = (row[i + k] + left[k]) & 255;
             row[i + k] = static_cast<std::uint8_t>(left[k]);
         }
 }
 
-void add_above(std::uint8_t* row, const std::uint8_t* above, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; ++i) row[i] = static_cast<std::uint8_t>(row[i] + above[i]);
+void add_above(std::uint8_t* row, const std::uint8_t* above, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) row[i] = static_cast<std::uint8_t>(row[i] + above[i]);
 }
 
-template <int kStep>
-void add_average(std::uint8_t* row, const std::uint8_t* above, std::int64_t n) {
+template <std::size_t kStep>
+void add_average(std::uint8_t* row, const std::uint8_t* above, std::size_t n) {
     Pixel<kStep> left{};
-    for (std::int64_t i = 0; i < n; i += kStep)
-        for (int k = 0; k < kStep; ++k) {
+    for (std::size_t i = 0; i < n; i += kStep)
+        for (std::size_t k = 0; k < kStep; ++k) {
             left[k] = (row[i + k] + (left[k] + above[i + k]) / 2) & 255;
             row[i + k] = static_cast<std::uint8_t>(left[k]);
         }
@@ -62,20 +63,20 @@ int paeth(int left, int above, int corner) {
 
 // Where the pixel to the left equals the one above it, what is above is predicted; and as long as
 // predictions are right, as in maps of labels they mostly are, that stays so.
-template <int kStep>
-void add_prediction(std::uint8_t* row, const std::uint8_t* above, std::int64_t n) {
+template <std::size_t kStep>
+void add_prediction(std::uint8_t* row, const std::uint8_t* above, std::size_t n) {
     Pixel<kStep> left{};
     Pixel<kStep> corner{};
-    for (std::int64_t i = 0; i < n;) {
+    for (std::size_t i = 0; i < n;) {
         if (i + kBlock <= n && left == corner && all_zero(row + i)) {
             std::memcpy(row + i, above + i, kBlock);
             i += kBlock;
-            for (int k = 0; k < kStep; ++k) left[k] = corner[k] = row[i - kStep + k];
+            for (std::size_t k = 0; k < kStep; ++k) left[k] = corner[k] = row[i - kStep + k];
             continue;
         }
-        const std::int64_t stop = std::min(n, i + kStride);
+        const std::size_t stop = std::min(n, i + kStride);
         for (; i < stop; i += kStep)
-            for (int k = 0; k < kStep; ++k) {
+            for (std::size_t k = 0; k < kStep; ++k) {
                 left[k] = (row[i + k] + paeth(left[k], above[i + k], corner[k])) & 255;
                 corner[k] = above[i + k];
                 row[i + k] = static_cast<std::uint8_t>(left[k]);
@@ -83,9 +84,8 @@ void add_prediction(std::uint8_t* row, const std::uint8_t* above, std::int64_t n
     }
 }
 
-template <int kStep>
-bool undo_filter(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above,
-                 std::int64_t n) {
+template <std::size_t kStep>
+bool undo_filter(std::uint8_t filter, std::uint8_t* row, const std::uint8_t* above, std::size_t n) {
     switch (filter) {
         case 0: return true;
         case 1: add_left<kStep>(row, n); return true;
@@ -110,10 +110,11 @@ bool unfilter_png(std::uint8_t* rows, std::int64_t height, std::int64_t row_byte
         }
     }();
     if (row_bytes % pixel_bytes != 0) throw std::invalid_argument("rows must be whole pixels");
-    const std::vector<std::uint8_t> blank(static_cast<std::size_t>(row_bytes));
+    const auto size = static_cast<std::size_t>(row_bytes);
+    const std::vector<std::uint8_t> blank(size);
     const std::uint8_t* above = blank.data();
     for (std::int64_t y = 0; y < height; ++y, rows += row_bytes + 1) {
-        if (!undo(rows[0], rows + 1, above, row_bytes)) return false;
+        if (!undo(rows[0], rows + 1, above, size)) return false;
         above = rows + 1;
     }
     return true;

@@ -345,12 +345,12 @@ class SideBuilder {
             } else if (roles.background == label) {
                 region_.push_back(kNoRegion);
             } else {
-                region_.push_back(static_cast<std::int64_t>(side.label.size()));
-                side.label.push_back(label);
+                region_.push_back(static_cast<std::int64_t>(side_.label.size()));
+                side_.label.push_back(label);
             }
         }
-        area_.resize(side.label.size() + kOthers);
-        void_area_.resize(side.label.size() + kOthers);
+        area_.resize(side_.label.size() + kOthers);
+        void_area_.resize(side_.label.size() + kOthers);
     }
     [[nodiscard]] std::int64_t region(std::uint64_t label) const {
         return region_[order_.place(label)];
@@ -362,17 +362,17 @@ class SideBuilder {
         void_area_[at] += ignored ? count : 0;
     }
     OverlapSide take() {
-        side.area.assign(area_.begin() + kOthers, area_.end());
-        side.void_area.assign(void_area_.begin() + kOthers, void_area_.end());
-        return std::move(side);
+        side_.area.assign(area_.begin() + kOthers, area_.end());
+        side_.void_area.assign(void_area_.begin() + kOthers, void_area_.end());
+        return std::move(side_);
     }
-    [[nodiscard]] std::size_t num_regions() const noexcept { return side.label.size(); }
+    [[nodiscard]] std::size_t num_regions() const noexcept { return side_.label.size(); }
 
    private:
     // Room in front for what is no region.
     static constexpr std::int64_t kOthers = 2;
 
-    OverlapSide side;
+    OverlapSide side_;
     LabelOrder order_;
     std::vector<std::int64_t> region_;
     std::vector<std::int64_t> area_;
