@@ -36,7 +36,7 @@ constexpr std::int64_t kMaskVectors = kQueuedPixels / kPlanePixels;
 class CodeWriter {
    public:
     explicit CodeWriter(PairQueues& queues)
-        : queues_(queues), half_(_mm512_set1_epi8(static_cast<char>(queues.half))) {
+        : half_(_mm512_set1_epi8(static_cast<char>(queues.half))), queues_(queues) {
         for (int k = 0; k < 4; ++k) end_[k] = queues.codes[k] + queues.filled[k];
     }
 
@@ -65,8 +65,8 @@ class CodeWriter {
         end_[kQueue] += __builtin_popcountll(where);
     }
 
-    PairQueues& queues_;
     __m512i half_;
+    PairQueues& queues_;
     std::uint8_t* end_[4];
 };
 
