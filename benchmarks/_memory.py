@@ -61,18 +61,24 @@ def _in_child(warm_up: Candidate, candidate: Candidate) -> int | None:
 
 
 def _measure(warm_up: Candidate, candidate: Candidate) -> int:
-    for _ in range(2):
-        warm_up.call()
-    # What our warm-up, or the parent, keeps for the next call would hide what this one needs.
-    _core.free_kept_pages()
+    # In a thread of its own: what threads keep for their next call would hide what this one needs,
+    # and that of a small input hides little.
+    warm, go = threading.Event(), threading.Event()
+
+    def call() -> None:
+        for _ in range(2):
+            warm_up.call()
+        warm.set()
+        go.wait()
+        candidate.call()
+
     system = ctypes.CDLL(None)
-    system.mallopt(_M_ARENA_MAX, 1)  # the call's thread begins no heap of its own
-    system.malloc_trim(0)
-    # Memory that threads keep for themselves: the one that calls has none yet.
-    ready, go = threading.Event(), threading.Event()
-    caller = threading.Thread(target=lambda: (ready.set(), go.wait(), candidate.call()))
+    system.mallopt(_M_ARENA_MAX, 1)  # the thread begins no heap of its own
+    caller = threading.Thread(target=call)
     caller.start()
-    ready.wait()
+    warm.wait()
+    _core.free_kept_pages()
+    system.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
     go.set()
