@@ -211,3 +211,15 @@ def test_the_gradient_s_memory_may_be_anything(exact: bool) -> None:
     again, slope = lovasz_softmax(last, target, channels_last=True, **options)
     assert again == value
     assert_array_equal(np.moveaxis(slope, -1, 1), gradient)
+
+
+def test_samples_of_one_pixel_are_one_group_of_pixels():
+    rng = np.random.default_rng(5)
+    logits = rng.normal(size=(5000, 3))
+    labels = rng.integers(0, 3, 5000)
+    options = {"exact": True, "region": "batch", "return_grad": True}
+    value, gradient = lovasz_softmax(logits, labels, **options)
+    as_line = np.ascontiguousarray(logits.T)[None]
+    expected, wanted = lovasz_softmax(as_line, labels[None], **options)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert_allclose(gradient, wanted[0].T, rtol=1e-12, atol=1e-15)

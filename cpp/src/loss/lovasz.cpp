@@ -437,16 +437,26 @@ class Lovasz {
 
     double rank_ranges(const ClassOf& of, const std::vector<Stretch>& all, const Summary& whole,
                        int threads) const {
-        const auto blocks = static_cast<std::int64_t>(all.size());
-        std::vector<Ranges> dealt(all.size());
+        // Samples of few pixels are stretches of their own; a table is for several of these.
+        const auto blocks =
+            static_cast<std::int64_t>(std::min<std::size_t>(all.size(), kMostDealt));
+        const auto stretches_of = [&](std::int64_t b) {
+            const auto size = static_cast<std::int64_t>(all.size());
+            const auto begin = static_cast<std::size_t>(size * b / blocks);
+            return std::span(all).subspan(
+                begin, static_cast<std::size_t>(size * (b + 1) / blocks) - begin);
+        };
+        std::vector<Ranges> dealt(static_cast<std::size_t>(blocks));
         run_blocks(blocks, threads, [&](std::int64_t b) {
-            const auto at = static_cast<std::size_t>(b);
-            for_each_gain(of, all[at], whole.least, [&](std::int64_t, Bits size, std::uint32_t is) {
-                ++dealt[at][is][range_of<Real>(size)];
-            });
+            Ranges& counts = dealt[static_cast<std::size_t>(b)];
+            for (const Stretch& part : stretches_of(b))
+                for_each_gain(of, part, whole.least,
+                              [&](std::int64_t, Bits size, std::uint32_t is) {
+                                  ++counts[is][range_of<Real>(size)];
+                              });
         });
         // What is in a range, and in all before it; from here on dealt[b][0][r] is where the
-        // items of a stretch go.
+        // items of a block go.
         std::array<std::array<std::int64_t, kRanges + 1>, 2> before{};
         for (std::size_t r = 0; r < kRanges; ++r) {
             auto place = static_cast<std::uint32_t>(before[0][r] + before[1][r]);
@@ -462,12 +472,13 @@ class Lovasz {
         const auto number = static_cast<std::size_t>(before[0][kRanges] + before[1][kRanges]);
         const auto items = std::make_unique_for_overwrite<Item<Real>[]>(number);
         run_blocks(blocks, threads, [&](std::int64_t b) {
-            const auto at = static_cast<std::size_t>(b);
-            auto& place = dealt[at][0];
-            for_each_item(of, all[at], whole.least, [&](const Item<Real>& item) {
-                items[place[range_of<Real>(item.error)]++] = item;
-            });
-            clear(of, all[at]);
+            auto& place = dealt[static_cast<std::size_t>(b)][0];
+            for (const Stretch& part : stretches_of(b)) {
+                for_each_item(of, part, whole.least, [&](const Item<Real>& item) {
+                    items[place[range_of<Real>(item.error)]++] = item;
+                });
+                clear(of, part);
+            }
         });
         std::vector<double> parts(kRanges);
         run_blocks(kRanges, threads, [&](std::int64_t range) {

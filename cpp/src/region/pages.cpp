@@ -96,7 +96,8 @@ class PageStore {
     }
 
     void clear() noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::unique_lock lock(mutex_, std::try_to_lock);
+        if (!lock.owns_lock()) return;
         while (count_ > 0) {
             const Pages oldest = remove(0);
             free_pages(oldest.data, oldest.bytes);

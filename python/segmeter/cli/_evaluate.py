@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -161,14 +162,23 @@ def _check_places(outputs: Outputs) -> None:
                 raise ValueError(f"--csv: '{path}' is a file; {rule}")
             if path.suffix.lower() in _OTHER_TABLES and not path.is_dir():
                 raise ValueError(f"--csv: '{path}' seems to be no CSV file; {rule}")
-        try:
-            tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent).close()
-        except OSError as error:
-            raise ValueError(f"{option}: '{path}' cannot be written: {error.strerror}") from error
+        _check_writable(option, path)
     if outputs.cause_maps is not None and outputs.cause_maps.is_file():
         raise ValueError(f"--cause-maps: '{outputs.cause_maps}' is a file; give a folder")
     if outputs.worst < 0:
         raise ValueError(f"--worst: expected 0 or more, got {outputs.worst}")
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Refuse a file that may not be written, or a folder in which none can be made."""
+    if path.exists() and not path.is_dir():  # a pipe or a device is written where it is
+        if not os.access(path, os.W_OK):
+            raise ValueError(f"{option}: '{path}' cannot be written: permission denied")
+        return
+    try:
+        tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent).close()
+    except OSError as error:
+        raise ValueError(f"{option}: '{path}' cannot be written: {error.strerror}") from error
 
 
 def _is_csv_file(path: Path) -> bool:

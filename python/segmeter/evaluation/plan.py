@@ -673,7 +673,8 @@ def _check_distances(
 def _check_bands(
     measures: Sequence[str], protocol: str | None, boundary_ratio: float | None
 ) -> None:
-    """Refuse a width of bands where there are none."""
+    """Refuse a width of bands that is none, or where there are no bands."""
+    checked_boundary_ratio(boundary_ratio)
     own = protocol is not None and protocols.get(protocol).takes_boundary_ratio
     if boundary_ratio is None or own or {"region", "boundary"} & {*measures}:
         return

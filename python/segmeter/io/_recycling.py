@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 # Smaller blocks the allocator keeps by itself; larger ones are worth their pages.
 _LEAST, _MOST = 2**17, 2**23
 
-# For every core two label maps, and what each is inflated to. Its operations are atomic.
-_FREE: deque[NDArray[np.uint8]] = deque(maxlen=4 * (os.cpu_count() or 1))
+# For every core that this process may use two label maps, and what each is inflated to; at most
+# 256 MiB. Its operations are atomic.
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_FREE: deque[NDArray[np.uint8]] = deque(maxlen=4 * min(_CORES, 8))
 
 
 class _Lease:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -110,18 +111,20 @@ def numbers_per_class(name: str, value: Any) -> tuple[float, ...] | float | None
         numbers = array.tolist()
     several = isinstance(numbers, list | tuple)
     for place, number in enumerate(numbers if several else [numbers]):
-        if not (math.isfinite(number) and number >= 0):
+        if not 0 <= number <= sys.float_info.max:
             where = f" at class {place}" if several else ""
-            raise ValueError(
-                f"{name} must hold finite numbers of at least 0, got {number:g}{where}"
-            )
+            shown = f"{number:g}" if isinstance(number, float) else f"{number}"
+            raise ValueError(f"{name} must hold finite numbers of at least 0, got {shown}{where}")
     return tuple(float(number) for number in numbers) if several else float(numbers)
 
 
 def ignored_labels(ignore_index: Any) -> tuple[int, ...] | int | None:
     """Labels to leave out as a loss keeps them: one as it is, several as a tuple."""
     labels = _table.ignored_labels(ignore_index)
-    return ignore_index if labels is None or isinstance(ignore_index, int) else tuple(labels)
+    if labels is None:
+        return None
+    several = isinstance(ignore_index, list | tuple) or getattr(ignore_index, "shape", ())
+    return tuple(labels) if several else labels[0]
 
 
 def check_length(name: str, values: object, number: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -100,6 +100,10 @@ class PixelLoss(TableLoss):
             slopes = Slopes(table)
             self._spread(table, slopes, 1.0, norm)
             gradient = slopes.gradient()
+            for part in fields(gradient):
+                getattr(
+                    gradient, part.name
+                ).flags.writeable = False  # it is given again to whoever asks next
             self.kept["gradient"] = key, gradient
         return cast("SoftCountsGradient", gradient)
 

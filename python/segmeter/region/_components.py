@@ -297,6 +297,9 @@ class Regions:
         array([5])
         """
         slabs = list(slabs)
+        for slab in slabs:
+            if not isinstance(slab, Regions):
+                raise TypeError(f"slabs must hold Regions, got {type(slab).__name__}")
         runs = RunList.concatenate([slab.runs for slab in slabs])
         kinds = {slab.connectivity for slab in slabs}
         if len(kinds) > 1:

@@ -138,6 +138,11 @@ class DistanceHistogram:
 
 
 def _filled_bins(values: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
+    if values.max(initial=0.0) >= (_MOST_BINS - 1) * RESOLUTION:
+        raise ValueError(
+            f"a distance of {values.max():.3g} is too large for percentiles over all images, which "
+            f"count by steps of {RESOLUTION:g}: give the spacing in a larger unit"
+        )
     bins = bins_of(values, RESOLUTION)
     if bins.max(initial=0) < _DENSE:
         counted = np.bincount(bins, weights)
