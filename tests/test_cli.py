@@ -436,6 +436,13 @@ def test_wrong_usage_is_one_line(
     assert expected in err
 
 
+def test_a_device_is_written_where_it_is(run: Callable[..., Run], scenes: demo.DemoFiles) -> None:
+    places = ["--pred", str(scenes.pred), "--target", str(scenes.target)]
+    options = ["--classes", str(scenes.classes), "--ignore-index", "255"]
+    code, _, err = run("evaluate", *places, *options, "--json", "/dev/null")
+    assert code == 0, err
+
+
 def test_color_pictures_are_explained_in_options(run: Callable[..., Run], tmp_path: Path) -> None:
     colors = np.zeros((4, 4, 3), np.uint8)
     for side in ("pred", "target"):

@@ -664,3 +664,22 @@ def test_native_quotients_refuse_sums_of_other_sizes() -> None:
     table = np.ones((2, 3))
     with pytest.raises(ValueError, match="shape mismatch"):
         _core.mean_of_quotients((0.0,) * 10, table, table, table[:1], table)
+
+
+def test_a_number_without_axes_is_one_ignored_label():
+    given = [255, np.int64(255), np.array(255)]
+    assert len({loss.Dice(ignore_index=label) for label in given}) == 1
+    assert loss.Dice(ignore_index=[255]) != loss.Dice(ignore_index=[254, 255])
+
+
+def test_a_weight_beyond_all_floats_is_refused():
+    with pytest.raises(ValueError, match="class_weight must hold finite numbers of at least 0"):
+        loss.Dice(class_weight=[1, 10**400])
+
+
+def test_slopes_that_are_kept_cannot_be_changed():
+    logits, target = np.zeros((1, 2, 4), np.float32), np.zeros((1, 4), np.int64)
+    criterion = loss.CrossEntropy()
+    slopes = criterion.gradient(loss.soft_counts(logits, target, pixel_terms=criterion.terms))
+    with pytest.raises(ValueError, match="read-only"):
+        slopes.terms[...] *= 10

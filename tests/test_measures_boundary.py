@@ -16,6 +16,7 @@ import segmeter
 from segmeter.cli import main
 from segmeter.evaluation import check, evaluate, make_plan
 from segmeter.evaluation.measures import MEASURES, Maps
+from segmeter.evaluation.measures._histogram import DistanceHistogram
 from segmeter.io import read_label_map
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ OPTIONS: dict[str, Any] = {"class_names": NAMES, "measures": ["boundary"]}
 
 
 # --- the numbers ------------------------------------------------------------------------------
+
+
+def test_distances_that_no_bin_holds_are_refused() -> None:
+    found = segmeter.surface_distances([[0, 1, 1]], [[0, 1, 0]], classes=[1], spacing=(1e12, 1e12))
+    with pytest.raises(ValueError, match="too large for percentiles over all images"):
+        DistanceHistogram.of([(0, found[1])], 1)
 
 
 def test_scores_are_those_of_the_functions(volumes: tuple[Path, Path]) -> None:

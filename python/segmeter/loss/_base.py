@@ -123,7 +123,7 @@ def ignored_labels(ignore_index: Any) -> tuple[int, ...] | int | None:
     labels = _table.ignored_labels(ignore_index)
     if labels is None:
         return None
-    several = isinstance(ignore_index, list | tuple) or getattr(ignore_index, "shape", ())
+    several = isinstance(ignore_index, list | tuple) or bool(getattr(ignore_index, "shape", None))
     return tuple(labels) if several else labels[0]
 
 
