@@ -241,6 +241,8 @@ def test_regions_of_slabs_that_do_not_fit():
         segmeter.Regions.concatenate([four, segmeter.label_components([[1, 0]])])
     with pytest.raises(ValueError, match="equal extents"):
         segmeter.Regions.concatenate([four, segmeter.label_components([[1]], connectivity=4)])
+    with pytest.raises(ValueError, match="at least one slab"):
+        segmeter.Regions.concatenate([])
     with pytest.raises(TypeError, match="slabs must hold Regions, got int"):
         segmeter.Regions.concatenate([1])  # type: ignore[list-item]
 

@@ -27,7 +27,7 @@ using simd::kLossTile;
 // tables than kMostBlocks.
 constexpr std::int64_t kBlockPixels = 8192;
 constexpr std::int64_t kMostBlocks = 256;
-// Tiles whose float32 sums are added up before they become float64.
+// From so many tiles on float32 sums become float64; a run may bring a few more.
 constexpr int kTilesPerFlush = 16;
 // A gradient of more bytes goes past the caches.
 constexpr std::int64_t kStreamBytes = std::int64_t{16} << 20;

@@ -297,6 +297,8 @@ class Regions:
         array([5])
         """
         slabs = list(slabs)
+        if not slabs:
+            raise ValueError("slabs must hold the regions of at least one slab")
         for slab in slabs:
             if not isinstance(slab, Regions):
                 raise TypeError(f"slabs must hold Regions, got {type(slab).__name__}")
