@@ -314,6 +314,25 @@ def long_line() -> tuple[NDArray[Any], NDArray[Any]]:
     return pred, target
 
 
+@pytest.mark.parametrize("surface", ["corner", "voxel_face", "face_mesh"])
+@pytest.mark.parametrize("shape", [(140, 4, 7), (5, 140, 4), (6, 3, 140), (40, 17), (3, 150)])
+def test_beyond_the_budget(surface: Any, shape: tuple[int, ...]) -> None:
+    """Noise that faces few points costs more than it may: it is measured plane by plane."""
+    rng = np.random.default_rng(len(shape) + shape[0])
+    pred, target = rng.random(shape) < 0.5, np.zeros(shape, bool)
+    for part in (0.1, 0.42, 0.47, 0.93):
+        target.flat[int(part * target.size)] = True
+    spacing = (0.31, 5.0, 0.3)[: len(shape)]
+    options: dict[str, Any] = {"spacing": spacing, "surface": surface}
+    expected = as_sets(reference.surface_distances(pred, target, **options)[1])
+    for axes in itertools.permutations(range(len(shape))):
+        maps = [packed(m.transpose(axes)).transpose(np.argsort(axes)) for m in (pred, target)]
+        for threads in (1, 2, 3, 7):
+            found = as_sets(segmeter.surface_distances(*maps, threads=threads, **options)[1])
+            for ours, theirs in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("surface", ["corner", "voxel_face"])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(

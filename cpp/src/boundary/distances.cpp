@@ -3,7 +3,8 @@
 // The points of the one surface become bits, and each point of the other looks for its nearest:
 // in the rows around it, nearest first, and then in cubes of 4, 16, ... points' side. What the
 // points may cost is bounded for all of them together: when they have looked into more rows and
-// cubes than a distance transform of the box is worth, the rest of the group is read from one.
+// cubes than a distance transform of the planes they lie in is worth, the rest of the group is
+// measured plane by plane.
 
 #include <algorithm>
 #include <atomic>
@@ -14,11 +15,11 @@
 #include <optional>
 #include <stdexcept>
 
-#include "segmeter/boundary/edt.hpp"
 #include "segmeter/boundary/surface.hpp"
 #include "segmeter/parallel.hpp"
 
 #include "boundary/nearest.hpp"
+#include "boundary/planes.hpp"
 
 namespace segmeter {
 namespace {
@@ -29,7 +30,7 @@ constexpr double kOpen = -1.0;  // not yet known
 constexpr std::size_t kPart = 4096;                          // points of a block of work
 constexpr std::int64_t kFewPairs = 4096;                     // tried one by one
 constexpr std::int64_t kBatchBytes = std::int64_t{8} << 20;  // grids that exist together
-// What a search may cost, in sixteenths of the time that a distance transform takes for a pixel.
+// What a search may cost, in sixteenths of the time that a pixel takes plane by plane.
 constexpr std::int64_t kCostOfPixel = 16;
 constexpr std::int64_t kCostOfCube = 64;
 constexpr std::int64_t kCostOfGroup = 2;  // of rows nearby
@@ -70,10 +71,11 @@ struct Box {
             high[axis] = std::max(high[axis], last[axis]);
         }
     }
-    [[nodiscard]] std::int64_t size() const {
-        std::int64_t n = 1;
-        for (std::size_t axis = 0; axis < 3; ++axis) n *= high[axis] - low[axis] + 1;
-        return n;
+    void add(const Box& other) {
+        for (std::size_t axis = 0; axis < 3; ++axis) {
+            low[axis] = std::min(low[axis], other.low[axis]);
+            high[axis] = std::max(high[axis], other.high[axis]);
+        }
     }
 };
 
@@ -82,19 +84,27 @@ struct Direction {
     Points from;
     Points to;
     double* distances;
-    Box box;              // around both
+    Box box;  // around both
+    PlaneOrder order;
+    std::int64_t budget;
     std::once_flag made;  // by whoever needs it first
     std::unique_ptr<PointGrid> grid;
     std::once_flag cubes_made;
     std::atomic<std::int64_t> parts_left{0};
     std::atomic<std::int64_t> spent{0};
 
-    Direction(Points from_points, Points to_points, double* out, const Box& around)
-        : from(from_points), to(to_points), distances(out), box(around) {}
+    Direction(Points from_points, Points to_points, double* out, const Box& around_from,
+              const Box& around_both, int last_axis)
+        : from(from_points),
+          to(to_points),
+          distances(out),
+          box(around_both),
+          order(box.low, box.high, last_axis),
+          budget(kCostOfPixel * order.pixels(around_from.low, around_from.high)) {}
     [[nodiscard]] bool is_small() const {
         return static_cast<std::int64_t>(from.size() * to.size()) <= kFewPairs;
     }
-    [[nodiscard]] bool is_overspent() const { return spent > kCostOfPixel * box.size(); }
+    [[nodiscard]] bool is_overspent() const { return spent > budget; }
 };
 
 // What all groups share.
@@ -193,32 +203,28 @@ class Search {
     std::optional<FarSearch<kLast>> far_;
 };
 
-// The rest of a direction from a dense transform of its box; axes in the order of the sum.
-void read_transform(const Job& job, Direction& d) {
-    std::array<std::size_t, 3> axes{};
-    for (std::size_t axis = 0, next = 0; axis < 3; ++axis)
-        if (static_cast<int>(axis) != job.last_axis) axes[next++] = axis;
-    axes[2] = static_cast<std::size_t>(job.last_axis);
-    DistanceTransform transform;
+// The rest of a direction.
+void measure_by_plane(const Job& job, Direction& d) {
+    std::vector<StepSquares> squares;
+    PlaneSearch::Squares along{};
     for (std::size_t i = 0; i < 3; ++i) {
-        transform.shape[i] = d.box.high[axes[i]] - d.box.low[axes[i]] + 1;
-        transform.spacing[i] = job.spacing[axes[i]];
+        const double step = job.spacing[d.order.axis(i)];
+        squares.emplace_back(d.order.extents()[i],
+                             [&](std::int64_t n) { return static_cast<double>(n) * step; });
+        along[i] = squares[i].middle();
     }
-    const auto position = [&](std::uint64_t point) {
-        const Place p = job.layout.place(point);
-        std::int64_t at = 0;
-        for (std::size_t i = 0; i < 3; ++i)
-            at = at * transform.shape[i] + p[axes[i]] - d.box.low[axes[i]];
-        return static_cast<std::size_t>(at);
-    };
-    const auto size = static_cast<std::size_t>(d.box.size());
-    std::vector<std::uint8_t> elsewhere(size, 1);
-    for (const std::uint64_t point : d.to) elsewhere[position(point)] = 0;
-    std::vector<double> distances(size);
-    transform.labels = elsewhere.data();
-    distance_transform(transform, distances.data(), nullptr, job.threads);
-    for (std::size_t i = 0; i < d.from.size(); ++i)
-        if (d.distances[i] == kOpen) d.distances[i] = distances[position(d.from[i])];
+    PlaneSearch search(d.order.extents(), {{along}}, d.order.is_monotone(job.spacing, 1));
+    for (const std::uint64_t point : d.to) search.add(0, d.order.inside(job.layout.place(point)));
+    const PointsByPlane from(d.from, job.layout, d.order, [](std::uint64_t) { return 1; });
+    search.run(
+        [&](std::int64_t plane, PlaneSearch::Places& places) {
+            from.for_each(plane, [&](std::uint64_t point, std::int64_t i) {
+                if (d.distances[i] != kOpen) return;
+                const PlaneBox p = d.order.inside(job.layout.place(point));
+                places[0].push_back({p[1], p[2], i});
+            });
+        },
+        d.distances, job.threads);
 }
 
 template <int kLast>
@@ -258,7 +264,7 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
         },
         Team::kFresh);
     for (Direction* d : batch)
-        if (d->is_overspent()) read_transform(job, *d);
+        if (d->is_overspent()) measure_by_plane(job, *d);
 }
 
 }  // namespace
@@ -294,13 +300,17 @@ void surface_distances(const SurfacePoints& pred, const SurfacePoints& target,
                 std::fill_n(out[side], sides[side].size(), kFar);
             continue;
         }
+        std::array<Box, 2> boxes;
         Box box;
-        for (const Points points : sides) box.add(points, pred);
+        for (std::size_t side = 0; side < 2; ++side) {
+            boxes[side].add(sides[side], pred);
+            box.add(boxes[side]);
+        }
         const std::int64_t grid_bytes = 2 * PointGrid::bytes(box.low, box.high, job.near);
         if (!batch.empty() && bytes + grid_bytes > kBatchBytes) flush();
         for (std::size_t side = 0; side < 2; ++side) {
-            directions.push_back(
-                std::make_unique<Direction>(sides[side], sides[1 - side], out[side], box));
+            directions.push_back(std::make_unique<Direction>(
+                sides[side], sides[1 - side], out[side], boxes[side], box, last_axis));
             batch.push_back(directions.back().get());
         }
         bytes += grid_bytes;

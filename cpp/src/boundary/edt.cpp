@@ -5,21 +5,15 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
-#include <memory>
-#include <vector>
 
 #include "segmeter/cpu.hpp"
 #include "segmeter/parallel.hpp"
 
-#include "simd/distance_kernels.hpp"
+#include "boundary/lines.hpp"
 
 namespace segmeter {
-namespace {
 
-using simd::kLanes;
-using simd::kNoStep;
-
-const simd::DistanceKernels& kernels() {
+const simd::DistanceKernels& distance_kernels() {
     switch (simd_level()) {
 #if defined(__x86_64__)
         case SimdLevel::kAvx512: return simd::avx512::kDistanceKernels;
@@ -31,35 +25,17 @@ const simd::DistanceKernels& kernels() {
     }
 }
 
+namespace {
+
+using simd::kLanes;
+using simd::kNoStep;
+
 // Columns that one block of the first axis' scan takes: their steps stay in the second cache.
 constexpr std::int64_t kScanColumns = 512;
 // Rows of a 2-D image that are finished together.
 constexpr std::int64_t kSlabRows = 64;
 // What a pixel costs in the quarter nanoseconds of thread_count().
 constexpr std::int64_t kWorkPerPixel = 16;
-
-// Memory whose content nobody has set.
-template <class T>
-class Scratch {
-   public:
-    explicit Scratch(std::int64_t n)
-        : values_(std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(n))) {}
-    [[nodiscard]] T* data() noexcept { return values_.get(); }
-
-   private:
-    std::unique_ptr<T[]> values_;
-};
-
-// (d * spacing)^2 for |d| < n, with d = 0 in the middle.
-std::vector<double> squares(std::int64_t n, double spacing) {
-    std::vector<double> table(static_cast<std::size_t>(2 * n + 1));
-    for (std::int64_t d = 0; d <= n; ++d) {
-        const double length = static_cast<double>(d) * spacing;
-        table[static_cast<std::size_t>(n + d)] = length * length;
-        table[static_cast<std::size_t>(n - d)] = length * length;
-    }
-    return table;
-}
 
 // Bytes that are 0 before the first one that is not; and behind the last one.
 std::int64_t zeros_before(const std::byte* row, std::int64_t n) {
@@ -81,45 +57,12 @@ std::int64_t zeros_behind(const std::byte* row, std::int64_t n) {
     return i;
 }
 
-// Lines of one axis, some of them side by side, with all that is needed to search them.
-class LineSearch {
-   public:
-    LineSearch(std::int64_t n, double spacing, bool is_monotone, bool with_nearest)
-        : squares_(squares(n, spacing)),
-          values_(n * kLanes),
-          best_(n * kLanes),
-          nearest_(with_nearest ? n * kLanes : 0),
-          low_(n + 1),
-          high_(n + 1),
-          place_(n),
-          tile_{n,
-                best_.data(),
-                with_nearest ? nearest_.data() : nullptr,
-                squares_.data() + n,
-                is_monotone,
-                values_.data(),
-                place_.data(),
-                low_.data(),
-                high_.data()} {}
-    [[nodiscard]] const simd::Tile& tile() const noexcept { return tile_; }
-
-   private:
-    std::vector<double> squares_;
-    Scratch<double> values_;
-    Scratch<double> best_;
-    Scratch<std::int32_t> nearest_;
-    Scratch<std::int32_t> low_;
-    Scratch<std::int32_t> high_;
-    Scratch<std::int32_t> place_;
-    simd::Tile tile_;
-};
-
 // The image as planes along the first axis; a 2-D one has planes of one row.
 class Transform {
    public:
     Transform(const DistanceTransform& job, double* distance, std::int32_t* nearest)
         : job_(job),
-          kernels_(kernels()),
+          kernels_(distance_kernels()),
           planes_(job.shape[0]),
           rows_(job.ndim == 3 ? job.shape[1] : 1),
           width_(job.shape[static_cast<std::size_t>(job.ndim - 1)]),
@@ -238,8 +181,12 @@ class Transform {
 // What one thread needs for a slab.
 struct Transform::Worker {
     explicit Worker(const Transform& t)
-        : columns(t.rows_, t.row_spacing_, t.is_monotone_, t.nearest_ != nullptr),
-          rows(t.width_, t.spacing_, t.is_monotone_, t.nearest_ != nullptr),
+        : columns(t.rows_, t.is_monotone_, t.nearest_ != nullptr),
+          column_squares(t.rows_,
+                         [&](std::int64_t d) { return static_cast<double>(d) * t.row_spacing_; }),
+          rows(t.width_, t.is_monotone_, t.nearest_ != nullptr),
+          row_squares(t.width_,
+                      [&](std::int64_t d) { return static_cast<double>(d) * t.spacing_; }),
           pixels(std::min(t.slab_planes_, t.planes_) * t.rows_ * t.width_),
           squared(pixels),
           steps(t.needs_steps_ ? pixels : 0),
@@ -249,7 +196,9 @@ struct Transform::Worker {
           nearest_column(t.nearest_ != nullptr ? pixels : 0) {}
 
     LineSearch columns;  // along the middle axis
-    LineSearch rows;     // along the last one
+    StepSquares column_squares;
+    LineSearch rows;  // along the last one
+    StepSquares row_squares;
     std::int64_t pixels;
     Scratch<double> squared;  // within all axes but the last
     Scratch<std::int32_t> steps;
@@ -306,7 +255,7 @@ void Transform::finish(Worker& worker, std::int64_t first_plane, std::int64_t pl
 }
 
 void Transform::search_columns(Worker& worker, std::int64_t plane, const Box& box) const {
-    simd::Tile tile = worker.columns.tile();
+    simd::Tile tile = worker.columns.tile(worker.column_squares.middle());
     tile.n = box.lines();
     const std::int64_t before = box.line_begin * width_;
     double* squared = worker.squared.data() + before;
@@ -334,7 +283,7 @@ void Transform::search_columns(Worker& worker, std::int64_t plane, const Box& bo
 
 // A few rows of the slab at a time, from the squares within the axes before to the result.
 void Transform::search_rows(Worker& worker, std::int64_t first_line, const Box& box) const {
-    simd::Tile tile = worker.rows.tile();
+    simd::Tile tile = worker.rows.tile(worker.row_squares.middle());
     tile.n = box.columns();
     const double* squared = worker.squared.data() + box.column_begin;
     double* distance = distance_ + first_line * width_ + box.column_begin;

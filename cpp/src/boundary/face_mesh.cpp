@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -10,12 +11,18 @@
 #include "segmeter/parallel.hpp"
 
 #include "boundary/nearest.hpp"
+#include "boundary/planes.hpp"
 
 namespace segmeter {
 namespace {
 
 constexpr double kFar = std::numeric_limits<double>::infinity();
-constexpr std::size_t kPart = 2048;           // points of a block of work
+constexpr double kOpen = -1.0;       // not yet known
+constexpr std::size_t kPart = 2048;  // points of a block of work
+// What a search may cost, in nodes visited, for each pixel of the planes that would be searched
+// instead: about as long as that takes.
+constexpr std::int64_t kVisitsPerPixel = 8;
+constexpr std::int64_t kVisitsAtOnce = 256;   // between two looks at what was spent
 constexpr std::int64_t kWorkPerPoint = 2048;  // in pixels, for thread_count()
 constexpr std::int64_t kColumns = 4;          // that share a bound
 
@@ -107,8 +114,8 @@ class FaceTree {
     std::vector<Level> levels_;
 };
 
-struct Mesh {
-    Mesh(const Layout& layout, const SurfacePoints& faces, Points points) {
+struct Box {
+    Box(const SurfacePoints& faces, Points points) {
         low.fill(std::numeric_limits<std::int64_t>::max());
         high.fill(0);
         for (const std::uint64_t point : points) {
@@ -118,14 +125,19 @@ struct Mesh {
                 high[axis] = std::max(high[axis], p[axis]);
             }
         }
+    }
+    Place low{};
+    Place high{};
+};
+
+struct Mesh : Box {
+    Mesh(const Layout& layout, const SurfacePoints& faces, Points points) : Box(faces, points) {
         for (int normal = 0; normal < 3; ++normal) trees.emplace_back(layout, low, high);
         for (const std::uint64_t point : points)
             for (std::size_t normal = 0; normal < 3; ++normal)
                 if ((SurfacePoints::code(point) >> normal & 1) != 0)
                     trees[normal].add(faces.place(point));
     }
-    Place low{};
-    Place high{};
     std::vector<FaceTree> trees;  // by the axis that faces are normal to
 };
 
@@ -159,6 +171,9 @@ class FaceSearch {
         column = known_.back() = nearest_;
         return best_;
     }
+    // Nodes visited since somebody asked.
+    [[nodiscard]] std::int64_t visits() const noexcept { return visits_; }
+    void forget_visits() noexcept { visits_ = 0; }
 
    private:
     struct Face {
@@ -189,6 +204,7 @@ class FaceSearch {
     }
 
     void visit(const FaceTree& tree, std::size_t level, const Place& node) {
+        ++visits_;
         std::uint64_t children = tree.children(level, node);
         std::array<std::array<double, 8>, 3> parts;
         for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -228,6 +244,7 @@ class FaceSearch {
     const Mesh& mesh_;
     Place from_{};  // in parts of a step
     std::size_t kind_ = 0;
+    std::int64_t visits_ = 0;
     double best_ = kFar;
     Face nearest_{};
     std::vector<Face> known_;  // nearest of the last elements, by column; and of the very last
@@ -258,11 +275,15 @@ struct Job {
     const SurfacePoints& to;
     const Layout& layout;
     const SquaredParts& squares;
+    std::span<const double, 3> spacing;
+    int last_axis;
     int threads;
 };
 
+// Distances of one group, as far as the budget lasts: the others become kOpen. Returns whether
+// there are any.
 template <int kLast>
-void measure(const Job& job, Points from, const Mesh& mesh, double* distances) {
+bool search(const Job& job, Points from, const Mesh& mesh, std::int64_t budget, double* distances) {
     const std::size_t parts = (from.size() + kPart - 1) / kPart;
     std::vector<std::int64_t> first(parts + 1);
     const auto part_of = [&](std::size_t i) {
@@ -270,21 +291,114 @@ void measure(const Job& job, Points from, const Mesh& mesh, double* distances) {
     };
     for (std::size_t i = 0; i < parts; ++i)
         first[i + 1] = first[i] + count_elements(job.layout, part_of(i));
+    std::atomic<std::int64_t> left = budget;
     const auto points = static_cast<std::int64_t>(from.size());
     run_blocks(static_cast<std::int64_t>(parts), thread_count(job.threads, kWorkPerPoint * points),
                [&](std::int64_t block) {
                    const auto i = static_cast<std::size_t>(block);
-                   FaceSearch<kLast> search(job.layout, job.squares, mesh);
                    double* out = distances + first[i];
+                   if (left <= 0) {
+                       std::fill(out, distances + first[i + 1], kOpen);
+                       return;
+                   }
+                   FaceSearch<kLast> near(job.layout, job.squares, mesh);
                    for_each_element(
                        job.layout, job.from, part_of(i),
                        [&](const Place& corner, std::size_t normal, std::int64_t part) {
-                           *out++ = std::sqrt(search.squared(corner, normal, part));
+                           *out++ =
+                               left > 0 ? std::sqrt(near.squared(corner, normal, part)) : kOpen;
+                           if (near.visits() < kVisitsAtOnce) return;
+                           left -= near.visits();
+                           near.forget_visits();
                        });
                });
+    return left <= 0;
 }
 
-void measure_group(const Job& job, std::int64_t group, int last_axis, double* distances) {
+// Squares of the distances along each axis between the elements and the faces of a mesh, by how
+// many steps the low corner of the one is behind that of the other.
+class MeshSquares {
+   public:
+    MeshSquares(const Job& job, const PlaneOrder& order) : unit_(job.layout.unit) {
+        for (std::size_t i = 0; i < 3; ++i)
+            for (std::int64_t part = 0; part < unit_; ++part)
+                for (const bool is_normal : {false, true})
+                    tables_.emplace_back(order.extents()[i], [&](std::int64_t d) {
+                        const std::int64_t parts = parts_between(unit_ * d + part, is_normal);
+                        return static_cast<double>(parts) / static_cast<double>(unit_) *
+                               job.spacing[order.axis(i)];
+                    });
+    }
+    // Of elements that lie `part` behind their corner along an axis.
+    [[nodiscard]] const double* of(std::size_t i, std::int64_t part, bool is_normal) const {
+        const auto table = 2 * (static_cast<std::int64_t>(i) * unit_ + part) + (is_normal ? 1 : 0);
+        return tables_[static_cast<std::size_t>(table)].middle();
+    }
+
+   private:
+    // To a face at 0, or from 0 to 1, from a place so many parts of a step behind 0.
+    [[nodiscard]] std::int64_t parts_between(std::int64_t behind, bool is_normal) const {
+        const std::int64_t end = is_normal ? 0 : unit_;
+        return behind < 0 ? -behind : std::max<std::int64_t>(0, behind - end);
+    }
+
+    std::int64_t unit_;
+    std::vector<StepSquares> tables_;
+};
+
+// The elements that are still open, plane by plane: faces normal to an axis are a kind of points,
+// and elements that lie at the same place behind their corner are a view.
+void measure_by_plane(const Job& job, Points from, Points to, const PlaneOrder& order,
+                      double* distances) {
+    const Layout& layout = job.layout;
+    const std::size_t first_normal = layout.is_flat ? 1 : 0;
+    const MeshSquares between(job, order);
+    std::vector<std::size_t> kinds;  // in the order of the sum, so that all but the last are joined
+    for (std::size_t i = 0; i < 3; ++i)
+        if (order.axis(i) >= first_normal) kinds.push_back(order.axis(i));
+    std::vector<std::vector<PlaneSearch::Squares>> squares;
+    for (std::size_t normal = first_normal; normal < 3; ++normal)
+        for (std::int64_t part = 1; part <= layout.elements; ++part) {
+            std::vector<PlaneSearch::Squares>& view = squares.emplace_back();
+            for (const std::size_t kind : kinds) {
+                PlaneSearch::Squares along{};
+                for (std::size_t i = 0; i < 3; ++i) {
+                    const std::size_t axis = order.axis(i);
+                    const bool is_beside = axis != normal && axis >= first_normal;
+                    along[i] = between.of(i, is_beside ? part : 0, axis == kind);
+                }
+                view.push_back(along);
+            }
+        }
+    PlaneSearch search(order.extents(), squares,
+                       order.is_monotone(job.spacing, static_cast<int>(layout.unit)));
+    for (const std::uint64_t point : to)
+        for (std::size_t kind = 0; kind < kinds.size(); ++kind)
+            if ((SurfacePoints::code(point) >> kinds[kind] & 1) != 0)
+                search.add(kind, order.inside(job.to.place(point)));
+    const PointsByPlane points(from, job.from, order, [&](std::uint64_t point) {
+        return std::popcount(SurfacePoints::code(point)) * layout.elements;
+    });
+    search.run(
+        [&](std::int64_t plane, PlaneSearch::Places& places) {
+            points.for_each(plane, [&](std::uint64_t point, std::int64_t result) {
+                for_each_element(
+                    layout, job.from, {&point, 1},
+                    [&](const Place& corner, std::size_t normal, std::int64_t part) {
+                        const std::int64_t i = result++;
+                        if (distances[i] != kOpen) return;
+                        const auto view =
+                            static_cast<std::int64_t>(normal - first_normal) * layout.elements +
+                            part - 1;
+                        const PlaneBox p = order.inside(corner);
+                        places[static_cast<std::size_t>(view)].push_back({p[1], p[2], i});
+                    });
+            });
+        },
+        distances, job.threads);
+}
+
+void measure_group(const Job& job, std::int64_t group, double* distances) {
     const Points from = job.from.of(group);
     const Points to = job.to.of(group);
     if (to.empty()) {
@@ -292,12 +406,23 @@ void measure_group(const Job& job, std::int64_t group, int last_axis, double* di
         return;
     }
     if (from.empty()) return;
+    const Box own(job.from, from);
     const Mesh mesh(job.layout, job.to, to);
-    switch (last_axis) {
-        case 0: measure<0>(job, from, mesh, distances); break;
-        case 1: measure<1>(job, from, mesh, distances); break;
-        default: measure<2>(job, from, mesh, distances);
+    Place low;
+    Place high;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        low[axis] = std::min(own.low[axis], mesh.low[axis]);
+        high[axis] = std::max(own.high[axis], mesh.high[axis]);
     }
+    const PlaneOrder order(low, high, job.last_axis);
+    const std::int64_t budget = kVisitsPerPixel * order.pixels(own.low, own.high);
+    bool is_overspent = false;
+    switch (job.last_axis) {
+        case 0: is_overspent = search<0>(job, from, mesh, budget, distances); break;
+        case 1: is_overspent = search<1>(job, from, mesh, budget, distances); break;
+        default: is_overspent = search<2>(job, from, mesh, budget, distances);
+    }
+    if (is_overspent) measure_by_plane(job, from, to, order, distances);
 }
 
 }  // namespace
@@ -318,14 +443,14 @@ void face_mesh_distances(const SurfacePoints& pred, const SurfacePoints& target,
         throw std::invalid_argument("both maps must have the same shape and groups");
     const Layout layout(pred);
     const SquaredParts squares(layout, pred.shape, spacing);
-    const std::array<Job, 2> jobs = {Job{pred, target, layout, squares, threads},
-                                     Job{target, pred, layout, squares, threads}};
+    const std::array<Job, 2> jobs = {
+        Job{pred, target, layout, squares, spacing, last_axis, threads},
+        Job{target, pred, layout, squares, spacing, last_axis, threads}};
     const std::array<double*, 2> out = {pred_to_target, target_to_pred};
     for (std::size_t side = 0; side < 2; ++side) {
         const std::vector<std::int64_t> begin = face_elements(jobs[side].from);
         for (std::size_t g = 0; g + 1 < begin.size(); ++g)
-            measure_group(jobs[side], static_cast<std::int64_t>(g), last_axis,
-                          out[side] + begin[g]);
+            measure_group(jobs[side], static_cast<std::int64_t>(g), out[side] + begin[g]);
     }
 }
 

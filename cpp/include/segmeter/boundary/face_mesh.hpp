@@ -14,14 +14,13 @@
 //
 // Method: for each direction that faces can have, their low corners are bits, and a pyramid of
 // cubes of 4, 16, ... corners' side (squares of 8, 64, ... in 2-D) is searched branch and bound;
-// the nearest face of the element before is the first bound. Memory beyond input and output: 3 bits
-// per pixel of the box around a group, for each of the two meshes.
-//
-// The search has no budget. A dense transform with the same answers would run over thirds of the
-// spacing, 27 times as many points as pixels; the worst that was drawn, two plates as far apart as
-// they can be, takes about as long as that would: 8.4 s at 256^3 (2.5, 4.3, 6.3 and 16 us an
-// element at sides of 64, 96, 128 and 256), a ball in a shell 2.7 s, and noise 0.3 us an element at
-// any size, where our transform of the pixels takes 0.2 to 0.3 s.
+// the nearest face of the element before is the first bound. What all elements of a group may visit
+// is bounded: the rest are measured plane by plane (planes.hpp), which is exact too. There squares
+// of distances to faces normal to one axis add up axis by axis like those to points, so that the
+// elements at each of six places behind a corner need three searches of the pixels, one for each
+// kind of face, where a transform of the lattice of thirds has 27 times as many points as pixels.
+// Memory beyond input and output: 3 bits per pixel of the box around a group, and when elements are
+// measured plane by plane as much again and 56 bytes per pixel of a plane and thread.
 #pragma once
 
 #include <cstdint>
