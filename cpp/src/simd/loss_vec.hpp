@@ -471,7 +471,7 @@ template <int n>
 
 // log(1 + a) for 0 <= a: 1 + a = 2^n (1 + z), and a polynomial for log(1 + z) / z on [0, 1],
 // interpolated at Chebyshev's points.
-inline Vec log1p_small(Vec z) {
+[[gnu::always_inline]] inline Vec log1p_small(Vec z) {
     Vec p = fma(all(-0.00317605701F), z, all(0.0195425283F));
     p = fma(p, z, all(-0.0563736148F));
     p = fma(p, z, all(0.105436236F));
@@ -483,7 +483,7 @@ inline Vec log1p_small(Vec z) {
     p = fma(p, z, one());
     return p * z;
 }
-inline Vec log1p_of(Vec a) {
+[[gnu::always_inline]] inline Vec log1p_of(Vec a) {
     const Vec u = one() + a;
     const Mask small = less(a, one());
     const Vec z = select(small, a, mantissa(u) - one());
