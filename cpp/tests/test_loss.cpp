@@ -229,7 +229,7 @@ TEST_CASE("one sweep and two give the same gradient of a pixel loss, whoever com
 }
 
 TEST_CASE("tiles in a run and tiles one by one give the same bits") {
-    // Runs of 8 tiles, a shorter one, and a part of a tile; enough for two blocks.
+    // Runs of 8 or 16 tiles, a shorter one, and a part of a tile; enough for two blocks.
     constexpr std::int64_t kPixels = 8192 + 11 * 64 + 17;
     const std::array<PixelTerm, 2> both{PixelTerm{}, PixelTerm{TermKind::kFocal, 2.0, 0.5}};
     for (const Activation activation : {Activation::kSoftmax, Activation::kSigmoid})
@@ -276,8 +276,16 @@ TEST_CASE("tiles in a run and tiles one by one give the same bits") {
                             gradients.back().insert(gradients.back().end(), gradient.values.begin(),
                                                     gradient.values.end());
                         }
-                        CHECK(tables[0] == tables[1]);
                         CHECK(gradients[0] == gradients[1]);
+                        // Logarithms of a run's products, or of a tile's.
+                        const bool products =
+                            activation == Activation::kSigmoid && terms == 1 && !squares;
+                        if (!products) {
+                            CHECK(tables[0] == tables[1]);
+                            return;
+                        }
+                        for (std::size_t i = 0; i < tables[0].size(); ++i)
+                            CHECK(tables[0][i] == doctest::Approx(tables[1][i]).epsilon(1e-7));
                     });
                 }
 }

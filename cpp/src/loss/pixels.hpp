@@ -40,6 +40,7 @@ class Pixels {
 
     // Bytes from an array's first pixel to pixel `index`.
     [[nodiscard]] std::int64_t offset(std::size_t array, std::int64_t index) const {
+        if (one_row()) return index * stride(array);
         std::int64_t bytes = 0;
         for (std::size_t axis = extents_.size(); axis-- > 0; index /= extents_[axis])
             bytes += index % extents_[axis] * strides_[array][axis];

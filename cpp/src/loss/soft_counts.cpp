@@ -89,6 +89,42 @@ class SampleSlopes {
     simd::LossSlopes<Real> view_{};
 };
 
+// The sums of a block: lanes of the kernels' type, that become float64 after a few tiles.
+template <class Real>
+class BlockSums {
+   public:
+    BlockSums(Real* lanes, std::int64_t rows)
+        : lanes_(lanes), rows_(rows), doubles_(static_cast<std::size_t>(rows * kFlushed)) {
+        std::fill_n(lanes, rows * kLossLanes, Real{0});
+    }
+    [[nodiscard]] Real* lanes() const { return lanes_; }
+    // After that many tiles more.
+    void count(int tiles) {
+        tiles_ += tiles;
+        if (tiles_ >= kTilesPerFlush) flush();
+    }
+    // One number for each row.
+    void write(double* sums) {
+        flush();
+        for (std::int64_t i = 0; i < rows_; ++i) {
+            const double* eight = doubles_.data() + kFlushed * i;
+            sums[i] = ((eight[0] + eight[1]) + (eight[2] + eight[3])) +
+                      ((eight[4] + eight[5]) + (eight[6] + eight[7]));
+        }
+    }
+
+   private:
+    void flush() {
+        if (rows_ != 0) loss::kernels_of<Real>().flush(lanes_, rows_, doubles_.data());
+        tiles_ = 0;
+    }
+
+    Real* lanes_;
+    std::int64_t rows_;
+    std::vector<double> doubles_;
+    int tiles_ = 0;
+};
+
 // One sweep: sums into blocks' tables, gradient into the caller's memory, or both.
 template <class Real>
 class Sweep {
@@ -174,6 +210,18 @@ class Sweep {
     }
 
    private:
+    // Pixels [first, first + n) of a sample.
+    struct Stretch {
+        std::int64_t sample;
+        std::int64_t first;
+        std::int64_t n;
+    };
+    // What a block's tiles share.
+    struct Workspace {
+        Real* scratch;   // the kernel's
+        Real* gradient;  // of a tile that cannot be written where it belongs
+    };
+
     static simd::SweepLossTile<Real> kernel(const LossInput& input) {
         const simd::LossKernels<Real>& kernels = loss::kernels_of<Real>();
         if (input.activation != Activation::kSoftmax) return kernels.channelwise;
@@ -209,86 +257,77 @@ class Sweep {
     void sweep_block(std::int64_t block) {
         [[maybe_unused]] const loss::FlushDenormals flush_denormals;
         const std::int64_t channels = reader_.channels();
+        const bool dense = reader_.dense_tiles();
+        const std::int64_t rows = wanted_ == Wanted::kNothing ? 0 : rows_ * channels;
+        TileMemory<Real> memory(TileBuffers<Real>::size(channels, dense) +
+                                3 * channels * kLossTile + rows * kLossLanes);
+        TileBuffers<Real> buffers(memory, channels, dense);
+        Workspace space{memory.take(2 * channels * kLossTile), memory.take(channels * kLossTile)};
+        BlockSums<Real> sums(memory.take(rows * kLossLanes), rows);
         const std::int64_t sample = block / blocks_per_sample_;
         const std::int64_t begin = block % blocks_per_sample_ * block_pixels_;
         const std::int64_t end = std::min(begin + block_pixels_, reader_.pixels());
-        const bool dense = reader_.dense_tiles();
-        const std::int64_t sums_size =
-            wanted_ == Wanted::kNothing ? 0 : rows_ * channels * kLossLanes;
-        TileMemory<Real> memory(TileBuffers<Real>::size(channels, dense) +
-                                3 * channels * kLossTile + sums_size);
-        TileBuffers<Real> buffers(memory, channels, dense);
-        Real* scratch = memory.take(2 * channels * kLossTile);
-        Real* indirect = memory.take(channels * kLossTile);
-        Real* lanes = memory.take(sums_size);
-        std::fill_n(lanes, sums_size, Real{0});
-        std::vector<double> flushed(static_cast<std::size_t>(sums_size / kLossLanes * kFlushed));
         TileTally& tally = tallies_[static_cast<std::size_t>(block)];
-        simd::LossSums<Real> sums = sums_of(lanes);
-        alignas(64) std::array<Real, kLossTile> costs;
-        if (costs_ != nullptr) sums.costs = costs.data();
-        int tiles = 0;
-        const auto add = [&](const simd::LossTile<Real>& tile, std::int64_t first, std::int64_t n) {
-            if (wanted_ == Wanted::kTarget)
-                count_targets(tile, sums);
-            else
-                sweep_tile(tile, sums, sample, first, n, scratch, indirect);
-            tiles += tile.tiles;
-            if (sums_size == 0 || tiles < kTilesPerFlush) return;
-            loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
-            tiles = 0;
-        };
-        for (std::int64_t first = begin; first < end;) {
-            const std::int64_t stop =
-                std::min(first + std::int64_t{simd::kLossRun} * kLossTile, end);
-            if (costs_ == nullptr && can_run_) {
-                const simd::LossTile<Real> run =
-                    reader_.read_run(sample, first, stop - first, buffers, tally);
-                if (run.tiles > 0) add(run, first, run.tiles * kLossTile);
-                first += run.tiles * kLossTile;
-            }
-            for (; first < stop; first += kLossTile) {
-                const std::int64_t n = std::min<std::int64_t>(kLossTile, stop - first);
-                const simd::LossTile<Real> tile =
-                    reader_.read(sample, first, n, wanted_ != Wanted::kTarget, buffers, tally);
-                add(tile, first, n);
-                if (costs_ == nullptr) continue;
-                Real* to = costs_ + sample * reader_.pixels() + first;
-                for (std::int64_t i = 0; i < n; ++i)
-                    to[i] =
-                        tile.weight[i] == Real{0} ? Real{0} : costs[static_cast<std::size_t>(i)];
-            }
-        }
+        const std::int64_t run_pixels = reader_.longest_run() * kLossTile;
+        for (std::int64_t first = begin; first < end; first += run_pixels)
+            sweep_pixels({sample, first, std::min(run_pixels, end - first)}, buffers, space, sums,
+                         tally);
 #if defined(__x86_64__)
         if (stream_) _mm_sfence();
 #endif
-        if (sums_size == 0) return;
-        loss::kernels_of<Real>().flush(lanes, sums_size / kLossLanes, flushed.data());
-        double* table = tables_.data() + static_cast<std::size_t>(block * rows_ * channels);
-        for (std::int64_t i = 0; i < rows_ * channels; ++i) {
-            const double* eight = flushed.data() + kFlushed * i;
-            table[i] = ((eight[0] + eight[1]) + (eight[2] + eight[3])) +
-                       ((eight[4] + eight[5]) + (eight[6] + eight[7]));
+        if (rows != 0) sums.write(tables_.data() + static_cast<std::size_t>(block * rows));
+    }
+
+    // As a run, as far as it is one; what is left tile by tile.
+    void sweep_pixels(Stretch all, TileBuffers<Real>& buffers, const Workspace& space,
+                      BlockSums<Real>& sums, TileTally& tally) {
+        std::int64_t done = 0;
+        if (costs_ == nullptr && can_run_) {
+            const simd::LossTile<Real> run =
+                reader_.read_run(all.sample, all.first, all.n, buffers, tally);
+            done = run.tiles * kLossTile;
+            if (run.tiles > 0) sweep_tile(run, {all.sample, all.first, done}, space, sums);
+        }
+        for (; done < all.n; done += kLossTile) {
+            const Stretch part{all.sample, all.first + done,
+                               std::min<std::int64_t>(kLossTile, all.n - done)};
+            const simd::LossTile<Real> tile = reader_.read(
+                part.sample, part.first, part.n, wanted_ != Wanted::kTarget, buffers, tally);
+            sweep_tile(tile, part, space, sums);
         }
     }
 
-    void sweep_tile(const simd::LossTile<Real>& tile, const simd::LossSums<Real>& sums,
-                    std::int64_t sample, std::int64_t first, std::int64_t n, Real* scratch,
-                    Real* indirect) const {
-        const simd::LossSums<Real>* add_to = wanted_ == Wanted::kNothing ? nullptr : &sums;
+    void sweep_tile(const simd::LossTile<Real>& tile, Stretch part, const Workspace& space,
+                    BlockSums<Real>& block) {
+        alignas(64) std::array<Real, kLossTile> costs;
+        simd::LossSums<Real> sums = sums_of(block.lanes());
+        if (costs_ != nullptr) sums.costs = costs.data();
+        if (wanted_ == Wanted::kTarget)
+            count_targets(tile, sums);
+        else
+            call_kernel(tile, part, wanted_ == Wanted::kNothing ? nullptr : &sums, space);
+        block.count(tile.tiles);
+        if (costs_ == nullptr) return;
+        Real* to = costs_ + part.sample * reader_.pixels() + part.first;
+        for (std::int64_t i = 0; i < part.n; ++i)
+            to[i] = tile.weight[i] == Real{0} ? Real{0} : costs[static_cast<std::size_t>(i)];
+    }
+
+    void call_kernel(const simd::LossTile<Real>& tile, Stretch part,
+                     const simd::LossSums<Real>* sums, const Workspace& space) const {
         if (gradient_ == nullptr) {
-            kernel_(tile, rule_, add_to, nullptr, nullptr, scratch);
+            kernel_(tile, rule_, sums, nullptr, nullptr, space.scratch);
             return;
         }
-        const simd::LossSlopes<Real>* slopes = &slopes_[static_cast<std::size_t>(sample)].view();
-        if (Real* direct = reader_.direct(gradient_, sample, first, n); direct != nullptr) {
-            const simd::LossGradient<Real> to{direct, reader_.direct_stride(), stream_};
-            kernel_(tile, rule_, add_to, slopes, &to, scratch);
-            return;
-        }
-        const simd::LossGradient<Real> to{indirect, kLossTile, false};
-        kernel_(tile, rule_, add_to, slopes, &to, scratch);
-        reader_.write(indirect, gradient_, sample, first, n);
+        const simd::LossSlopes<Real>* slopes =
+            &slopes_[static_cast<std::size_t>(part.sample)].view();
+        Real* direct = reader_.direct(gradient_, part.sample, part.first, part.n);
+        const simd::LossGradient<Real> to =
+            direct != nullptr ? simd::LossGradient<Real>{direct, reader_.direct_stride(), stream_}
+                              : simd::LossGradient<Real>{space.gradient, kLossTile, false};
+        kernel_(tile, rule_, sums, slopes, &to, space.scratch);
+        if (direct == nullptr)
+            reader_.write(space.gradient, gradient_, part.sample, part.first, part.n);
     }
 
     // Sums of w y and w y^2 alone.

@@ -265,8 +265,11 @@ simd::LossTile<Real> TileReader<Real>::read(std::int64_t sample, std::int64_t fi
 template <class Real>
 void TileReader<Real>::point_to_logits(std::int64_t sample, std::int64_t first,
                                        simd::LossTile<Real>& tile) const {
-    // Far enough ahead for memory to answer: a few kibibytes of all channels.
-    const std::int64_t ahead = kLossTile * std::max<std::int64_t>(2, kTilesAhead / channels());
+    // Far enough ahead for memory to answer: as many pixels as a run has, or a few kibibytes of all
+    // channels.
+    const std::int64_t tiles =
+        tile.tiles > 1 ? tile.tiles : std::max<std::int64_t>(2, kTilesAhead / channels());
+    const std::int64_t ahead = kLossTile * tiles;
     tile.x = reinterpret_cast<const Real*>(at(input_.logits, kLogits, sample, first));
     tile.stride = input_.logits.strides[1] / static_cast<std::int64_t>(sizeof(Real));
     if (first + tile.tiles * kLossTile + ahead <= pixels_.count()) tile.next = tile.x + ahead;
@@ -276,7 +279,7 @@ template <class Real>
 simd::LossTile<Real> TileReader<Real>::read_run(std::int64_t sample, std::int64_t first,
                                                 std::int64_t n, TileBuffers<Real>& buffers,
                                                 TileTally& tally) const {
-    const std::int64_t tiles = std::min<std::int64_t>(n / kLossTile, simd::kLossRun);
+    const std::int64_t tiles = std::min(n / kLossTile, longest_run());
     simd::LossTile<Real> run{nullptr, 0, nullptr, buffers.label, nullptr, buffers.weight, true, 0};
     if (tiles == 0 || !labels_ || dense_tiles_ || input_.mask != nullptr ||
         input_.pixel_weight != nullptr || !ignored_inside_.empty() || !contiguous_logits_)

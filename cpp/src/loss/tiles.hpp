@@ -72,6 +72,11 @@ class TileReader {
     simd::LossTile<Real> read(std::int64_t sample, std::int64_t first, std::int64_t n,
                               bool with_logits, TileBuffers<Real>& buffers, TileTally& tally) const;
 
+    // Tiles of a run. What a softmax asks for ahead must fit the second cache.
+    [[nodiscard]] std::int64_t longest_run() const {
+        return input_.activation == Activation::kSoftmax ? simd::kLossRun / 2 : simd::kLossRun;
+    }
+
     // As `read`, for as many whole tiles of [first, first + n) as fit a run, if there is a label
     // for each of their pixels and nothing else to heed; else no tile, and nothing is tallied.
     simd::LossTile<Real> read_run(std::int64_t sample, std::int64_t first, std::int64_t n,

@@ -180,6 +180,7 @@ void channelwise_as(const Tile& tile, const Rule& rule, const Sums* sums, const 
 struct Sides {
     Vec size;  // of the logit
     Vec z;     // exp(-size)
+    Vec sum;   // 1 + z
     Vec near;
     Vec far;
 };
@@ -193,7 +194,8 @@ struct Sides {
     exp_each(z);
     for (int j = 0; j < kAbreast; ++j) {
         side[j].z = z[j];
-        side[j].near = one() / (one() + z[j]);
+        side[j].sum = one() + z[j];
+        side[j].near = one() / side[j].sum;
         side[j].far = z[j] * side[j].near;
     }
 }
@@ -226,10 +228,13 @@ struct AnswerSums {
     Vec target;
     Vec cost_yes;
     Vec cost_no;
+    // Products of 1 + z so far, less 1.
+    Vec product_yes;
+    Vec product_no;
 };
 
 inline AnswerSums load_sums(const Rule& rule, const Sums& sums, int at) {
-    AnswerSums so_far{zero(), zero(), load(sums.target + at), zero(), zero()};
+    AnswerSums so_far{zero(), zero(), load(sums.target + at), zero(), zero(), zero(), zero()};
     if (sums.pred != nullptr) {
         so_far.pred = load(sums.pred + at);
         so_far.intersection = load(sums.intersection + at);
@@ -248,25 +253,33 @@ inline void store_sums(const Rule& rule, const AnswerSums& so_far, int at, const
         store(sums.intersection + at, so_far.intersection);
     }
     if (rule.num_terms != 0) {
-        store(sums.terms + at, so_far.cost_yes);
-        store(sums.terms_negative + at, so_far.cost_no);
+        store(sums.terms + at, so_far.cost_yes + log1p_of(so_far.product_yes));
+        store(sums.terms_negative + at, so_far.cost_no + log1p_of(so_far.product_no));
     }
 }
 
+// The cost is log(1 + z), and the size of the logit where the answer is wrong. Where nothing is
+// weighted, a sum of logarithms is that of a product, (1 + q) (1 + z) = 1 + (q (1 + z) + z): at
+// most 2 to the power of a run's vectors.
 template <bool kPlain>
 [[gnu::always_inline]] inline void add_answer(const Sides& side, Mask yes, Mask negative, Vec w,
                                               AnswerSums& so_far) {
     Vec p = select(negative, side.far, side.near);
-    Vec cost = log1p_small(side.z) + drop(either(yes, negative), side.size);
-    if constexpr (!kPlain) {
+    if constexpr (kPlain) {
+        so_far.product_yes = fma_where(yes, so_far.product_yes, side.sum, side.z);
+        so_far.product_no = fma_where_not(yes, so_far.product_no, side.sum, side.z);
+        const Vec size = drop(either(yes, negative), side.size);
+        so_far.cost_yes = so_far.cost_yes + keep(yes, size);
+        so_far.cost_no = so_far.cost_no + drop(yes, size);
+    } else {
         p = w * p;
-        cost = w * cost;
+        const Vec cost = w * (log1p_small(side.z) + drop(either(yes, negative), side.size));
+        so_far.cost_yes = so_far.cost_yes + keep(yes, cost);
+        so_far.cost_no = so_far.cost_no + drop(yes, cost);
     }
     so_far.pred = so_far.pred + p;
     so_far.intersection = so_far.intersection + keep(yes, p);
     so_far.target = so_far.target + keep(yes, w);
-    so_far.cost_yes = so_far.cost_yes + keep(yes, cost);
-    so_far.cost_no = so_far.cost_no + drop(yes, cost);
 }
 
 template <bool kPlain>
@@ -278,6 +291,9 @@ template <bool kPlain>
     const Vec value = fma(side.near * side.far, by_p, by_cost * error);
     return kPlain ? value : w * value;
 }
+
+// Logits between those that are read and those that are asked for.
+constexpr int kAnswersAhead = 512;
 
 template <bool kSums, bool kSlopes, bool kPlain, bool kStream>
 void answers_as(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
@@ -298,6 +314,7 @@ void answers_as(const Tile& run, const Rule& rule, const Sums* sums, const Slope
                 const int at = i + kLossLanes * j;
                 w[j] = kPlain ? one() : load(run.weight + at);
                 x[j] = load(from + at);
+                __builtin_prefetch(from + at + kAnswersAhead);
                 if constexpr (!kPlain) x[j] = select(equal(w[j], zero()), all(Real{0.5}), x[j]);
                 yes[j] = equal(load_labels(run.label + at), c);
                 negative[j] = less(x[j], zero());

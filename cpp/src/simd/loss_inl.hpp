@@ -5,8 +5,9 @@
 // labelled class. 1 - p[t] is the sum of the other e over s and log p[t] comes from log1p of sums
 // without the largest, so that neither cancels where a network is sure of itself.
 //
-// A sum runs over lanes first; its order depends on the tile alone. Tiles are float32 sums of four
-// pixels per lane; the driver turns lanes into float64 after a few tiles.
+// A sum runs over lanes first; its order depends on the tile alone, or, for logarithms that are
+// taken of products, on the run. Tiles are float32 sums of four pixels per lane; the driver turns
+// lanes into float64 after a few tiles.
 
 #include "simd/loss_channels_inl.hpp"
 #include "simd/loss_dense_inl.hpp"

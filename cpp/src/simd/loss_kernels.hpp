@@ -12,7 +12,7 @@ inline constexpr int kLossTile = 64;
 inline constexpr int kLossLanes = 16;
 inline constexpr int kMostLossTerms = 8;
 // Most tiles of a run.
-inline constexpr int kLossRun = 8;
+inline constexpr int kLossRun = 16;
 
 // In the order of segmeter::TermKind.
 enum class LossTerm : int {

@@ -36,13 +36,27 @@ inline void copy_and_find_largest(const Tile& tile, int channels, Real* copy,
     copy_as(tile, channels, copy, largest);
 }
 
-// Asks for vector `number` of a tile, row by row: memory likes to be read in longer pieces. Into
-// the second cache: channels are often whole pages apart, and then too many for the first one.
-inline void prefetch_vec(const Real* from, std::int64_t stride, std::int64_t number) {
-    constexpr int kLine = 64 / static_cast<int>(sizeof(Real));
-    const Real* place = from + number / kVecs * stride + number % kVecs * kLossLanes;
-    for (int i = 0; i < kLossLanes; i += kLine) __builtin_prefetch(place + i, 0, 2);
-}
+// Asks for the logits that come after a run, a row of all its tiles after the other: memory likes
+// to be read in long pieces. Into the second cache: channels are often whole pages apart, and then
+// too many for the first one.
+struct Ahead {
+    const Real* row;
+    std::int64_t stride;
+    int vecs;  // of a row
+    int asked = 0;
+
+    // Not a function that GCC can take for one without effect.
+    template <int n>
+    [[gnu::always_inline]] inline void ask() {
+        constexpr int kLine = 64 / static_cast<int>(sizeof(Real));
+        for (int i = 0; i < n * kLossLanes; i += kLine)
+            __builtin_prefetch(row + kLossLanes * asked + i, 0, 2);
+        asked += n;
+        if (asked < vecs) return;
+        asked = 0;
+        row += stride;
+    }
+};
 
 // What a sweep is compiled for.
 struct Kind {
@@ -118,11 +132,9 @@ inline void take_logits(const Tile& tile, const Rule& rule, const Slopes* slopes
 // Turns the logits in `e` into exponentials. Memory would rest while this computes, and there are
 // too many streams for the processor to foresee: asks for what comes next.
 template <Kind kKind>
-[[gnu::always_inline]] inline void exponentials(const Tile& tile, const Rule& rule,
-                                                const Slopes* slopes, Real* e,
-                                                Pixel (&pixel)[kVecs]) {
+[[gnu::always_inline]] inline void exponentials(const Rule& rule, const Slopes* slopes, Real* e,
+                                                Pixel (&pixel)[kVecs], Ahead& ahead) {
     const std::int64_t channels = rule.channels;
-    const Real* next = tile.next != nullptr ? tile.next : tile.x;
     for (int first = 0; first < kVecs; first += kAbreast) {
         Real* row = e + kLossLanes * first;
         Vec largest[kAbreast];
@@ -134,10 +146,8 @@ template <Kind kKind>
         }
         for (std::int64_t c = 0; c < channels; ++c) {
             Vec value[kAbreast];
-            for (int j = 0; j < kAbreast; ++j) {
-                prefetch_vec(next, tile.stride, first * channels + c * kAbreast + j);
-                value[j] = load(row + kLossLanes * j) - largest[j];
-            }
+            ahead.ask<kAbreast>();
+            for (int j = 0; j < kAbreast; ++j) value[j] = load(row + kLossLanes * j) - largest[j];
             exp_each(value);
             for (int j = 0; j < kAbreast; ++j) {
                 store(row + kLossLanes * j, value[j]);
@@ -383,12 +393,13 @@ void softmax_labels_as(const Tile& run, const Rule& rule, const Sums* sums, cons
     steps[0].e = scratch;
     steps[1].e = scratch + rule.channels * kLossTile;
     Gradient to = gradient != nullptr ? *gradient : Gradient{};
+    Ahead ahead{run.next != nullptr ? run.next : run.x, run.stride, run.tiles * kVecs};
     steps[0].tile = run;
     take_logits<kKind>(run, rule, slopes, steps[0].e, steps[0].pixel);
     for (int k = 0; k < run.tiles; ++k) {
         Step& step = steps[k % 2];
         Step& other = steps[(k + 1) % 2];
-        exponentials<kKind>(step.tile, rule, slopes, step.e, step.pixel);
+        exponentials<kKind>(rule, slopes, step.e, step.pixel, ahead);
         if (k > 0) {
             write_and_add<kKind>(rule, sums, slopes, other, to);
             to.data += kLossTile;

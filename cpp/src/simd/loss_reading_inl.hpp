@@ -13,21 +13,32 @@ namespace {
 // --- labels ---
 
 template <class T>
+inline T label_at(const unsigned char* bytes, std::int64_t i) {
+    T label;
+    __builtin_memcpy(&label, bytes + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+    return label;
+}
+
+template <class T>
 bool read_labels(const void* from, std::int64_t n, std::uint64_t limit, std::int32_t shift,
                  std::int32_t odd, std::int32_t* to) {
-    // Narrow labels are compared in 32 bits, sixteen at a time.
-    using Wide = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
     const auto* bytes = static_cast<const unsigned char*>(from);
-    const auto below = static_cast<Wide>(limit);
-    std::uint32_t any_odd = 0;
-    for (std::int64_t i = 0; i < n; ++i) {
-        T label;
-        __builtin_memcpy(&label, bytes + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
-        const bool inside = Wide{label} < below;
-        to[i] = inside ? static_cast<std::int32_t>(label) - shift : odd;
-        any_odd |= static_cast<std::uint32_t>(!inside);
+    // Compared in their own width, as many at a time as fit. Mostly none is odd.
+    constexpr std::uint64_t kLast = static_cast<T>(-1);
+    const auto last = static_cast<T>(limit - 1 < kLast ? limit - 1 : kLast);
+    T beyond = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+        beyond = static_cast<T>(beyond | static_cast<T>(label_at<T>(bytes, i) > last));
+    if (beyond == 0) {
+        for (std::int64_t i = 0; i < n; ++i)
+            to[i] = static_cast<std::int32_t>(label_at<T>(bytes, i)) - shift;
+        return false;
     }
-    return any_odd != 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const T label = label_at<T>(bytes, i);
+        to[i] = label <= last ? static_cast<std::int32_t>(label) - shift : odd;
+    }
+    return true;
 }
 
 // --- half precision ---

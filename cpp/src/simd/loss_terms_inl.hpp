@@ -30,7 +30,6 @@ inline void put(Real* to, Vec a) {
 inline Tile next_tile(const Tile& tile) {
     Tile next = tile;
     next.x += kLossTile;
-    if (tile.next != nullptr) next.next += kLossTile;
     next.label += kLossTile;
     return next;
 }

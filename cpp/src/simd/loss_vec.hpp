@@ -56,6 +56,13 @@ inline Vec product(Mask m, Vec a, Vec b, Vec otherwise) {
 }
 inline Vec keep(Mask m, Vec a) { return {_mm512_maskz_mov_ps(m.m, a.v)}; }
 inline Vec drop(Mask m, Vec a) { return {_mm512_mask_mov_ps(a.v, m.m, _mm512_setzero_ps())}; }
+// a * b + c, or a where m does not hold, or where it does.
+inline Vec fma_where(Mask m, Vec a, Vec b, Vec c) {
+    return {_mm512_mask_fmadd_ps(a.v, m.m, b.v, c.v)};
+}
+inline Vec fma_where_not(Mask m, Vec a, Vec b, Vec c) {
+    return {_mm512_mask_fmadd_ps(a.v, _knot_mask16(m.m), b.v, c.v)};
+}
 inline Labels load_labels(const std::int32_t* x) { return {_mm512_loadu_si512(x)}; }
 inline Mask equal(Labels a, std::int32_t b) {
     return {_mm512_cmpeq_epi32_mask(a.v, _mm512_set1_epi32(b))};
@@ -147,6 +154,9 @@ inline Vec select(Mask m, Vec x, Vec y) {
 inline Vec product(Mask m, Vec x, Vec y, Vec otherwise) { return select(m, x * y, otherwise); }
 inline Vec keep(Mask m, Vec x) { return {_mm256_and_ps(m.a, x.a), _mm256_and_ps(m.b, x.b)}; }
 inline Vec drop(Mask m, Vec x) { return {_mm256_andnot_ps(m.a, x.a), _mm256_andnot_ps(m.b, x.b)}; }
+// x * y + z, or x where m does not hold, or where it does.
+inline Vec fma_where(Mask m, Vec x, Vec y, Vec z) { return select(m, fma(x, y, z), x); }
+inline Vec fma_where_not(Mask m, Vec x, Vec y, Vec z) { return select(m, x, fma(x, y, z)); }
 inline Labels load_labels(const std::int32_t* x) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8))};
@@ -329,6 +339,13 @@ inline Vec keep(const Mask& m, const Vec& a) {
 inline Vec drop(const Mask& m, const Vec& a) {
     return each([&](int i) { return (Part)(~m.v[i] & (WholePart)a.v[i]); });
 }
+// a * b + c, or a where m does not hold, or where it does.
+inline Vec fma_where(const Mask& m, const Vec& a, const Vec& b, const Vec& c) {
+    return select(m, fma(a, b, c), a);
+}
+inline Vec fma_where_not(const Mask& m, const Vec& a, const Vec& b, const Vec& c) {
+    return select(m, a, fma(a, b, c));
+}
 inline Labels load_labels(const std::int32_t* x) {
     Labels result;
     for (int i = 0; i < 16; ++i) result.v[i / kInPart][i % kInPart] = x[i];
@@ -454,7 +471,7 @@ template <int n>
 
 // log(1 + a) for 0 <= a: 1 + a = 2^n (1 + z), and a polynomial for log(1 + z) / z on [0, 1],
 // interpolated at Chebyshev's points.
-inline Vec log1p_small(Vec z) {
+[[gnu::always_inline]] inline Vec log1p_small(Vec z) {
     Vec p = fma(all(-0.00317605701F), z, all(0.0195425283F));
     p = fma(p, z, all(-0.0563736148F));
     p = fma(p, z, all(0.105436236F));
@@ -466,7 +483,7 @@ inline Vec log1p_small(Vec z) {
     p = fma(p, z, one());
     return p * z;
 }
-inline Vec log1p_of(Vec a) {
+[[gnu::always_inline]] inline Vec log1p_of(Vec a) {
     const Vec u = one() + a;
     const Mask small = less(a, one());
     const Vec z = select(small, a, mantissa(u) - one());
