@@ -32,6 +32,7 @@ constexpr std::int64_t kFlushAfter = std::numeric_limits<std::uint32_t>::max();
 constexpr std::int64_t kLargestPiece = std::int64_t{1} << 30;
 // Weighted sums are added up piece by piece in order; the pieces must not depend on the threads.
 constexpr std::int64_t kWeightedPiece = std::int64_t{1} << 18;
+constexpr std::uintptr_t kCacheLine = 64;
 // All workers' tables together may take this much, or as much as the matrix.
 constexpr std::int64_t kTableBytes = std::int64_t{1} << 24;
 
@@ -172,10 +173,18 @@ class Counter {
         const std::int64_t width = job_.width();
         const std::byte* pred = pair.walk.lane(kPred).data;
         const std::byte* target = pair.walk.lane(kTarget).data;
-        const std::int64_t step = job_.is_binary() ? end - begin : reader_.tile_pixels();
-        for (; begin < end; begin += step)
-            count_tile({pred + begin * width, target + begin * width, begin > 0},
-                       std::min(step, end - begin));
+        if (is_binary_) {
+            count_binary({pred + begin * width, target + begin * width, begin > 0}, end - begin);
+            return;
+        }
+        // All tiles but the first begin with a cache line: a vector across two of them costs two.
+        const std::int64_t step = reader_.tile_pixels();
+        const auto address = reinterpret_cast<std::uintptr_t>(pred + begin * width);
+        std::int64_t n = step - static_cast<std::int64_t>(address % kCacheLine) / width;
+        for (; begin < end; begin += n, n = step) {
+            n = std::min(n, end - begin);
+            count_tile({pred + begin * width, target + begin * width, begin > 0}, n);
+        }
     }
 
     [[nodiscard]] bool met_improbable() const noexcept { return reader_.met_improbable(); }

@@ -6,10 +6,9 @@
 
 namespace segmeter::simd {
 
-// Bytes of one map's tile of labels `width` bytes wide: small enough that memory works on while a
-// tile is read for the second time from L1, large enough that the cost of beginning a tile
-// disappears. Wide labels are limited by the reading, and want the smaller one.
-constexpr std::int64_t tile_bytes(std::int64_t width) { return width <= 2 ? 4096 : 2048; }
+// Bytes of one map's tile of labels: small enough that memory works on while a tile is read for the
+// second time from L1, large enough that the cost of beginning a tile disappears.
+inline constexpr std::int64_t kTileBytes = 4096;
 // Pixels of a tile that is decided from scores: the longer, the fewer jumps between channels.
 inline constexpr std::int64_t kScoreTilePixels = 16384;
 // Most pixels of any tile. Positions in a tile are 16-bit.
