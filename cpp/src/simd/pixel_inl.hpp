@@ -288,6 +288,11 @@ bool count_tile(const void* pred_data, const void* target_data, std::int64_t n, 
     return busy;
 }
 
+template <class Count, class Sum>
+void add_counts(const Count* counts, std::int64_t n, Sum* sums) {
+    for (std::int64_t i = 0; i < n; ++i) sums[i] += counts[i];
+}
+
 template <class T>
 void resolve_tile(const void* pred_data, const void* target_data, std::int64_t n,
                   const Lookup& pred_lookup, const Lookup& target_lookup, std::uint64_t* cells) {
@@ -616,6 +621,8 @@ const PixelKernels kPixelKernels = {
 #else
     nullptr,
 #endif
+    add_counts<std::uint8_t, std::uint32_t>,
+    add_counts<std::uint32_t, std::int64_t>,
     {resolve_tile<std::uint8_t>, resolve_tile<std::uint16_t>, resolve_tile<std::uint32_t>,
      resolve_tile<std::uint64_t>},
     count_bool,

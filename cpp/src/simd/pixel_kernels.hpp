@@ -69,6 +69,10 @@ using CountTile = bool (*)(const void* pred, const void* target, std::int64_t n,
 // Counts what waits in the queues into the first table, and leaves them empty.
 using CountQueued = void (*)(const Cells& cells);
 
+// sums[i] += counts[i] for n of them.
+template <class Count, class Sum>
+using AddCounts = void (*)(const Count* counts, std::int64_t n, Sum* sums);
+
 // The cell of every pixel, for sums that are not counts.
 using ResolveTile = void (*)(const void* pred, const void* target, std::int64_t n,
                              const Lookup& pred_lookup, const Lookup& target_lookup,
@@ -88,6 +92,8 @@ using Argmax = void (*)(const Score* scores, std::int64_t channel_stride, std::i
 struct PixelKernels {
     CountTile count[4];        // labels of 1, 2, 4, 8 bytes
     CountQueued count_queued;  // null where pixels are never queued
+    AddCounts<std::uint8_t, std::uint32_t> add_low_bytes;
+    AddCounts<std::uint32_t, std::int64_t> add_cells;
     ResolveTile resolve[4];
     CountBool count_bool;
     Argmax<float, std::uint8_t> argmax_float_8;
