@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import itertools
@@ -9,6 +10,7 @@ import os
 import struct
 import sys
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -805,6 +807,35 @@ def test_npy_version_2() -> None:
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     np.lib.format.write_array(file, array, version=(2, 0))
     equal(read_label_map(file.getvalue()), array)
+
+
+def test_npy_headers_are_read_while_garbage_is_collected() -> None:
+    """Some versions of Python count the depth of what they parse for all threads together."""
+    file = npy(np.zeros((2, 3), np.uint8))
+
+    def give_way(*_: object) -> None:
+        time.sleep(1e-5)  # as any finalizer may, in the middle of a header
+
+    def read_many(_: int) -> list[Header]:
+        kept: list[list[object]] = []  # so that garbage is looked for now here, now there
+        headers = []
+        for number in range(300):
+            kept += ([] for _ in range(number % 20))
+            headers.append(probe(file))
+        return headers
+
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.callbacks.append(give_way)
+    gc.set_threshold(100)
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(read_many, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(give_way)
+    assert together == [[probe(file)] * 300] * 4
 
 
 def test_npy_of_several_arrays_gives_the_first() -> None:

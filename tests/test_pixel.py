@@ -452,7 +452,29 @@ def test_noise_in_scores_and_signed_labels(num_classes: int) -> None:
 
 
 # A byte of a vector of sums holds 255 ones: 16,320 pixels.
-@pytest.mark.parametrize("size", [1, 63, 64, 65, 16_319, 16_320, 16_321, 16_384, 65_337])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64])
+def test_each_pixel_counts_wherever_in_a_cache_line_a_map_begins(dtype: Any) -> None:
+    size = 3 * 4096 // np.dtype(dtype).itemsize  # some three tiles
+    rng = np.random.default_rng(size)
+    pred, target = np.zeros((2, size + 64), dtype)
+    pred[rng.integers(0, size, 60)] = 1
+    target[rng.integers(0, size, 60)] = 2
+
+    def check() -> None:
+        for begin in range(64 // pred.itemsize + 1):
+            for shift in (0, 1, begin):
+                pair = pred[begin : begin + size], target[shift : shift + size]
+                got = segmeter.confusion_matrix(*pair, num_classes=3, threads=1)
+                expected = reference.confusion_matrix(*pair, num_classes=3)
+                np.testing.assert_array_equal(got, expected)
+
+    each_level(check)
+
+
+BOOL_SIZES = [1, 63, 64, 65, 255, 4032, 4033, 8064, 8065, 16_127, 16_128, 16_129, 16_384, 65_337]
+
+
+@pytest.mark.parametrize("size", BOOL_SIZES)
 def test_bool_maps_of_every_length(size: int) -> None:
     rng = np.random.default_rng(size)
     everywhere = np.full(size, 255, np.uint8).view(np.bool_)

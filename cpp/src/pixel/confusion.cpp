@@ -32,6 +32,7 @@ constexpr std::int64_t kFlushAfter = std::numeric_limits<std::uint32_t>::max();
 constexpr std::int64_t kLargestPiece = std::int64_t{1} << 30;
 // Weighted sums are added up piece by piece in order; the pieces must not depend on the threads.
 constexpr std::int64_t kWeightedPiece = std::int64_t{1} << 18;
+constexpr std::uintptr_t kCacheLine = 64;
 // All workers' tables together may take this much, or as much as the matrix.
 constexpr std::int64_t kTableBytes = std::int64_t{1} << 24;
 
@@ -74,6 +75,13 @@ bool any_nonzero(const Cell* cells, std::int64_t n) {
     }
 }
 
+void add_row(const std::uint32_t* cells, std::int64_t columns, std::int64_t* row) {
+    kernels().add_cells(cells, columns, row);
+}
+void add_row(const double* cells, std::int64_t columns, double* row) {
+    for (std::int64_t p = 0; p < columns; ++p) row[p] += cells[p];
+}
+
 // Adds a table to the output and clears it. Rows in which nothing was counted are not written, so
 // that the untouched pages of a huge table stay untouched. Weights (double) have no tally.
 template <class Cell, class Sum>
@@ -84,7 +92,7 @@ void flush_table(Cell* cells, std::int64_t num_classes, const ConfusionOptions& 
     for (std::int64_t t = 0; t < stride; ++t, cells += stride, matrix += columns) {
         if (!any_nonzero(cells, stride)) continue;
         if (t < num_classes) {
-            for (std::int64_t p = 0; p < columns; ++p) matrix[p] += static_cast<Sum>(cells[p]);
+            add_row(cells, columns, matrix);
             if (options.void_column && options.invalid_is_void)
                 matrix[num_classes] += static_cast<Sum>(cells[num_classes + 1]);
         }
@@ -157,7 +165,7 @@ class Counter {
                  1,
                  nullptr,
                  nullptr},
-          scratch_(page_of_runs(reader_.tile_pixels() + kSlack)) {}
+          scratch_(page_of_runs(kTilePixels + kSlack)) {}
 
     void count(const Pair& pair, std::int64_t begin, std::int64_t end) {
         busy_ = false;
@@ -172,10 +180,19 @@ class Counter {
         const std::int64_t width = job_.width();
         const std::byte* pred = pair.walk.lane(kPred).data;
         const std::byte* target = pair.walk.lane(kTarget).data;
-        const std::int64_t step = job_.is_binary() ? end - begin : reader_.tile_pixels();
-        for (; begin < end; begin += step)
-            count_tile({pred + begin * width, target + begin * width, begin > 0},
-                       std::min(step, end - begin));
+        if (is_binary_) {
+            count_binary({pred + begin * width, target + begin * width, begin > 0}, end - begin);
+            return;
+        }
+        // All tiles but the first begin with a cache line: a vector across two of them costs two.
+        // Behind a busy tile they are as long as can be, as such are not read twice.
+        const std::int64_t step = reader_.tile_pixels();
+        const auto address = reinterpret_cast<std::uintptr_t>(pred + begin * width);
+        std::int64_t n = step - static_cast<std::int64_t>(address % kCacheLine) / width;
+        for (; begin < end; begin += n, n = busy_ ? kTilePixels : step) {
+            n = std::min(n, end - begin);
+            count_tile({pred + begin * width, target + begin * width, begin > 0}, n);
+        }
     }
 
     [[nodiscard]] bool met_improbable() const noexcept { return reader_.met_improbable(); }
@@ -215,9 +232,8 @@ class Counter {
         std::fill(cells_.table + cells_.cells, cells_.table + cells_.copies * cells_.cells, 0U);
     }
     void add_low_bytes() {
-        // A loop of its own, to be vector code.
-        std::uint32_t* cells = cells_.table;
-        for (const std::uint8_t low : low_bytes_) *cells++ += low;
+        kernels().add_low_bytes(low_bytes_.data(), static_cast<std::int64_t>(low_bytes_.size()),
+                                cells_.table);
         std::fill(low_bytes_.begin(), low_bytes_.end(), std::uint8_t{0});
     }
     void count_binary(const Tile& tile, std::int64_t n) {

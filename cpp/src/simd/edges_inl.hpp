@@ -238,6 +238,117 @@ inline std::uint64_t changes(const T* x) {
     return unequal(x, x - 1);
 }
 
+// Bit i of the result: x[i] != x[i - 1] or y[i] != y[i - 1], for i in [0, 64). Reads x[-1], y[-1].
+
+#if defined(__AVX512BW__)
+
+// The labels of a vector and the label before each of them.
+template <class T>
+struct Neighbours {
+    __m512i now;
+    __m512i before;
+};
+
+// Bits that differ from the label before, in either map.
+template <class T>
+inline __m512i differences(const Neighbours<T>& x, const Neighbours<T>& y) {
+    return _mm512_ternarylogic_epi64(_mm512_xor_si512(x.now, x.before), y.now, y.before, 0xF6);
+}
+
+inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint8_t*) {
+    return _mm512_test_epi8_mask(v[0], v[0]);
+}
+inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint16_t*) {
+    return join(_mm512_test_epi16_mask(v[0], v[0]), _mm512_test_epi16_mask(v[1], v[1]));
+}
+inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint32_t*) {
+    const auto part = [&](int i) { return _mm512_test_epi32_mask(v[i], v[i]); };
+    return join(part(0), part(1), part(2), part(3));
+}
+inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint64_t*) {
+    const auto part = [&](int i) { return _mm512_test_epi64_mask(v[i], v[i]); };
+    return join(join(part(0), part(1), part(2), part(3)), join(part(4), part(5), part(6), part(7)));
+}
+
+// The vectors of one map in turn. Wide labels are moved up by one in registers, with the last of
+// the vector before: loading them once more would touch two cache lines.
+template <class T>
+class Walker {
+   public:
+    explicit Walker(const T* x) : x_(x) {}
+    Neighbours<T> next() {
+        const T* x = x_;
+        x_ += 64 / sizeof(T);
+        return {load(x), load(x - 1)};
+    }
+
+   private:
+    const T* x_;
+};
+template <>
+class Walker<std::uint32_t> {
+   public:
+    explicit Walker(const std::uint32_t* x)
+        : x_(x), last_(_mm512_set1_epi32(static_cast<int>(x[-1]))) {}
+    Neighbours<std::uint32_t> next() {
+        const __m512i before = last_;
+        last_ = load(x_);
+        x_ += 16;
+        return {last_, _mm512_alignr_epi32(last_, before, 15)};
+    }
+
+   private:
+    const std::uint32_t* x_;
+    __m512i last_;
+};
+template <>
+class Walker<std::uint64_t> {
+   public:
+    explicit Walker(const std::uint64_t* x)
+        : x_(x), last_(_mm512_set1_epi64(static_cast<long long>(x[-1]))) {}
+    Neighbours<std::uint64_t> next() {
+        const __m512i before = last_;
+        last_ = load(x_);
+        x_ += 8;
+        return {last_, _mm512_alignr_epi64(last_, before, 7)};
+    }
+
+   private:
+    const std::uint64_t* x_;
+    __m512i last_;
+};
+
+template <class T>
+inline std::uint64_t joint_changes(const T* x, const T* y) {
+    Walker<T> walk_x(x);
+    Walker<T> walk_y(y);
+    __m512i differing[sizeof(T)];
+#pragma GCC unroll 8
+    for (auto& v : differing) v = differences(walk_x.next(), walk_y.next());
+    return nonzero_labels(differing, x);
+}
+
+#else
+
+template <class T>
+inline std::uint64_t joint_changes(const T* x, const T* y) {
+    return changes(x) | changes(y);
+}
+
+#if defined(__AVX2__)
+inline std::uint64_t joint_changes(const std::uint8_t* x, const std::uint8_t* y) {
+    std::uint64_t equal = 0;
+    for (int i = 0; i < 64; i += 32) {
+        const __m256i same = _mm256_and_si256(_mm256_cmpeq_epi8(load(x + i), load(x + i - 1)),
+                                              _mm256_cmpeq_epi8(load(y + i), load(y + i - 1)));
+        equal |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(same))} << i;
+    }
+    return ~equal;
+}
+#endif
+
+#endif
+
 // The same for the `n` <= 64 pixels at x; bits from n on are clear, and without `has_previous` so
 // is bit 0.
 template <class T>
@@ -265,7 +376,7 @@ inline void for_each_mask(const T* pred, const T* target, std::int64_t n, bool h
     const auto next = [&](std::int64_t i) {
         prefetch_ahead(pred + i);
         prefetch_ahead(target + i);
-        return changes(pred + i) | changes(target + i);
+        return joint_changes(pred + i, target + i);
     };
     std::uint64_t first = 1;
     std::int64_t i = 0;

@@ -30,6 +30,8 @@ namespace {
 
 // A tile with more runs than pixels / kBusyTile is counted pixel by pixel.
 constexpr std::int64_t kBusyTile = 3;
+// Distance of the software prefetch of binary maps: between what is best in L3 and in memory.
+constexpr std::int64_t kPrefetchBinary = 1536;
 // Pixels looked at where a busy tile is expected.
 constexpr std::int64_t kSample = 64;
 
@@ -286,6 +288,11 @@ bool count_tile(const void* pred_data, const void* target_data, std::int64_t n, 
     return busy;
 }
 
+template <class Count, class Sum>
+void add_counts(const Count* counts, std::int64_t n, Sum* sums) {
+    for (std::int64_t i = 0; i < n; ++i) sums[i] += counts[i];
+}
+
 template <class T>
 void resolve_tile(const void* pred_data, const void* target_data, std::int64_t n,
                   const Lookup& pred_lookup, const Lookup& target_lookup, std::uint64_t* cells) {
@@ -297,63 +304,115 @@ void resolve_tile(const void* pred_data, const void* target_data, std::int64_t n
 
 // --- binary maps ---
 
+// A vector of bytes: zeros and ones of a map as they are loaded, or sums of at most 255 of them.
 #if defined(__AVX512BW__)
 
-// 64 bytes of one map as ones and zeros, and the sums of many such, byte by byte.
-inline __m512i is_true(const std::uint8_t* x) {
-    prefetch_ahead<2 * kPrefetchOnePass>(x);
-    return _mm512_min_epu8(load(x), _mm512_set1_epi8(1));
-}
-inline std::int64_t byte_sum(__m512i bytes) {
-    return _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512()));
-}
-
-// As many pixels of the first n as make whole vectors.
-inline std::int64_t count_bool_vectors(const std::uint8_t* pred, const std::uint8_t* target,
-                                       std::int64_t n, std::int64_t* counts) {
-    std::int64_t i = 0;
-    while (i + 64 <= n) {
-        __m512i both = _mm512_setzero_si512();
-        __m512i in_pred = _mm512_setzero_si512();
-        __m512i in_target = _mm512_setzero_si512();
-        // A byte holds 255 ones.
-        const std::int64_t end = n - i < 255 * 64 ? n : i + 255 * 64;
-        for (; i + 64 <= end; i += 64) {
-            const __m512i p = is_true(pred + i);
-            const __m512i t = is_true(target + i);
-            both = _mm512_add_epi8(both, _mm512_and_si512(p, t));
-            in_pred = _mm512_add_epi8(in_pred, p);
-            in_target = _mm512_add_epi8(in_target, t);
-        }
-        counts[0] += byte_sum(both);
-        counts[1] += byte_sum(in_pred);
-        counts[2] += byte_sum(in_target);
+struct Bytes {
+    __m512i v = _mm512_setzero_si512();
+    static Bytes is_true(const std::uint8_t* x) {
+        return {_mm512_min_epu8(load(x), _mm512_set1_epi8(1))};
     }
-    return i;
-}
+    Bytes operator&(Bytes other) const { return {_mm512_and_si512(v, other.v)}; }
+    void operator+=(Bytes other) { v = _mm512_add_epi8(v, other.v); }
+    [[nodiscard]] std::int64_t sum() const {
+        return _mm512_reduce_add_epi64(_mm512_sad_epu8(v, _mm512_setzero_si512()));
+    }
+};
+
+#elif defined(__AVX2__)
+
+struct Bytes {
+    __m256i v = _mm256_setzero_si256();
+    static Bytes is_true(const std::uint8_t* x) {
+        return {_mm256_min_epu8(load(x), _mm256_set1_epi8(1))};
+    }
+    Bytes operator&(Bytes other) const { return {_mm256_and_si256(v, other.v)}; }
+    void operator+=(Bytes other) { v = _mm256_add_epi8(v, other.v); }
+    [[nodiscard]] std::int64_t sum() const {
+        const __m256i sums = _mm256_sad_epu8(v, _mm256_setzero_si256());
+        const __m128i two =
+            _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+        return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
+    }
+};
+
+#elif defined(__SSE2__)
+
+struct Bytes {
+    __m128i v = _mm_setzero_si128();
+    static Bytes is_true(const std::uint8_t* x) {
+        return {_mm_min_epu8(load(x), _mm_set1_epi8(1))};
+    }
+    Bytes operator&(Bytes other) const { return {_mm_and_si128(v, other.v)}; }
+    void operator+=(Bytes other) { v = _mm_add_epi8(v, other.v); }
+    [[nodiscard]] std::int64_t sum() const {
+        const __m128i two = _mm_sad_epu8(v, _mm_setzero_si128());
+        return _mm_cvtsi128_si64(two) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(two, two));
+    }
+};
+
+#elif defined(SEGMETER_SIMD_NEON)
+
+struct Bytes {
+    uint8x16_t v = vdupq_n_u8(0);
+    static Bytes is_true(const std::uint8_t* x) { return {vminq_u8(vld1q_u8(x), vdupq_n_u8(1))}; }
+    Bytes operator&(Bytes other) const { return {vandq_u8(v, other.v)}; }
+    void operator+=(Bytes other) { v = vaddq_u8(v, other.v); }
+    [[nodiscard]] std::int64_t sum() const { return vaddlvq_u8(v); }
+};
 
 #else
 
-inline std::int64_t count_bool_vectors(const std::uint8_t* pred, const std::uint8_t* target,
-                                       std::int64_t n, std::int64_t* counts) {
-    std::int64_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        prefetch_ahead<kPrefetchOnePass>(pred + i);
-        prefetch_ahead<kPrefetchOnePass>(target + i);
-        const std::uint64_t p = nonzero(pred + i);
-        const std::uint64_t t = nonzero(target + i);
-        counts[0] += __builtin_popcountll(p & t);
-        counts[1] += __builtin_popcountll(p);
-        counts[2] += __builtin_popcountll(t);
-    }
-    return i;
-}
+struct Bytes {
+    std::uint8_t v = 0;
+    static Bytes is_true(const std::uint8_t* x) { return {static_cast<std::uint8_t>(*x != 0)}; }
+    Bytes operator&(Bytes other) const { return {static_cast<std::uint8_t>(v & other.v)}; }
+    void operator+=(Bytes other) { v = static_cast<std::uint8_t>(v + other.v); }
+    [[nodiscard]] std::int64_t sum() const { return v; }
+};
 
 #endif
 
+constexpr std::int64_t kBytes = sizeof(Bytes);
+// Pixels of one round: whole cache lines, each of which is asked for once.
+constexpr std::int64_t kRound = 4 * kBytes < 64 ? 64 : 4 * kBytes;
+
+// Whole vectors of at most 255 * kBytes pixels.
+inline void add_bytes(const std::uint8_t* pred, const std::uint8_t* target, std::int64_t n,
+                      std::int64_t* counts) {
+    Bytes both;
+    Bytes in_pred;
+    Bytes in_target;
+    const auto add = [&](std::int64_t i) {
+        const Bytes p = Bytes::is_true(pred + i);
+        const Bytes t = Bytes::is_true(target + i);
+        both += p & t;
+        in_pred += p;
+        in_target += t;
+    };
+    std::int64_t i = 0;
+    for (; i + kRound <= n; i += kRound) {
+        for (std::int64_t line = i; line < i + kRound; line += 64) {
+            prefetch_ahead<kPrefetchBinary>(pred + line);
+            prefetch_ahead<kPrefetchBinary>(target + line);
+        }
+#pragma GCC unroll 4
+        for (std::int64_t k = i; k < i + kRound; k += kBytes) add(k);
+    }
+    for (; i + kBytes <= n; i += kBytes) add(i);
+    counts[0] += both.sum();
+    counts[1] += in_pred.sum();
+    counts[2] += in_target.sum();
+}
+
 void count_bool(const std::uint8_t* pred, const std::uint8_t* target, std::int64_t n,
                 std::int64_t* counts) {
-    for (std::int64_t i = count_bool_vectors(pred, target, n, counts); i < n; ++i) {
+    // A byte holds 255 ones.
+    constexpr std::int64_t kMost = 255 * kBytes / kRound * kRound;
+    const std::int64_t whole = n / kBytes * kBytes;
+    for (std::int64_t i = 0; i < whole; i += kMost)
+        add_bytes(pred + i, target + i, whole - i < kMost ? whole - i : kMost, counts);
+    for (std::int64_t i = whole; i < n; ++i) {
         counts[0] += static_cast<std::int64_t>((pred[i] != 0) & (target[i] != 0));
         counts[1] += static_cast<std::int64_t>(pred[i] != 0);
         counts[2] += static_cast<std::int64_t>(target[i] != 0);
@@ -562,6 +621,8 @@ const PixelKernels kPixelKernels = {
 #else
     nullptr,
 #endif
+    add_counts<std::uint8_t, std::uint32_t>,
+    add_counts<std::uint32_t, std::int64_t>,
     {resolve_tile<std::uint8_t>, resolve_tile<std::uint16_t>, resolve_tile<std::uint32_t>,
      resolve_tile<std::uint64_t>},
     count_bool,

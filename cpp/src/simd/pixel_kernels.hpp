@@ -6,10 +6,9 @@
 
 namespace segmeter::simd {
 
-// Bytes of one map's tile of labels `width` bytes wide: small enough that memory works on while a
-// tile is read for the second time from L1, large enough that the cost of beginning a tile
-// disappears. Wide labels are limited by the reading, and want the smaller one.
-constexpr std::int64_t tile_bytes(std::int64_t width) { return width <= 2 ? 4096 : 2048; }
+// Bytes of one map's tile of labels: small enough that memory works on while a tile is read for the
+// second time from L1, large enough that the cost of beginning a tile disappears.
+inline constexpr std::int64_t kTileBytes = 4096;
 // Pixels of a tile that is decided from scores: the longer, the fewer jumps between channels.
 inline constexpr std::int64_t kScoreTilePixels = 16384;
 // Most pixels of any tile. Positions in a tile are 16-bit.
@@ -70,6 +69,10 @@ using CountTile = bool (*)(const void* pred, const void* target, std::int64_t n,
 // Counts what waits in the queues into the first table, and leaves them empty.
 using CountQueued = void (*)(const Cells& cells);
 
+// sums[i] += counts[i] for n of them.
+template <class Count, class Sum>
+using AddCounts = void (*)(const Count* counts, std::int64_t n, Sum* sums);
+
 // The cell of every pixel, for sums that are not counts.
 using ResolveTile = void (*)(const void* pred, const void* target, std::int64_t n,
                              const Lookup& pred_lookup, const Lookup& target_lookup,
@@ -89,6 +92,8 @@ using Argmax = void (*)(const Score* scores, std::int64_t channel_stride, std::i
 struct PixelKernels {
     CountTile count[4];        // labels of 1, 2, 4, 8 bytes
     CountQueued count_queued;  // null where pixels are never queued
+    AddCounts<std::uint8_t, std::uint32_t> add_low_bytes;
+    AddCounts<std::uint32_t, std::int64_t> add_cells;
     ResolveTile resolve[4];
     CountBool count_bool;
     Argmax<float, std::uint8_t> argmax_float_8;

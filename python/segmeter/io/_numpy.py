@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._source import Source
+
+
+# NumPy reads headers with the parser of Python, which in some versions (python/cpython#106905)
+# keeps one depth for all threads: if garbage is collected meanwhile, one that parses at the same
+# time makes it fail with a SystemError.
+_PARSER = threading.RLock()
 
 
 class _ArrayHeader(NamedTuple):
@@ -68,7 +75,8 @@ def _array_header(source: Source, stream: IO[bytes]) -> _ArrayHeader:
         }.get(version)
         if read is None:  # version 3 is for field names of structured types only
             raise source.error(f"is of NPY version {version}; label arrays have version 1 or 2")
-        header = _ArrayHeader(*read(stream))
+        with _PARSER:
+            header = _ArrayHeader(*read(stream))
     if header.dtype.kind not in "buif":
         raise source.error(
             f"holds values of type {header.dtype}; labels must be integers (object arrays are "
