@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmeter import io, region
-from segmeter.reference import region_lesions
+from segmeter.reference import region_detection, region_lesions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_equals_the_twin(
         "smooth": 1e-8,
     }
     counts = region.detect(*maps, **options)
-    expected = region_lesions.detect(*maps, **options)
+    expected = region_detection.detect(*maps, **options)
     np.testing.assert_array_equal(counts.case_confidence, expected.case_confidence)
     assert counts.num_lesions == expected.num_lesions
     # Of several assignments that are equally good any may be taken.
@@ -73,6 +73,65 @@ def test_equals_the_twin(
             assert ((part.confidence == 0) == (part.is_lesion & ~part.is_found)).all()
         false = counts.confidence[~counts.is_lesion], expected.confidence[~expected.is_lesion]
         np.testing.assert_array_equal(np.sort(false[0]), np.sort(false[1]))
+
+
+@st.composite
+def marks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, some on the same pixel, their confidences, and a map of a few lesions."""
+    shape = tuple(draw(st.lists(st.integers(1, 7), min_size=2, max_size=3)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    number = draw(st.integers(0, 12))
+    points = random.integers(0, shape, (number, len(shape)))
+    target = (random.random(shape) < 0.3) * random.integers(1, 4, shape)
+    return points, random.choice([0.25, 0.5, 0.75], number), target
+
+
+@given(marks(), st.booleans())
+def test_points_equal_the_twin(
+    case: tuple[np.ndarray, np.ndarray, np.ndarray], instances: bool
+) -> None:
+    counts = region.detect_points(*case, instances=instances)
+    expected = region_detection.detect_points(*case, instances=instances)
+    assert rows(counts) == rows(expected)
+    assert counts.case_confidence == expected.case_confidence
+
+
+@st.composite
+def candidate_lists(draw: st.DrawFn) -> region.DetectionCounts:
+    """Candidates of up to five cases, of which some have equal confidences or no weight."""
+    confidence = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+    row = st.tuples(st.booleans(), confidence).filter(lambda row: row[0] or row[1] > 0)
+    cases = draw(st.lists(st.lists(row, max_size=6), min_size=1, max_size=5))
+    weights = draw(
+        st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=len(cases), max_size=len(cases))
+    )
+    beliefs = draw(st.lists(confidence, min_size=len(cases), max_size=len(cases)))
+    arrays = {"case_weight": np.array(weights), "case_confidence": np.array(beliefs)}
+    return region.DetectionCounts.from_arrays(counts_of(*cases).to_arrays() | arrays)
+
+
+@given(candidate_lists())
+def test_scores_equal_the_twins(counts: region.DetectionCounts) -> None:
+    for name in ("average_precision", "case_auroc", "picai_score"):
+        ours, twin = getattr(region, name)(counts), getattr(region_detection, name)(counts)
+        assert ours == pytest.approx(twin, rel=1e-12, nan_ok=True), name
+
+
+@given(
+    candidate_lists(),
+    st.lists(st.sampled_from([0, 0.125, 1 / 3, 0.5, 1, 2.5, 8]), min_size=1),
+    st.sampled_from(["step", "linear"]),
+)
+def test_froc_equals_the_twin(
+    counts: region.DetectionCounts, rates: list[float], interpolation: Any
+) -> None:
+    curve = region.froc(counts, rates=rates, interpolation=interpolation)
+    twin = region_detection.froc(counts, rates=rates, interpolation=interpolation)
+    assert curve.threshold.tolist() == twin.threshold
+    for name in ("false_positives_per_image", "sensitivity", "sensitivity_at", "mean"):
+        np.testing.assert_allclose(
+            getattr(curve, name), getattr(twin, name), rtol=1e-12, atol=1e-15, err_msg=name
+        )
 
 
 @settings(max_examples=40)

@@ -80,6 +80,32 @@ def test_one_to_one_matching_is_as_good_as_the_twins(
         assert math.isclose(counts.lesion_dice.sum(), expected.lesion_dice.sum(), rel_tol=1e-12)
 
 
+@settings(max_examples=60)
+@given(
+    st.lists(label_maps(), min_size=1, max_size=3),
+    st.sampled_from([*region.LESION_RULES]),
+    st.sampled_from([0.0, 2.0]),
+)
+def test_scores_equal_the_twins(
+    cases: list[tuple[np.ndarray, np.ndarray]], rules: str, min_volume: float
+) -> None:
+    chosen = replace(region.LESION_RULES[rules], min_volume=min_volume)
+    groups = {"some": (1, 2), "all": (1, 2, 3, 4)}
+    parts = [
+        region.lesion_wise(*case, rules=chosen, groups=groups, distance=mean_gap) for case in cases
+    ]
+    counts = sum(parts[1:], start=parts[0])
+    per_case, twin = (module.lesion_scores_per_case(counts) for module in (region, region_lesions))
+    total, expected = (module.lesion_scores(counts) for module in (region, region_lesions))
+    for name in groups:
+        for scores, theirs in ((per_case[name], twin[name]), (total[name], expected[name])):
+            assert scores.keys() == theirs.keys()
+            for score in scores:
+                np.testing.assert_allclose(
+                    scores[score], theirs[score], rtol=1e-12, err_msg=f"{name} {score}"
+                )
+
+
 @settings(max_examples=40)
 @given(maps=label_maps(), iterations=st.integers(0, 3), seed=st.integers(0, 2**32))
 def test_dilation_equals_scipy(

@@ -104,6 +104,29 @@ def test_covering_equals_the_twin(pred: NDArray[Any], data: st.DataObject) -> No
     )
     np.testing.assert_allclose(counts.covered_area, covered, rtol=1e-12)
     assert counts.area.tolist() == area.tolist()
+    expected = twin.parsing_covering(
+        pred, target, class_of(pred), class_of(target), num_classes=NUM_CLASSES, void=[VOID]
+    )
+    np.testing.assert_allclose(parsing_covering(counts), expected, rtol=1e-12)
+
+
+@given(pred=maps, data=st.data(), preset=st.sampled_from([None, "monai"]))
+def test_quality_equals_the_twin(pred: NDArray[Any], data: st.DataObject, preset: Any) -> None:
+    target = data.draw(hnp.arrays(np.int64, pred.shape, elements=st.integers(0, 5)))
+    things, modified = (
+        data.draw(st.sampled_from([[0], [1, 2]])),
+        data.draw(st.sampled_from([(), (0, 2)])),
+    )
+    counts = panoptic_counts(table_of(pred, target), num_classes=NUM_CLASSES)
+    got = panoptic_quality(counts, things=things, modified=modified, preset=preset)
+    smooth = 1e-6 if preset == "monai" else 0
+    expected = twin.panoptic_quality(
+        twin.PanopticTotals(**counts.to_arrays()), things=things, modified=modified, smooth=smooth
+    )
+    per_class = np.transpose([got.pq, got.sq, got.rq])
+    np.testing.assert_allclose(per_class, expected["class"], rtol=1e-12)
+    for name in ("all", "things", "stuff"):
+        np.testing.assert_allclose(getattr(got, name)[:3], expected[name], rtol=1e-12)
 
 
 def annotation(ids: NDArray[Any], name: str, crowd: list[int]) -> dict[str, Any]:

@@ -87,6 +87,22 @@ def test_instance_counts_equal_the_twin(
     )
 
 
+@given(numbers=st.tuples(*[st.integers(0, 3)] * 3), shares=st.lists(st.floats(0.5, 1), min_size=3))
+def test_instance_scores_equal_the_twin(numbers: tuple[int, int, int], shares: list[float]) -> None:
+    tp, fp, fn = numbers
+    total = sum(shares[:tp], 0.0)
+    counts = region.InstanceCounts(
+        thresholds=np.array([0.5]),
+        **{name: np.array([n]) for name, n in zip(("tp", "fp", "fn"), numbers, strict=True)},
+        score_sum=np.array([total]),
+    )
+    scores = region.instance_scores(counts)._asdict()
+    expected = twin.instance_scores(tp, fp, fn, total)
+    assert scores.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(scores[name], [value], rtol=1e-12, err_msg=name)
+
+
 @both_ways
 @pytest.mark.parametrize("criterion", ["iou", "ior", "iop"])
 def test_equals_stardist(
@@ -284,6 +300,9 @@ def test_cell_tracking_equals_the_twin(maps: Maps) -> None:
     assert int(counts.splits) == expected.splits
     assert int(counts.false_negatives) == expected.false_negatives
     assert int(counts.false_positives) == expected.false_positives
+    np.testing.assert_allclose(
+        region.cell_tracking_det(counts), twin.cell_tracking_det(*maps), rtol=1e-12
+    )
 
 
 def test_equals_the_cell_tracking_package(peer: Callable[[str], ModuleType], tmp_path: Any) -> None:
@@ -334,6 +353,13 @@ def test_partition_counts_equal_the_twins(maps: Maps) -> None:
     assert split == pytest.approx(twin.conditional_entropy(pred, target), abs=1e-12)
     assert merge == pytest.approx(twin.conditional_entropy(target, pred), abs=1e-12)
     assert total == split + merge
+    for alpha in (0, 0.3, 0.5, 1):
+        np.testing.assert_allclose(
+            region.adapted_rand(counts, alpha=alpha),
+            twin.adapted_rand(*maps, alpha=alpha),
+            rtol=1e-12,
+            atol=1e-15,
+        )
     as_region = region.partition_counts(overlap_table(*maps, background=None))
     for name, value in counts.to_arrays().items():
         np.testing.assert_allclose(as_region.to_arrays()[name], value, rtol=1e-12, err_msg=name)
@@ -475,6 +501,19 @@ def test_size_counts_equal_the_twin(maps: Maps) -> None:
         counts.targets, counts.matched_targets, counts.preds, counts.matched_preds, strict=True
     )
     assert [tuple(map(int, row)) for row in rows] == twin.size_counts(*maps, list(BINS.values()))
+    scores = np.transpose(region.size_scores(counts))
+    np.testing.assert_allclose(scores, twin.size_scores(*maps, list(BINS.values())), rtol=1e-15)
+
+
+def test_size_scores_by_hand() -> None:
+    # Target: 2, 2 and 9 pixels, of which one of 2 and the one of 9 are found, the latter by 6.
+    target = np.array([[5, 5, 0, 6, 6, 0, *[7] * 9]])
+    pred = np.array([[1, 1, 0, 0, 0, 2, *[3] * 6, 0, 0, 0]])
+    recall, precision = region.size_scores(
+        region.size_counts(overlap_table(pred, target), bins=BINS)
+    )
+    np.testing.assert_array_equal(recall, [1 / 2, np.nan, 1])
+    np.testing.assert_array_equal(precision, [1 / 2, 1, np.nan])
 
 
 def test_sizes_in_other_units() -> None:
@@ -508,6 +547,13 @@ def test_count_errors_over_images() -> None:
     assert errors.root_mean_square_difference.tolist() == [2]
 
 
+@given(images=st.lists(map_pairs(), min_size=1, max_size=4))
+def test_count_errors_equal_the_twin(images: list[Maps]) -> None:
+    counts = sum(region.count_error_counts(overlap_table(*maps)) for maps in images)
+    errors = np.ravel(region.count_errors(counts))
+    np.testing.assert_allclose(errors, twin.count_errors(*zip(*images, strict=True)), rtol=1e-12)
+
+
 @given(maps=map_pairs(max_id=3), data=st.data())
 def test_component_iou_equals_the_twin(maps: Maps, data: st.DataObject) -> None:
     pred_labels, target = maps
@@ -520,6 +566,8 @@ def test_component_iou_equals_the_twin(maps: Maps, data: st.DataObject) -> None:
         expected = twin.component_iou(pred_labels, target, classes, label)
         assert counts.regions[label] == len(expected)
         assert counts.iou_sum[label] == pytest.approx(sum(expected), abs=1e-12)
+        mean = sum(expected) / len(expected) if expected else math.nan
+        assert region.component_iou(counts)[label] == pytest.approx(mean, rel=1e-12, nan_ok=True)
 
 
 # --- all counts: sums and files

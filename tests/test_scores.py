@@ -193,6 +193,52 @@ def test_fine_grained_iou_is_that_of_the_images(
         equal(got[name], value)
 
 
+@given(
+    st.lists(maps(void=False, min_pixels=1), min_size=1, max_size=6),
+    st.sampled_from(["dataset", "per_image", "per_class_per_image"]),
+    st.sampled_from(["iou", "recall"]),
+    st.floats(0.01, 1),
+)
+def test_aggregates_are_those_of_the_images(
+    cases: list[tuple[np.ndarray, np.ndarray, int]], aggregation: Any, name: str, worst: float
+) -> None:
+    preds, targets = [case[0] for case in cases], [case[1] for case in cases]
+    per_image = np.stack([count(p, t, 5) for p, t in zip(preds, targets, strict=True)])
+    options = {} if aggregation == "dataset" else {"worst": worst}
+    got = pixel.aggregate(per_image, getattr(pixel, name), aggregation=aggregation, **options)
+    expected = twins.aggregate(
+        preds, targets, getattr(twins, name), num_classes=5, aggregation=aggregation, **options
+    )
+    equal(got.value, expected)
+
+
+@given(maps(), st.data())
+def test_group_scores_are_those_of_the_pixels(
+    case: tuple[np.ndarray, np.ndarray, int], data: st.DataObject
+) -> None:
+    pred, target, num_classes = case
+    members = st.lists(st.integers(0, num_classes - 1), min_size=1, unique=True)
+    groups = {"one": data.draw(members), "other": data.draw(members)}
+    got = pixel.group_scores(count(pred, target, num_classes), groups)
+    expected = twins.group_scores(pred, target, num_classes=num_classes, groups=groups)
+    for name, scores in expected.items():
+        for score, value in scores.items():
+            equal(got[name][score], value)
+
+
+@given(maps(), st.integers(1, 6))
+def test_top_confusions_are_those_of_the_pixels(
+    case: tuple[np.ndarray, np.ndarray, int], k: int
+) -> None:
+    pred, target, num_classes = case
+    found = pixel.top_confusions(count(pred, target, num_classes), k)
+    got = [
+        (c.target_class, num_classes if c.pred_class is None else c.pred_class, c.count)
+        for c in found
+    ]
+    assert got == twins.top_confusions(pred, target, num_classes=num_classes, k=k)
+
+
 # ---------------------------------------------------------------- peers
 
 

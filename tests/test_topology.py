@@ -77,6 +77,77 @@ def test_soft_skeleton_equals_the_twin(mask: np.ndarray, iterations: int | None)
     assert not ours[np.asarray(mask) == 0].any()
 
 
+@st.composite
+def mask_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """A label map and another that differs from it in some pixels."""
+    shape = tuple(draw(st.lists(st.integers(1, 8), min_size=2, max_size=3)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    share = draw(st.sampled_from([0.1, 0.5, 0.9]))
+    target = (random.random(shape) < share) * random.integers(1, 4, shape)
+    pred = np.where(random.random(shape) < draw(st.sampled_from([0.05, 0.3])), 1, target)
+    return pred, target
+
+
+@settings(max_examples=60)
+@given(
+    mask_pairs(),
+    st.sampled_from([None, (1, 2), (3,)]),
+    st.sampled_from([None, 1, 3]),
+    st.booleans(),
+    st.sampled_from([None, 2]),
+)
+def test_betti_counts_and_errors_equal_the_twins(
+    maps: tuple[np.ndarray, np.ndarray],
+    labels: tuple[int, ...] | None,
+    patch_size: int | None,
+    full: bool,
+    ignore_index: int | None,
+) -> None:
+    options: dict[str, Any] = {
+        "labels": labels,
+        "patch_size": patch_size,
+        "connectivity": connectivities(maps[0].ndim)[full],
+        "ignore_index": ignore_index,
+    }
+    counts = region.betti_counts(*maps, **options)
+    assert counts == region_topology.betti_counts(*maps, **options)
+    twin = region_topology.betti_error(counts)
+    np.testing.assert_allclose(region.betti_error(counts), twin, rtol=1e-15)
+
+
+def diagonal(mask: np.ndarray) -> np.ndarray:
+    """Every third pixel of a mask: a skeleton that is cheap and lies in it."""
+    chosen = np.indices(mask.shape).sum(axis=0) % 3 == 0
+    return np.asarray(mask & chosen)
+
+
+@settings(max_examples=60)
+@given(mask_pairs(), st.sampled_from(["soft", diagonal, np.zeros_like]))
+def test_centerlines_equal_the_twin(maps: tuple[np.ndarray, np.ndarray], skeleton: Any) -> None:
+    counts = region.centerline_counts(*maps, skeleton=skeleton)
+    assert counts == region_topology.centerline_counts(*maps, skeleton=skeleton)
+    for total in (counts, counts + region.centerline_counts(maps[1], maps[1], skeleton="soft")):
+        assert region.centerline_dice(total) == pytest.approx(
+            region_topology.centerline_dice(total), rel=1e-15, nan_ok=True
+        )
+    lines = [skeleton(part != 0) if callable(skeleton) else part != 0 for part in maps]
+    ready = {"pred_skeleton": lines[0], "target_skeleton": lines[1]}
+    assert region.centerline_counts(*maps, **ready) == region_topology.centerline_counts(
+        *maps, **ready
+    )
+
+
+@settings(max_examples=20)
+@given(maps=mask_pairs())
+def test_thinned_centerlines_equal_the_twin(
+    peer: Callable[[str], ModuleType], maps: tuple[np.ndarray, np.ndarray]
+) -> None:
+    peer("skimage.morphology")
+    for skeleton in ("zhang", "lee")[maps[0].ndim - 2 :]:
+        ours = region.centerline_counts(*maps, skeleton=skeleton)
+        assert ours == region_topology.centerline_counts(*maps, skeleton=skeleton)
+
+
 @settings(max_examples=30)
 @given(mask=masks(), iterations=st.integers(0, 4))
 def test_soft_skeleton_equals_pooling(

@@ -1,10 +1,11 @@
-"""Lesion-wise scores and detection in plain NumPy and SciPy, rule by rule, mask by mask.
+"""Lesion-wise scores in plain NumPy and SciPy, rule by rule, mask by mask.
 
 Written as the challenges describe their rules: whole-image masks, one lesion after the other.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from ..region import DetectionCounts, LesionCounts, LesionRules
+    from ..region import LesionCounts, LesionRules
 
     Mask = NDArray[np.bool_]
 
@@ -62,6 +63,112 @@ def lesion_wise(
         **_columns(rows["pair"], "pair", ("lesion", "pred"), {}),
         voxel_volume=np.array([np.prod(steps)]),
     )
+
+
+def lesion_scores_per_case(counts: LesionCounts) -> dict[str, dict[str, list[float]]]:
+    """Twin of :func:`segmeter.lesion_scores_per_case`: case by case, lesion by lesion.
+
+    Examples
+    --------
+    >>> counts = lesion_wise([[1, 1, 1]], [[1, 0, 0]], rules="any_overlap")
+    >>> lesion_scores_per_case(counts)["lesion"]["dice"]
+    [0.5]
+    """
+    scores: dict[str, dict[str, list[float]]] = {}
+    for g, name in enumerate(counts.group_names):
+        cases = [_case_score(counts, g, case) for case in range(len(counts.voxel_volume))]
+        scores[name] = {score: [case[score] for case in cases] for score in _SCORES}
+    return scores
+
+
+def lesion_scores(counts: LesionCounts) -> dict[str, dict[str, float]]:
+    """Twin of :func:`segmeter.lesion_scores`.
+
+    Examples
+    --------
+    >>> counts = lesion_wise([[1, 0, 1]], [[1, 0, 0]], rules="any_overlap")
+    >>> lesion_scores(counts)["lesion"]["precision"]
+    0.5
+    """
+    result: dict[str, dict[str, float]] = {}
+    for g, (name, cases) in enumerate(lesion_scores_per_case(counts).items()):
+        scored = [i for i, value in enumerate(cases["dice"]) if not math.isnan(value)]
+        lesions = [i for i, group in enumerate(counts.lesion_group) if group == g]
+        large = [i for i in lesions if _is_counted(counts, i)]
+        tp = sum(1 for i in large if counts.lesion_matches[i] > 0)
+        fn = len(large) - tp
+        fp = len(_false_positives(counts, g))
+        result[name] = {
+            **{score: _mean([cases[score][i] for i in scored]) for score in _SCORES},
+            "num_cases": len(scored),
+            "tp": tp,
+            "fp": fp,
+            "fn": fn,
+            "left_out": len(lesions) - len(large),
+            "sensitivity": tp / (tp + fn) if tp + fn else math.nan,
+            "precision": tp / (tp + fp) if tp + fp else math.nan,
+            "f1": tp / (tp + (fp + fn) / 2) if tp + fp + fn else math.nan,
+        }
+    return result
+
+
+_SCORES = ("dice", "distance", "nsd")
+
+
+def _case_score(counts: LesionCounts, group: int, case: int) -> dict[str, float]:
+    """Scores of one group of a case: a lesion missed and a false positive are terms, too."""
+    rules = counts.rules
+    terms = [
+        _lesion_terms(counts, i)
+        for i in range(len(counts.lesion_case))
+        if (counts.lesion_case[i], counts.lesion_group[i]) == (case, group)
+        and _is_counted(counts, i)
+    ]
+    num_lesions = len(terms)
+    worst = {"dice": 0.0, "distance": rules.distance_penalty, "nsd": 0.0}
+    false = [worst for i in _false_positives(counts, group) if counts.pred_case[i] == case]
+    if rules.needs_lesion and num_lesions == 0:
+        return dict.fromkeys(_SCORES, math.nan)
+    if not terms and not false:
+        return {"dice": rules.empty, "distance": 1 - rules.empty, "nsd": rules.empty}
+    found = [term for term in terms if term is not None]
+    missed = [worst] * (num_lesions - len(found))
+    chosen = found if rules.average == "matched" else [*found, *missed, *false]
+    if not chosen:
+        return worst
+    return {score: _mean([term[score] for term in chosen]) for score in _SCORES}
+
+
+def _lesion_terms(counts: LesionCounts, i: int) -> dict[str, float] | None:
+    """Scores of a lesion with what was predicted in its place; None if nothing was."""
+    if counts.lesion_matches[i] == 0:
+        return None
+    sizes = int(counts.lesion_volume[i]) + int(counts.lesion_pred_volume[i])
+    return {
+        "dice": 2 * int(counts.lesion_intersection[i]) / sizes,
+        "distance": float(counts.lesion_distance[i]),
+        "nsd": float(counts.lesion_nsd[i]),
+    }
+
+
+def _is_counted(counts: LesionCounts, i: int) -> bool:
+    volume = counts.lesion_volume[i] * counts.voxel_volume[counts.lesion_case[i]]
+    rules = counts.rules
+    return bool(
+        volume > rules.min_volume or (rules.min_volume_counts and volume == rules.min_volume)
+    )
+
+
+def _false_positives(counts: LesionCounts, group: int) -> list[int]:
+    return [
+        i
+        for i in range(len(counts.pred_case))
+        if counts.pred_group[i] == group and counts.pred_matches[i] == 0
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 _LESION = (
@@ -187,62 +294,3 @@ def _one_to_one(
         gain[lesion, pred] = score if score >= rules.threshold else 0
     chosen = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
     return sorted((int(i) + 1, int(k) + 1) for i, k in chosen if gain[i, k] > 0)
-
-
-def detect(
-    detection_map: ArrayLike,
-    target: ArrayLike,
-    *,
-    min_overlap: float = 0.1,
-    criterion: str = "iou",
-    smooth: float = 0.0,
-    leftover: str = "ignore",
-    case_confidence: str = "max",
-    case_weight: float = 1.0,
-    connectivity: int | None = None,
-    threads: int = 0,
-) -> DetectionCounts:
-    """SciPy twin of :func:`segmeter.detect`; same arguments, same result.
-
-    Examples
-    --------
-    >>> detect([[0.9, 0.9, 0, 0.2]], [[1, 1, 0, 0]]).overlap
-    array([1., 0.])
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    from ..region import DetectionCounts
-
-    del threads
-    heat = np.asarray(detection_map)
-    candidates, number = label(heat != 0, connectivity)
-    lesions, num_lesions = label(np.asarray(target) != 0, connectivity)
-    confidence = np.array([heat[candidates == k + 1].max() for k in range(number)], np.float64)
-    overlap = np.zeros((num_lesions, number))
-    for i, k in np.ndindex(num_lesions, number):
-        a, b = lesions == i + 1, candidates == k + 1
-        common, areas = int((a & b).sum()), int(a.sum() + b.sum())
-        if common and criterion == "dice":
-            overlap[i, k] = (2 * common + smooth) / (areas + smooth)
-        elif common:
-            overlap[i, k] = (common + smooth) / (areas - common + smooth)
-    gain = np.where(overlap >= min_overlap, 1 + overlap, 0)
-    assigned = zip(*linear_sum_assignment(gain, maximize=True), strict=True)
-    pairs = [(i, k) for i, k in assigned if gain[i, k] > 0]
-    taken = (gain > 0).any(axis=0)
-    if leftover == "false_positive":
-        taken = np.isin(np.arange(number), [k for _, k in pairs])
-    rows = [(True, True, confidence[k], overlap[i, k]) for i, k in pairs]
-    rows += [(True, False, 0.0, 0.0)] * (num_lesions - len(pairs))
-    rows += [(False, True, value, 0.0) for value in confidence[~taken]]
-    is_lesion, is_found, values, overlaps = zip(*rows, strict=True) if rows else ((), (), (), ())
-    belief = confidence.max(initial=0) if case_confidence == "max" else 1 - np.prod(1 - confidence)
-    return DetectionCounts(
-        case=np.zeros(len(rows), np.int64),
-        is_lesion=np.array(is_lesion, bool),
-        is_found=np.array(is_found, bool),
-        confidence=np.array(values, np.float64),
-        overlap=np.array(overlaps, np.float64),
-        case_confidence=np.array([belief], np.float64),
-        case_weight=np.array([case_weight], np.float64),
-    )

@@ -84,6 +84,42 @@ def panoptic_counts(
     return totals
 
 
+def panoptic_quality(
+    totals: PanopticTotals,
+    *,
+    things: Collection[int] = (),
+    modified: Collection[int] = (),
+    smooth: float = 0.0,
+) -> dict[str, FloatArray]:
+    """PQ, SQ and RQ of each class, and their means over all classes, the things and the stuff.
+
+    NaN is a class without any region; `smooth`, added to the denominators, makes it 0. Rows of
+    ``"class"`` are classes, its columns and the means PQ, SQ and RQ.
+
+    Examples
+    --------
+    >>> maps = np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 6]])
+    >>> totals = panoptic_counts(*maps, {1: 0, 2: 0}, {5: 0, 6: 0}, num_classes=1)
+    >>> panoptic_quality(totals)["all"].round(3)
+    array([0.333, 0.667, 0.5  ])
+    """
+    rows = []
+    for k in range(len(totals.tp)):
+        iou_sum, tp = totals.iou_sum[k], totals.tp[k]
+        wrong = 0.5 * totals.fp[k] + 0.5 * totals.fn[k]
+        if k in modified:
+            iou_sum, tp, wrong = totals.overlap_iou_sum[k], totals.target_regions[k], 0.0
+        if tp + wrong + smooth == 0:
+            rows.append([math.nan] * 3)
+            continue
+        quality = iou_sum / (tp + smooth) if tp + smooth else 0.0
+        rows.append([iou_sum / (tp + wrong + smooth), quality, tp / (tp + wrong + smooth)])
+    groups = {"all": rows, "things": [rows[k] for k in things]}
+    groups["stuff"] = [row for k, row in enumerate(rows) if k not in things]
+    means = {name: _mean_rows(members) for name, members in groups.items()}
+    return {"class": np.array(rows), **means}
+
+
 def parsing_covering_counts(
     pred: NDArray[Any],
     target: NDArray[Any],
@@ -112,6 +148,34 @@ def parsing_covering_counts(
         covered[target_classes[t]] += region.sum() * max(overlaps, default=0)
         area[target_classes[t]] += region.sum()
     return covered, area
+
+
+def parsing_covering(
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    pred_classes: Mapping[int, int],
+    target_classes: Mapping[int, int],
+    *,
+    num_classes: int,
+    void: Collection[int] = (),
+) -> list[float]:
+    """Mean over the pixels of a class's target regions of the best IoU any prediction has there.
+
+    Examples
+    --------
+    >>> maps = np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 6]])
+    >>> parsing_covering(*maps, {1: 0, 2: 0}, {5: 0, 6: 0}, num_classes=2)
+    [0.5833333333333333, nan]
+    """
+    ignored = np.isin(target, list(void))
+    of_pixels: list[list[float]] = [[] for _ in range(num_classes)]
+    for t in target[~ignored & (target != 0)].tolist():
+        best = 0.0
+        for p in np.unique(pred[pred != 0]).tolist():
+            if pred_classes[p] == target_classes[t]:
+                best = max(best, _iou((pred == p) & ~ignored, target == t))
+        of_pixels[target_classes[t]].append(best)
+    return [math.fsum(values) / len(values) if values else math.nan for values in of_pixels]
 
 
 def instance_counts(
@@ -161,6 +225,32 @@ def instance_counts(
             total = sum((scores[pair] for pair in matched), Fraction())
             outcomes.add((len(matched), fp, len(targets) - len(matched), total))
     return outcomes
+
+
+def instance_scores(tp: int, fp: int, fn: int, score_sum: Fraction | float) -> dict[str, float]:
+    """Twin of :func:`segmeter.instance_scores` at one threshold, in exact fractions.
+
+    Examples
+    --------
+    >>> round(instance_scores(1, 1, 1, Fraction(2, 3))["panoptic_quality"], 3)
+    0.333
+    """
+    total = Fraction(score_sum)
+
+    def share(part: Fraction | int, whole: Fraction | int) -> float:
+        if tp + fp + fn == 0:
+            return math.nan
+        return float(Fraction(part) / whole) if whole else 0.0
+
+    return {
+        "precision": share(tp, tp + fp),
+        "recall": share(tp, tp + fn),
+        "f1": share(tp, tp + Fraction(fp + fn, 2)),
+        "accuracy": share(tp, tp + fp + fn),
+        "mean_matched_score": share(total, tp),
+        "mean_true_score": share(total, tp + fn),
+        "panoptic_quality": share(total, tp + Fraction(fp + fn, 2)),
+    }
 
 
 def aggregated_jaccard_index(
@@ -293,6 +383,21 @@ def cell_tracking(pred: NDArray[Any], target: NDArray[Any]) -> CellTracking:
     )
 
 
+def cell_tracking_det(pred: NDArray[Any], target: NDArray[Any]) -> float:
+    """DET of one frame: the cost of its corrections against that of drawing all regions.
+
+    Examples
+    --------
+    >>> cell_tracking_det(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 6, 0]]))
+    0.7
+    """
+    frame, targets = cell_tracking(pred, target), len(_masks(target))
+    if not targets:
+        return math.nan
+    cost = 5 * frame.splits + 10 * frame.false_negatives + frame.false_positives
+    return float(1 - Fraction(min(cost, 10 * targets), 10 * targets))
+
+
 def pairs_of_pixels(pred: NDArray[Any], target: NDArray[Any]) -> tuple[int, int, int]:
     """Pairs of different pixels that are together in both maps, in pred, in target.
 
@@ -310,6 +415,25 @@ def pairs_of_pixels(pred: NDArray[Any], target: NDArray[Any]) -> tuple[int, int,
         in_pred += p == q
         in_target += t == u
     return both, in_pred, in_target
+
+
+def adapted_rand(
+    pred: NDArray[Any], target: NDArray[Any], *, alpha: float = 0.5
+) -> tuple[float, float, float]:
+    """Adapted Rand error, precision and recall of the pairs of pixels; NaN without such a pair.
+
+    Examples
+    --------
+    >>> [round(value, 3) for value in adapted_rand(np.array([1, 1, 2, 2]), np.array([5, 5, 5, 0]))]
+    [0.6, 0.5, 0.333]
+    """
+    both, in_pred, in_target = pairs_of_pixels(pred, target)
+    mean = alpha * in_pred + (1 - alpha) * in_target
+    return (
+        1 - both / mean if mean else math.nan,
+        both / in_pred if in_pred else math.nan,
+        both / in_target if in_target else math.nan,
+    )
 
 
 def conditional_entropy(of: NDArray[Any], given: NDArray[Any]) -> float:
@@ -373,6 +497,46 @@ def size_counts(
     return result
 
 
+def size_scores(
+    pred: NDArray[Any], target: NDArray[Any], bins: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Recall of the targets and precision of the predictions of each range, at IoU > 0.5.
+
+    Examples
+    --------
+    >>> size_scores(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 5, 0]]), [(0, 2), (2, 100)])
+    [(nan, 0.0), (1.0, 1.0)]
+    """
+    scores = []
+    for low, high in bins:
+        found: dict[str, list[bool]] = {"target": [], "pred": []}
+        for side, ids, others in (("target", target, pred), ("pred", pred, target)):
+            for region in _masks(ids).values():
+                if low <= np.count_nonzero(region) < high:
+                    found[side].append(any(_iou(region, o) > 0.5 for o in _masks(others).values()))
+        recall, precision = (sum(hits) / len(hits) if hits else math.nan for hits in found.values())
+        scores.append((recall, precision))
+    return scores
+
+
+def count_errors(
+    preds: Sequence[NDArray[Any]], targets: Sequence[NDArray[Any]]
+) -> tuple[float, float, float]:
+    """Mean, mean absolute and root mean square difference of the number of regions of images.
+
+    Examples
+    --------
+    >>> count_errors([np.array([1, 2]), np.array([0])], [np.array([5, 5]), np.array([1])])
+    (0.0, 1.0, 1.0)
+    """
+    extra = [len(_masks(p)) - len(_masks(t)) for p, t in zip(preds, targets, strict=True)]
+    return (
+        sum(extra) / len(extra),
+        sum(map(abs, extra)) / len(extra),
+        math.sqrt(sum(number**2 for number in extra) / len(extra)),
+    )
+
+
 def _largest_overlap(region: Mask, others: Mapping[int, Mask]) -> Mask | None:
     """The mask that shares most pixels, the lowest id of equals; None if none shares any."""
     best = max(others, key=lambda i: (int((region & others[i]).sum()), -i), default=None)
@@ -406,6 +570,14 @@ def _masks(ids: NDArray[Any], void: Collection[int] = ()) -> dict[int, Mask]:
 def _iou(first: Mask, second: Mask) -> float:
     union = int((first | second).sum())
     return int((first & second).sum()) / union if union else 0.0
+
+
+def _mean_rows(rows: Sequence[Sequence[float]]) -> FloatArray:
+    """Means of the columns of the rows that are defined."""
+    defined = [row for row in rows if not math.isnan(row[0])]
+    if not defined:
+        return np.full(3, math.nan)
+    return np.array([math.fsum(column) / len(defined) for column in zip(*defined, strict=True)])
 
 
 def _best_assignment(scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:

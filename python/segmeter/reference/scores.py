@@ -9,6 +9,7 @@ square of the number of pixels.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -584,6 +585,82 @@ def group_counts(
             for p_in, t_in in masks
         ]
     )
+
+
+def group_scores(
+    pred: ArrayLike,
+    target: ArrayLike,
+    *,
+    num_classes: int,
+    groups: Mapping[str, Sequence[int]],
+    ignore: ArrayLike | None = None,
+) -> dict[str, dict[str, float]]:
+    """Counts and main scores of the mask "is in the group", for each group.
+
+    Examples
+    --------
+    >>> group_scores([0, 1, 2], [0, 2, 1], num_classes=3, groups={"any": [1, 2]})["any"]["iou"]
+    1.0
+    """
+    p, t = _labels(pred, target, num_classes, ignore)
+    scores = {}
+    for name, members in groups.items():
+        masks = np.isin(p, members), np.isin(t, members)
+        options = {"num_classes": 2}
+        scores[name] = {
+            score.__name__: float(score(*masks, **options)[1])
+            for score in (iou, dice, precision, recall, specificity)
+        }
+    return scores
+
+
+def top_confusions(
+    pred: ArrayLike,
+    target: ArrayLike,
+    *,
+    num_classes: int,
+    k: int = 10,
+    ignore: ArrayLike | None = None,
+) -> list[tuple[int, int, int]]:
+    """Target class, predicted class (C: void) and number of the most frequent kinds of error.
+
+    Examples
+    --------
+    >>> top_confusions([1, 1, 0, 2], [0, 0, 2, 2], num_classes=3)
+    [(0, 1, 2), (2, 0, 1)]
+    """
+    p, t = (part.tolist() for part in _labels(pred, target, num_classes, ignore))
+    errors = Counter((want, got) for got, want in zip(p, t, strict=True) if got != want)
+    ranked = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
+    return [(want, got, number) for (want, got), number in ranked[:k]]
+
+
+def aggregate(
+    preds: Sequence[ArrayLike],
+    targets: Sequence[ArrayLike],
+    score: Callable[..., FloatArray] = iou,
+    *,
+    num_classes: int,
+    aggregation: str = "dataset",
+    worst: float = 1.0,
+) -> float:
+    """A class score of a list of images, aggregated in one of the three named ways.
+
+    Examples
+    --------
+    >>> maps = [[0, 1], [0, 0]], [[0, 0], [0, 0]]
+    >>> aggregate(*maps, num_classes=2, aggregation="per_image")
+    0.625
+    """
+    if aggregation == "dataset":
+        everything = [np.concatenate([np.ravel(m) for m in maps]) for maps in (preds, targets)]
+        return _mean(score(everything[0], everything[1], num_classes=num_classes))
+    table = [score(p, t, num_classes=num_classes) for p, t in zip(preds, targets, strict=True)]
+    if aggregation == "per_image":
+        images = [_mean(row) for row in table if not np.isnan(row).all()]
+        return _mean(_lowest(images, worst))
+    columns = [[row[k] for row in table if not np.isnan(row[k])] for k in range(num_classes)]
+    return _mean([_mean(_lowest(column, worst)) for column in columns if column])
 
 
 def fine_grained_iou(
