@@ -27,8 +27,11 @@ namespace {
 constexpr double kFar = std::numeric_limits<double>::infinity();
 constexpr double kOpen = -1.0;  // not yet known
 
-constexpr std::size_t kPart = 4096;                          // points of a block of work
-constexpr std::int64_t kFewPairs = 4096;                     // tried one by one
+constexpr std::size_t kPart = 4096;  // points of a block of work
+// Compared with each other: few pairs, or few points in a large box, of which a grid has more
+// words.
+constexpr std::int64_t kFewPairs = 4096;
+constexpr std::int64_t kFewPoints = 1024;
 constexpr std::int64_t kBatchBytes = std::int64_t{8} << 20;  // grids that exist together
 // What a search may cost, in sixteenths of the time that a pixel takes plane by plane.
 constexpr std::int64_t kCostOfPixel = 16;
@@ -101,8 +104,12 @@ struct Direction {
           box(around_both),
           order(box.low, box.high, last_axis),
           budget(kCostOfPixel * order.pixels(around_from.low, around_from.high)) {}
-    [[nodiscard]] bool is_small() const {
-        return static_cast<std::int64_t>(from.size() * to.size()) <= kFewPairs;
+    [[nodiscard]] bool is_small(const NearRows& near) const {
+        const auto own = static_cast<std::int64_t>(from.size());
+        const auto others = static_cast<std::int64_t>(to.size());
+        if (own * others <= kFewPairs) return true;
+        return others <= kFewPoints &&
+               PointGrid::bytes(box.low, box.high, near) / 8 > kFewPoints / 16 * (own + others);
     }
     [[nodiscard]] bool is_overspent() const { return spent > budget; }
 };
@@ -117,17 +124,33 @@ struct Job {
     NearRows near;
 };
 
+// Each point with all others that may be nearer than the best so far: both are in raster order, so
+// that planes (in 2-D rows) are farther and farther away on either side of it.
 template <int kLast>
-void compare_all(const Job& job, Direction& d) {
+void compare_outwards(const Job& job, Direction& d) {
+    const auto others = static_cast<std::int64_t>(d.to.size());
+    const bool is_flat = job.layout.shape[0] == 1;
+    std::vector<Place> places;
+    places.reserve(d.to.size());
+    for (const std::uint64_t point : d.to) places.push_back(job.layout.place(point));
+    std::int64_t behind = 0;  // the first of the others that does not come before the point
     for (std::size_t i = 0; i < d.from.size(); ++i) {
+        while (behind < others && d.to[static_cast<std::size_t>(behind)] >> 8 < d.from[i] >> 8)
+            ++behind;
         const Place a = job.layout.place(d.from[i]);
         double best = kFar;
-        for (const std::uint64_t point : d.to) {
-            const Place b = job.layout.place(point);
-            best = std::min(best, sum_of_squares<kLast>(job.squares.along(0, a[0] - b[0]),
-                                                        job.squares.along(1, a[1] - b[1]),
-                                                        job.squares.along(2, a[2] - b[2])));
-        }
+        // Whether those beyond it may be nearer.
+        const auto compare = [&](std::int64_t other) {
+            const Place& b = places[static_cast<std::size_t>(other)];
+            const double plane = job.squares.along(0, a[0] - b[0]);
+            const double row = job.squares.along(1, a[1] - b[1]);
+            if ((is_flat ? row : plane) >= best) return false;
+            best = std::min(best,
+                            sum_of_squares<kLast>(plane, row, job.squares.along(2, a[2] - b[2])));
+            return true;
+        };
+        for (std::int64_t other = behind; other < others && compare(other);) ++other;
+        for (std::int64_t other = behind - 1; other >= 0 && compare(other);) --other;
         d.distances[i] = std::sqrt(best);
     }
 }
@@ -242,7 +265,7 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
     for (const Direction* d : batch) points += static_cast<std::int64_t>(d->from.size());
     const int threads = thread_count(job.threads, kWorkPerPoint * points);
     for (Direction* d : batch) {
-        const std::size_t step = d->is_small() ? d->from.size() : kPart;
+        const std::size_t step = d->is_small(job.near) ? d->from.size() : kPart;
         for (std::size_t i = 0; i < d->from.size(); i += step) {
             (i == 0 || threads == 1 ? parts : later)
                 .push_back({d, i, std::min(i + step, d->from.size())});
@@ -254,8 +277,8 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
         static_cast<std::int64_t>(parts.size()), threads,
         [&](std::int64_t i) {
             const auto& [d, begin, end] = parts[static_cast<std::size_t>(i)];
-            if (d->is_small()) {
-                compare_all<kLast>(job, *d);
+            if (d->is_small(job.near)) {
+                compare_outwards<kLast>(job, *d);
                 return;
             }
             std::call_once(d->made, [&job, d = d] { make_grid(job, *d); });

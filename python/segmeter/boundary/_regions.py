@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,11 +277,40 @@ class ObjectHausdorffCounts(MergeableCounts):
     target_distance: FloatArray
 
 
-class _Side(NamedTuple):
+_FEW_PAIRS = 1 << 18  # of points, which are compared one by one
+
+
+class _Side:
     """Objects of one map."""
 
-    regions: Regions
-    crops: RegionCrops
+    def __init__(self, regions: Regions) -> None:
+        self.regions = regions
+        self.crops = RegionCrops(regions)
+        self._ends: dict[int, IntArray] = {}
+
+    def pixels(self, k: int, box: IntArray) -> IntArray:
+        """Coordinates of the pixels of an object within a box, (P, ndim)."""
+        own = self.crops.bounding_box[k]
+        low, high = np.maximum(box[:, 0], own[:, 0]), np.minimum(box[:, 1], own[:, 1])
+        if (low >= high).any():
+            return np.zeros((0, len(low)), np.int64)
+        sides = tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+        return np.argwhere(self.crops.mask([k], sides)) + low
+
+    def ends(self, k: int) -> IntArray:
+        """Pixels of an object that are the first or the last one of a line along some axis."""
+        if k not in self._ends:
+            low, high = self.crops.bounding_box[k].T
+            sides = tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+            mask = self.crops.mask([k], sides)
+            is_end = np.zeros_like(mask)
+            for axis in range(mask.ndim):
+                for way in (slice(None), slice(None, None, -1)):
+                    lines = np.moveaxis(mask, axis, 0)[way]
+                    first = np.expand_dims(lines.argmax(axis=0), 0)
+                    np.put_along_axis(np.moveaxis(is_end, axis, 0)[way], first, True, axis=0)
+            self._ends[k] = np.argwhere(is_end & mask) + low
+        return self._ends[k]
 
 
 def object_hausdorff_counts(
@@ -333,7 +362,7 @@ def object_hausdorff_counts(
     preds, targets = _both_regions(pred, target, are_maps, None, ignore_index, threads)
     steps = spacing_of(spacing, len(targets.shape))
     partners = object_pairs(overlap_table(preds, targets, threads=threads))
-    sides = _Side(preds, RegionCrops(preds)), _Side(targets, RegionCrops(targets))
+    sides = _Side(preds), _Side(targets)
     return ObjectHausdorffCounts(
         pred_area=np.asarray(preds.area.sum(), np.int64),
         target_area=np.asarray(targets.area.sum(), np.int64),
@@ -412,8 +441,45 @@ def _nearest(own: _Side, k: int, other: _Side, spacing: tuple[float, ...]) -> fl
 
 
 def _hausdorff(own: _Side, k: int, other: _Side, m: int, spacing: tuple[float, ...]) -> float:
-    distances = paired_distances(
-        own.crops, other.crops, [(0, (k, m))],
-        spacing=spacing, surface="foreground", weights=None, border="background",
-    )[0]  # fmt: skip
-    return float(max(distances.pred_to_target.max(), distances.target_to_pred.max()))
+    return max(
+        _directed(own, k, other, m, spacing),
+        _directed(other, m, own, k, spacing),
+    )
+
+
+def _directed(own: _Side, k: int, other: _Side, m: int, spacing: tuple[float, ...]) -> float:
+    """The largest distance of a pixel of an object to the nearest one of another.
+
+    A pixel beyond the other object along some axis is the farther away the farther out it lies on
+    its line along that axis: the largest distance is that of a pixel within the other's box, or of
+    one that is the first or the last on a line. So objects cost what their outlines and the parts
+    near each other do, however large they are.
+    """
+    steps = np.array(spacing)
+    others = other.ends(m)
+    within = own.pixels(k, other.crops.bounding_box[m])
+    points = np.concatenate([within, own.ends(k)])
+    # Nobody is farther from the other object than from any one pixel of it.
+    lengths = np.sqrt((((others - points[:1]) * steps) ** 2).sum(axis=1))
+    one = others[lengths.argmin()]
+    reach = np.sqrt((((points - one) * steps) ** 2).sum(axis=1)).max()
+    margin = np.ceil(reach / steps).astype(np.int64) + 1
+    around = np.stack([points.min(axis=0) - margin, points.max(axis=0) + 1 + margin], axis=1)
+    return _farthest(points, other.pixels(m, around), spacing)
+
+
+def _farthest(points: IntArray, others: IntArray, spacing: tuple[float, ...]) -> float:
+    """The largest distance of a point to the nearest of the others."""
+    if len(points) * len(others) <= _FEW_PAIRS:
+        squares = np.zeros((len(points), len(others)))
+        for axis, step in enumerate(spacing):
+            squares += (np.subtract.outer(points[:, axis], others[:, axis]) * step) ** 2
+        return float(np.sqrt(squares.min(axis=1).max()))
+    low = np.minimum(points.min(axis=0), others.min(axis=0))
+    high = np.maximum(points.max(axis=0), others.max(axis=0))
+    masks = np.zeros((2, *(high - low + 1)), bool)
+    for mask, places in zip(masks, (points, others), strict=True):
+        mask[tuple((places - low).T)] = True
+    # Threads of their own would cost more than a small box does.
+    (found,) = surface_distances(*masks, spacing=spacing, surface="foreground", threads=1).values()
+    return float(found.pred_to_target.max())

@@ -40,17 +40,31 @@ class RegionCrops:
         self._length = runs.end[order].astype(np.int64) - runs.begin[order]
 
     def mask(self, chosen: Any, box: Box) -> NDArray[np.bool_]:
-        """Mask of some regions, by their positions, within a box that holds them."""
-        parts = [slice(self._first[k], self._first[k + 1]) for k in np.atleast_1d(chosen)]
-        extent = [part.stop - part.start for part in box]
+        """Mask of some regions, by their positions, as far as they lie within a box."""
+        low = np.array([side.start for side in box])
+        extent = np.array([side.stop for side in box]) - low
         # One place more in each row, for runs that end with it.
         steps = np.zeros((*extent[:-1], extent[-1] + 1), np.int8)
-        for part in parts:
-            place = (self._corners[part] - [side.start for side in box]).T
-            begin, end = place[-1], place[-1] + self._length[part]
-            np.add.at(steps, (*place[:-1], begin), 1)
-            np.add.at(steps, (*place[:-1], end), -1)
+        for k in np.atleast_1d(chosen):
+            part = self._runs_within(int(k), box[0])
+            place = self._corners[part] - low
+            begin = np.maximum(place[:, -1], 0)
+            end = np.minimum(place[:, -1] + self._length[part], extent[-1])
+            rows = place[:, :-1]
+            kept = (begin < end) & ((rows >= 0) & (rows < extent[:-1])).all(axis=1)
+            row = tuple(rows[kept].T)
+            steps[(*row, begin[kept])] += (
+                1  # no two runs of a region begin at a place, or end there
+            )
+            steps[(*row, end[kept])] -= 1
         return np.asarray(np.cumsum(steps, axis=-1, dtype=np.int8)[..., :-1] > 0)
+
+    def _runs_within(self, k: int, side: slice) -> slice:
+        """Runs of a region between two places of the first axis, along which they are sorted."""
+        first, end = self._first[k : k + 2]
+        of_region = self._corners[first:end, 0]
+        within = first + np.searchsorted(of_region, [side.start, side.stop])
+        return slice(int(within[0]), int(within[1]))
 
 
 def joint_box(first: RegionCrops, chosen: Any, second: RegionCrops, others: Any) -> Box:
