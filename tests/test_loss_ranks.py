@@ -461,6 +461,16 @@ def test_smoothed_labels_are_ranked_by_their_costs(
     np.testing.assert_allclose(value, hardest.sum() / number, rtol=1e-12 if dtype == "f8" else 3e-7)
 
 
+@pytest.mark.parametrize("offset", [0.0, 2.0**50, -(2.0**50)])
+def test_smoothed_costs_keep_their_digits_far_from_0(offset: float) -> None:
+    rng = np.random.default_rng(11)
+    logits = rng.integers(-8, 8, (1, 3, 50, 40)) + offset  # exact, so that the offset takes nothing
+    target = rng.integers(0, 3, (1, 50, 40))
+    options: dict[str, Any] = {"fraction": 0.5, "label_smoothing": 0.3}
+    value = loss.top_k(logits, target, **options)
+    assert value == pytest.approx(loss.top_k(logits - offset, target, **options), rel=1e-14)
+
+
 def test_smoothed_labels_of_one_channel_are_ranked_by_their_costs() -> None:
     rng = np.random.default_rng(7)
     logits = rng.normal(0, 3, (2, 1, 11, 7))

@@ -414,6 +414,8 @@ def test_out_must_not_be_an_input() -> None:
             logits[:, :1], shares[:, 0].astype(int), activation="sigmoid", pixel_weight=weight,
             out=weight[:, np.newaxis],
         )  # fmt: skip
+    with pytest.raises(ValueError, match="share memory with mask"):
+        cross_entropy(logits, np.zeros((1, 4), int), mask=shares.view(bool)[:, 0, :4], out=shares)
 
 
 def test_out_of_no_pixels() -> None:

@@ -9,6 +9,10 @@
 #include <stdexcept>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include <doctest/doctest.h>
 
 #include "segmeter/cpu.hpp"
@@ -367,3 +371,30 @@ TEST_CASE("the Lovasz loss of a hard prediction is the Jaccard loss") {
             CHECK(values[2] == 0.0);
         });
 }
+
+#if defined(__x86_64__)
+TEST_CASE("the hinge has no slope where it is met, also where denormal numbers are taken for 0") {
+    // Errors of 0, where logits are 1 or 2 on the right side, and of 1/2.
+    Problem problem(1, 1, 3000, 4);
+    for (std::size_t i = 0; i < 3000; ++i) {
+        const float sign = problem.target.values[i] != 0 ? 1.0F : -1.0F;
+        problem.logits.values[i] = sign * (i % 3 == 0 ? 2.0F : i % 3 == 1 ? 1.0F : 0.5F);
+    }
+    LossInput input = problem.input();
+    input.activation = Activation::kNone;
+    input.threads = 1;
+    const double weight = 1.0;
+    for (const bool with_zeros : {false, true}) {
+        const unsigned before = _mm_getcsr();
+        if (with_zeros) _mm_setcsr(before | 0x8040U);
+        double value = 0.0;
+        Array<float> gradient(problem.logits.shape);
+        const LossFault fault = lovasz(input, {false, true, true}, &weight, &value,
+                                       gradient.memory(), gradient.strides);
+        _mm_setcsr(before);
+        CHECK(fault.kind == LossFault::Kind::kNone);
+        CHECK(value > 0.0);
+        for (std::size_t i = 0; i < 3000; ++i) CHECK((gradient.values[i] != 0.0F) == (i % 3 == 2));
+    }
+}
+#endif

@@ -327,7 +327,9 @@ class Lovasz {
     struct Summary {
         std::int64_t foreground = 0;
         bool known = true;
-        Real least = std::numeric_limits<Real>::infinity();  // of the foreground
+        // Of the foreground, by its bits: they are ordered as sizes are, also where the processor
+        // takes denormal numbers for 0.
+        Bits least = std::bit_cast<Bits>(std::numeric_limits<Real>::infinity());
     };
     using Ranges = std::array<std::array<std::uint32_t, kRanges>, 2>;  // of background, foreground
 
@@ -361,10 +363,9 @@ class Lovasz {
             return whole.known ? 0.0 : std::numeric_limits<double>::quiet_NaN();
         }
         // Without foreground the largest error is all that counts, but it takes a sort to share.
-        if (whole.foreground == 0) whole.least = Real{0};
+        if (whole.foreground == 0) whole.least = 0;
         // The hinge has no slope where it is met.
-        if (options_.hinge)
-            whole.least = std::max(whole.least, std::numeric_limits<Real>::denorm_min());
+        if (options_.hinge) whole.least = std::max(whole.least, Bits{1});
         return group_pixels() <= kOneRange ? rank_few(of, all, whole)
                                            : rank_ranges(of, all, whole, threads);
     }
@@ -387,7 +388,7 @@ class Lovasz {
         Summary summary;
         summary.foreground = static_cast<std::int64_t>(foreground);
         summary.known = !std::isnan(std::bit_cast<Real>(largest));
-        if (first < 0) summary.least = std::bit_cast<Real>(static_cast<Bits>(first) ^ kSign);
+        if (first < 0) summary.least = static_cast<Bits>(first) ^ kSign;
         return summary;
     }
 
@@ -401,21 +402,20 @@ class Lovasz {
     // Calls visit(index, size, whether it is of the foreground) for the errors of a stretch that
     // gain anything: of pixels that count, and not below the least. None may be NaN.
     template <class Visit>
-    void for_each_gain(const ClassOf& of, const Stretch& part, Real least, Visit&& visit) const {
+    void for_each_gain(const ClassOf& of, const Stretch& part, Bits least, Visit&& visit) const {
         constexpr int kSign = 8 * sizeof(Bits) - 1;
-        const auto low = std::bit_cast<Bits>(least);
-        const Bits span = std::bit_cast<Bits>(std::numeric_limits<Real>::infinity()) - low;
+        const Bits span = std::bit_cast<Bits>(std::numeric_limits<Real>::infinity()) - least;
         const Real* errors = errors_of(of.group, part.sample, of.channel);
         for (std::int64_t i = part.begin; i < part.end; ++i) {
             const auto bits = std::bit_cast<Bits>(errors[i]);
             const Bits size = bits & ~(Bits{1} << kSign);
-            if (size - low < span) visit(i, size, static_cast<std::uint32_t>(bits >> kSign));
+            if (size - least < span) visit(i, size, static_cast<std::uint32_t>(bits >> kSign));
         }
     }
 
     // The same as items.
     template <class Visit>
-    void for_each_item(const ClassOf& of, const Stretch& part, Real least, Visit&& visit) const {
+    void for_each_item(const ClassOf& of, const Stretch& part, Bits least, Visit&& visit) const {
         const std::int64_t before = part.sample * reader_.pixels();
         for_each_gain(of, part, least, [&](std::int64_t i, Bits size, std::uint32_t is) {
             visit({size, static_cast<std::uint32_t>(2 * (before + i)) + is});

@@ -35,7 +35,15 @@ constexpr std::int64_t kStreamBytes = std::int64_t{16} << 20;
 constexpr std::int64_t kFlushed = 8;
 
 // Rows of a table, in this order.
-enum Row : std::int64_t { kIntersection, kPred, kPredSquared, kTarget, kTargetSquared, kTerms };
+enum Row : std::int64_t {
+    kIntersection,
+    kPred,
+    kPredSquared,
+    kOwnSquared,
+    kTarget,
+    kTargetSquared,
+    kTerms
+};
 
 // Which sums a sweep makes.
 enum class Wanted : std::uint8_t { kNothing, kTarget, kTerms, kAll };
@@ -192,6 +200,16 @@ class Sweep {
                     tables_.data() + static_cast<std::size_t>(b * rows_ * channels);
                 for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += table[i];
             }
+            // What labelled classes have was summed apart.
+            const auto join = [&](std::int64_t row, std::int64_t to) {
+                std::transform(sum.begin() + row * channels, sum.begin() + (row + 1) * channels,
+                               sum.begin() + to * channels, sum.begin() + to * channels,
+                               std::plus<>());
+            };
+            if (kernel_ == loss::kernels_of<Real>().softmax_labels && wanted_ == Wanted::kAll) {
+                join(kIntersection, kPred);
+                join(kOwnSquared, kPredSquared);
+            }
             const auto give = [&](std::int64_t row, double* to) {
                 std::copy_n(sum.begin() + row * channels, channels, to);
             };
@@ -247,6 +265,7 @@ class Sweep {
         return {.intersection = all ? row(kIntersection) : nullptr,
                 .pred = all ? row(kPred) : nullptr,
                 .pred_squared = all && input_.squares ? row(kPredSquared) : nullptr,
+                .own_squared = all && input_.squares ? row(kOwnSquared) : nullptr,
                 .target = row(kTarget),
                 .target_squared = input_.dense ? row(kTargetSquared) : nullptr,
                 .terms = row(kTerms),

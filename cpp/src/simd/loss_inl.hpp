@@ -22,12 +22,11 @@ namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
 namespace {
 
 void count_labels(const Tile& run, Real* target) {
-    for (int k = 0; k < run.tiles; ++k) {
-        if (run.plain)
-            count(run.label + k * kLossTile, target);
-        else
-            book(run.label + k * kLossTile, 1, &run.weight, &target);
-    }
+    const LabelRow weights{run.weight, target};
+    if (run.plain)
+        book(run.label, run.tiles, target, 0, nullptr);
+    else
+        book(run.label, run.tiles, nullptr, 1, &weights);
 }
 
 void flush(Real* lanes, std::int64_t n, double* sums) {

@@ -247,25 +247,30 @@ inline void combine_slopes(const Pixel& pixel, const Chances& chance, Vec by_ter
     parts.at_label[j] = chance.w * at;
 }
 
-// What is booked to the labelled class of each pixel, and the terms' slopes there.
+// What is booked to the labelled classes of a run's pixels.
 struct LabelRows {
-    alignas(64) Real pred[kLossTile];
-    alignas(64) Real pred_squared[kLossTile];
-    alignas(64) Real terms[kMostLossTerms][kLossTile];
-    alignas(64) Real slopes[kMostLossTerms][kLossTile];
+    alignas(64) Real pred[kLossRun * kLossTile];
+    alignas(64) Real pred_squared[kLossRun * kLossTile];
+    alignas(64) Real terms[kMostLossTerms][kLossRun * kLossTile];
 };
 
 // -log p[t]
-inline Vec entropy_of(const Pixel& pixel, Vec own) {
+[[gnu::always_inline]] inline Vec entropy_of(const Pixel& pixel, Vec own) {
     const Vec beside_largest =
         select(equal(pixel.at, zero()), pixel.others, pixel.others + own - one());
     return log1p_of(beside_largest) - pixel.at;
 }
 
-// The terms of one vector of pixels; returns their derivative by -log p[t].
+// The terms' slopes at the labelled class of each pixel.
+struct TermSlopes {
+    alignas(64) Real rows[kMostLossTerms][kLossTile];
+};
+
+// The terms of vector j of a tile, at `at` of the run; returns their derivative by -log p[t].
 template <Kind kKind>
 inline Vec evaluate_terms(const Rule& rule, const Sums* sums, const Slopes* slopes,
-                          const Pixel& pixel, const Chances& chance, int j, LabelRows& rows) {
+                          const TermSlopes& by_label, const Pixel& pixel, const Chances& chance,
+                          int j, int at, LabelRows& rows) {
     const int i = kLossLanes * j;
     Vec by_terms = zero();
     if (rule.num_terms == 0) return by_terms;
@@ -274,12 +279,12 @@ inline Vec evaluate_terms(const Rule& rule, const Sums* sums, const Slopes* slop
     for (int t = 0; t < (kKind.entropy ? 1 : rule.num_terms); ++t) {
         const Term term =
             kKind.entropy ? Term{ce, one()} : evaluate(rule.terms[t], chance.p, chance.rest, ce);
-        store(rows.terms[t] + i, drop(equal(chance.w, zero()), chance.w * term.f));
+        store(rows.terms[t] + at, drop(equal(chance.w, zero()), chance.w * term.f));
         if (t == 0 && sums != nullptr && sums->costs != nullptr) store(sums->costs + i, term.f);
         if constexpr (kKind.gradient) {
             const Vec slope = kKind.entropy || slopes->uniform_terms
                                   ? all(slopes->terms[t * rule.channels])
-                                  : load(rows.slopes[t] + i);
+                                  : load(by_label.rows[t] + i);
             by_terms = fma(slope, term.h, by_terms);
         }
     }
@@ -292,17 +297,19 @@ struct Step {
     Real* e;  // without those of the labelled classes
     Pixel pixel[kVecs];
     GradientParts parts;
-    LabelRows rows;
+    TermSlopes slopes;
 };
 
-// From what the classes come to, what the gradient and the sums are made of.
+// From what the classes come to, what the gradient and the sums are made of; tile `number` of a
+// run.
 template <Kind kKind>
-inline void weigh_classes(const Rule& rule, const Sums* sums, const Slopes* slopes, Step& step) {
+inline void weigh_classes(const Rule& rule, const Sums* sums, const Slopes* slopes, Step& step,
+                          int number, LabelRows& rows) {
     const Tile& tile = step.tile;
     GradientParts& parts = step.parts;
     if constexpr (kKind.gradient && !kKind.entropy)
         for (int t = 0; t < rule.num_terms && !slopes->uniform_terms; ++t)
-            look_up(slopes->terms + t * rule.channels, tile.label, step.rows.slopes[t]);
+            look_up(slopes->terms + t * rule.channels, tile.label, step.slopes.rows[t]);
     Vec own[kVecs];
     for (int first = 0; first < kVecs; first += kAbreast) {
         Vec part[kAbreast];
@@ -320,32 +327,31 @@ inline void weigh_classes(const Rule& rule, const Sums* sums, const Slopes* slop
         parts.inverse[j] = inverse;
         parts.weighted[j] = w * inverse;
         if constexpr (kKind.squares) pixel.slope = square_slopes(rule, *slopes, inverse, j, step.e);
-        const Vec by_terms = evaluate_terms<kKind>(rule, sums, slopes, pixel, chance, j, step.rows);
+        const int at = number * kLossTile + i;
+        const Vec by_terms =
+            evaluate_terms<kKind>(rule, sums, slopes, step.slopes, pixel, chance, j, at, rows);
         if constexpr (kKind.costs) {
-            store(step.rows.pred + i, w * chance.p);
-            store(step.rows.pred_squared + i, w * chance.p * chance.p);
+            store(rows.pred + at, w * chance.p);
+            store(rows.pred_squared + at, w * chance.p * chance.p);
         }
         if constexpr (kKind.gradient) combine_slopes<kKind>(pixel, chance, by_terms, j, parts);
     }
 }
 
 // Sums of what the labelled classes have.
-inline void book_labels(const Rule& rule, const Sums& sums, const Step& step) {
-    const Real* from[4 + kMostLossTerms];
-    Real* to[4 + kMostLossTerms];
-    int rows = 0;
-    const auto row = [&](const Real* values, Real* of_class) {
-        if (of_class == nullptr) return;
-        from[rows] = values;
-        to[rows++] = of_class;
+inline void book_labels(const Rule& rule, const Sums& sums, const Tile& run,
+                        const LabelRows& values) {
+    LabelRow rows[3 + kMostLossTerms];
+    int n = 0;
+    const auto add = [&](const Real* of_pixel, Real* of_class) {
+        if (of_class != nullptr) rows[n++] = {of_pixel, of_class};
     };
-    row(step.tile.weight, sums.target);
-    row(step.rows.pred, sums.intersection);
-    row(step.rows.pred, sums.pred);
-    row(step.rows.pred_squared, sums.pred_squared);
+    if (!run.plain) add(run.weight, sums.target);
+    add(values.pred, sums.intersection);
+    add(values.pred_squared, sums.own_squared);
     for (int t = 0; t < rule.num_terms; ++t)
-        row(step.rows.terms[t], sums.terms + t * rule.channels * kLossLanes);
-    book(step.tile.label, rows, from, to);
+        add(values.terms[t], sums.terms + t * rule.channels * kLossLanes);
+    book(run.label, run.tiles, run.plain ? sums.target : nullptr, n, rows);
 }
 
 // Sums of what the other classes have.
@@ -380,9 +386,8 @@ inline void write_and_add(const Rule& rule, const Sums* sums, const Slopes* slop
             write_gradient<false, kKind.regions, kKind.squares>(rule, step.parts, *slopes, step.e,
                                                                 gradient);
     }
-    if (!kKind.costs || sums == nullptr) return;
-    book_labels(rule, *sums, step);
-    if (sums->pred != nullptr) add_others(rule, *sums, step.parts, step.e);
+    if (kKind.costs && sums != nullptr && sums->pred != nullptr)
+        add_others(rule, *sums, step.parts, step.e);
 }
 
 // Steps of two tiles take turns, so that none waits for the one before it.
@@ -390,6 +395,7 @@ template <Kind kKind>
 void softmax_labels_as(const Tile& run, const Rule& rule, const Sums* sums, const Slopes* slopes,
                        const Gradient* gradient, Real* scratch) {
     Step steps[2];
+    LabelRows rows;
     steps[0].e = scratch;
     steps[1].e = scratch + rule.channels * kLossTile;
     Gradient to = gradient != nullptr ? *gradient : Gradient{};
@@ -404,12 +410,13 @@ void softmax_labels_as(const Tile& run, const Rule& rule, const Sums* sums, cons
             write_and_add<kKind>(rule, sums, slopes, other, to);
             to.data += kLossTile;
         }
-        weigh_classes<kKind>(rule, sums, slopes, step);
+        weigh_classes<kKind>(rule, sums, slopes, step, k, rows);
         if (k + 1 == run.tiles) break;
         other.tile = next_tile(step.tile);
         take_logits<kKind>(other.tile, rule, slopes, other.e, other.pixel);
     }
     write_and_add<kKind>(rule, sums, slopes, steps[(run.tiles + 1) % 2], to);
+    if (kKind.costs && sums != nullptr) book_labels(rule, *sums, run, rows);
 }
 
 template <bool kEntropy, bool kCosts>

@@ -107,58 +107,60 @@ inline void look_up(const Real* table, const std::int32_t* label, Real* values) 
     for (int i = 0; i < kLossTile; ++i) values[i] = label[i] < 0 ? Real{0} : table[label[i]];
 }
 
-// Labels of a tile that differ are taken one by one, in this many rounds: most tiles of most maps
-// have few. What is left is taken pixel by pixel.
-constexpr int kFewLabels = 6;
-
 // Which pixels of a tile have a label, by bits.
-inline std::uint64_t with_label(const Labels (&labels)[kVecs], std::int32_t label) {
+inline std::uint64_t with_label(const std::int32_t* label, std::int32_t wanted) {
     std::uint64_t same = 0;
     for (int j = 0; j < kVecs; ++j)
-        same |= std::uint64_t{bits(equal(labels[j], label))} << (kLossLanes * j);
+        same |= std::uint64_t{bits(equal(load_labels(label + kLossLanes * j), wanted))}
+                << (kLossLanes * j);
     return same;
 }
 
-// Adds how many pixels have a label to the first of its lanes.
-inline void count(const std::int32_t* label, Real* sums) {
-    Labels labels[kVecs];
-    for (int j = 0; j < kVecs; ++j) labels[j] = load_labels(label + kLossLanes * j);
-    std::uint64_t left = ~with_label(labels, -1);
-    for (int round = 0; round < kFewLabels && left != 0; ++round) {
-        const std::int32_t found = label[__builtin_ctzll(left)];
-        const std::uint64_t same = with_label(labels, found);
-        left &= ~same;
-        sums[kLossLanes * found] += static_cast<Real>(__builtin_popcountll(same));
+// Values of all pixels of a run, and where the lanes of their labels' sums are.
+struct LabelRow {
+    const Real* values;
+    Real* sums;
+};
+
+// Adds the values of the pixels that have a label to its lanes, for the tiles that have it, by
+// bits.
+inline void book_label(const std::int32_t* label, std::uint32_t tiles, std::int32_t wanted,
+                       const LabelRow& row) {
+    Vec sum = load(row.sums + kLossLanes * wanted);
+    for (; tiles != 0; tiles &= tiles - 1) {
+        const int first = __builtin_ctz(tiles) * kLossTile;
+        Vec part[kVecs];
+        for (int j = 0; j < kVecs; ++j) {
+            const int i = first + kLossLanes * j;
+            part[j] = keep(equal(load_labels(label + i), wanted), load(row.values + i));
+        }
+        sum = sum + lane_sum(part);
     }
-    for (; left != 0; left &= left - 1) sums[kLossLanes * label[__builtin_ctzll(left)]] += Real{1};
+    store(row.sums + kLossLanes * wanted, sum);
 }
 
-// Adds values[row][pixel] to the lanes of the pixel's label in sums[row].
-inline void book(const std::int32_t* label, int rows, const Real* const* values,
-                 Real* const* sums) {
-    Labels labels[kVecs];
-    for (int j = 0; j < kVecs; ++j) labels[j] = load_labels(label + kLossLanes * j);
-    std::uint64_t left = ~with_label(labels, -1);
-    for (int round = 0; round < kFewLabels && left != 0; ++round) {
-        const std::int32_t found = label[__builtin_ctzll(left)];
-        Mask mask[kVecs];
-        std::uint64_t same = 0;
-        for (int j = 0; j < kVecs; ++j) {
-            mask[j] = equal(labels[j], found);
-            same |= std::uint64_t{bits(mask[j])} << (kLossLanes * j);
+// Books the pixels of a run to the sums of their labels: for each label that there is, first how
+// many have it (unless `counts` is null), then row by row.
+inline void book(const std::int32_t* label, int tiles, Real* counts, int rows,
+                 const LabelRow* row) {
+    std::uint64_t left[kLossRun];
+    for (int k = 0; k < tiles; ++k) left[k] = ~with_label(label + k * kLossTile, -1);
+    for (int first = 0; first < tiles;) {
+        if (left[first] == 0) {
+            ++first;
+            continue;
         }
-        left &= ~same;
-        for (int row = 0; row < rows; ++row) {
-            Vec part[kVecs];
-            for (int j = 0; j < kVecs; ++j)
-                part[j] = select(mask[j], load(values[row] + kLossLanes * j), zero());
-            add_lanes(sums[row] + kLossLanes * found, lane_sum(part));
+        const std::int32_t found = label[first * kLossTile + __builtin_ctzll(left[first])];
+        std::uint32_t having = 0;
+        int pixels = 0;
+        for (int k = first; k < tiles; ++k) {
+            const std::uint64_t same = with_label(label + k * kLossTile, found);
+            left[k] &= ~same;
+            having |= static_cast<std::uint32_t>(same != 0) << k;
+            pixels += __builtin_popcountll(same);
         }
-    }
-    for (; left != 0; left &= left - 1) {
-        const int i = __builtin_ctzll(left);
-        const int at = kLossLanes * label[i] + i % kLossLanes;
-        for (int row = 0; row < rows; ++row) sums[row][at] += values[row][i];
+        if (counts != nullptr) counts[kLossLanes * found] += static_cast<Real>(pixels);
+        for (int r = 0; r < rows; ++r) book_label(label, having, found, row[r]);
     }
 }
 

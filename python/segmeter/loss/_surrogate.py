@@ -332,9 +332,10 @@ class HardPixels(Loss):
             if isinstance(self.class_weight, tuple):
                 weight = np.asarray(self.class_weight)
             own = as_float64(np.take_along_axis(x, label[:, None], 1)[:, 0])
-            total = weight.sum() * (costs + own)
+            total = weight.sum() * as_float64(costs)
+            # Of differences, which keep their digits however far from 0 the logits are.
             for channel in np.flatnonzero(weight):
-                total -= weight[channel] * as_float64(x[:, channel])
+                total += weight[channel] * (own - as_float64(x[:, channel]))
             own_cost = np.where(weight[label] > 0, weight[label] * costs, 0.0)
             result: FloatArray = (1 - smoothing) * own_cost + smoothing / x.shape[1] * total
             return result

@@ -542,6 +542,7 @@ class Sweep:
 
     logits: NDArray[Any]
     target: NDArray[Any]
+    mask: NDArray[np.bool_] | None
     pixel_weight: NDArray[Any] | None
     rules: Rules
     counts_all: bool  # that no pixel is left out
@@ -615,7 +616,12 @@ class Sweep:
 
     def _check_out(self, out: Any, logits: NDArray[Any]) -> None:
         _check_place(out, logits)
-        read = {"the logits": logits, "target": self.target, "pixel_weight": self.pixel_weight}
+        read = {
+            "the logits": logits,
+            "target": self.target,
+            "mask": self.mask,
+            "pixel_weight": self.pixel_weight,
+        }
         for name, array in read.items():
             if array is not None and np.may_share_memory(out, array):
                 raise ValueError(
@@ -760,6 +766,7 @@ def prepare_by(
     y = _target(target, x, rules.channels_last)
     dense = y.ndim == x.ndim
     everything = mask is None and rules.ignored is None
+    left_out = None if mask is None else _mask(mask, x)
     weights = None if pixel_weight is None else _weights(pixel_weight, x)
     native = _core.LossSweep(
         x,
@@ -767,7 +774,7 @@ def prepare_by(
         y,
         dense,
         [] if rules.ignored is None else _ignored(rules.ignored, y, dense),
-        None if mask is None else _mask(mask, x),
+        left_out,
         weights,
         rules.activation,
         rules.label_smoothing,
@@ -775,7 +782,7 @@ def prepare_by(
         rules.squares,
         thread_limit(threads),
     )
-    return Sweep(x, y, weights, rules, everything, native)
+    return Sweep(x, y, left_out, weights, rules, everything, native)
 
 
 @lru_cache(maxsize=64)
