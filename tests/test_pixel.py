@@ -591,8 +591,18 @@ OK = np.zeros((2, 3), np.uint8)
             "mask of ignored pixels.*target's shape",
         ),
         ({"weights": np.ones((3, 2))}, ValueError, "weights must have target's shape"),
-        ({"weights": np.full((2, 3), np.nan)}, ValueError, "finite"),
-        ({"weights": np.full((2, 3), -1.0)}, ValueError, "not negative"),
+        (
+            {"weights": [[1, 1, np.nan], [-1, 1, 1]]},
+            ValueError,
+            r"finite and not negative, got nan \(2 pixels, first at \(0, 2\)\)",
+        ),
+        (
+            {"weights": np.array([[0, 0, 0], [0, -1.5, 0]], np.float16)},
+            ValueError,
+            r"finite and not negative, got -1.5 \(1 pixel, first at \(1, 1\)\)",
+        ),
+        ({"weights": np.full((2, 3), np.inf)}, ValueError, r"got inf \(6 pixels"),
+        ({"ignore_index": 2**63}, ValueError, r"2\*\*63 - 1; pass a bool mask"),
         ({"weights": np.full((2, 3), "a")}, TypeError, "weights must be numbers"),
         ({"pred": np.zeros((4, 2, 3)), "from_scores": True}, ValueError, "channel axis 1"),
         (

@@ -157,6 +157,7 @@ class PairCounts {
     }
 
     void widen() {
+        counted_.make_room(narrow_.size());
         narrow_.for_each([&](std::uint32_t key, std::int64_t count) {
             counted_.add(
                 pair_key(static_cast<Label>(pred_of(key)), static_cast<Label>(target_of(key))),

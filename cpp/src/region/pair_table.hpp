@@ -89,9 +89,15 @@ class alignas(256) PairTable {
         });
     }
 
-    // Adds all counts of another table: the larger one takes in the other. They come in the order
-    // of their hashes, which would fill the front of a small table and leave the rest empty: so
-    // room is made first.
+    // So that `more` keys fit behind the sparse ones there are. To be called before those of
+    // another table are added: they come in the order of their hashes, which would fill the front
+    // of a small table and leave the rest empty.
+    void make_room(std::size_t more) {
+        if (kSparseness * used_ + more >= slots_.size()) [[unlikely]]
+            grow(more);
+    }
+
+    // Adds all counts of another table: the larger one takes in the other.
     void add_all(PairTable&& other) {
         if (used_ < other.used_) swap(other);
         if (other.used_ == 0) return;
@@ -161,12 +167,6 @@ class alignas(256) PairTable {
         do at = (at + 1) & last;
         while (slots[at].count != 0 && !(slots[at].key == key));
         return at;
-    }
-
-    // So that `more` keys fit behind the sparse ones there are.
-    void make_room(std::size_t more) {
-        if (kSparseness * used_ + more >= slots_.size()) [[unlikely]]
-            grow(more);
     }
 
     [[gnu::noinline]] void grow(std::size_t more) {

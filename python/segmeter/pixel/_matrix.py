@@ -596,7 +596,8 @@ def _stored(meaning: dict[int, int], num_classes: int) -> _Mapping:
 def label_value(value: Any, name: str) -> int:
     label = integer(value, name)
     if not -(2**62) <= label < 2**63:
-        raise ValueError(f"{name} holds {label}; labels are read from -2**62 to 2**63 - 1")
+        instead = "; pass a bool mask, target == label" if name == "ignore_index" else ""
+        raise ValueError(f"{name} holds {label}; labels are read from -2**62 to 2**63 - 1{instead}")
     return label
 
 
@@ -719,7 +720,10 @@ def _count(
             ignored += check_labels(pred, target, mask, rules, odd)
         if weights is not None:
             scale = _weights(weights, target)
-            return native.sum_weights(pred, target, scale, mask, per_image), ignored
+            try:
+                return native.sum_weights(pred, target, scale, mask, per_image), ignored
+            except ValueError as error:
+                raise _bad_weights(scale) or error from None
     except MemoryError:
         raise _too_large(_output_shape(target, rules, per_image)) from None
     except (TypeError, ValueError):
@@ -820,6 +824,19 @@ def _weights(weights: Any, target: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
         return array
     return array.astype(np.float64)
+
+
+def _bad_weights(weights: NDArray[Any]) -> ValueError | None:
+    """What is wrong with weights, if anything is."""
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    count = np.count_nonzero(bad)
+    if not count:
+        return None
+    first = np.unravel_index(bad.argmax(), bad.shape)
+    return ValueError(
+        f"weights must be finite and not negative, got {weights[first]} "
+        f"({count} {'pixel' if count == 1 else 'pixels'}, first at {tuple(map(int, first))})"
+    )
 
 
 def _channels_first(

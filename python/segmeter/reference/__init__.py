@@ -4,6 +4,7 @@ A module for each family or part of one, whose functions have the names and the 
 public ones; slow, short and easy to check by eye. Some need SciPy.
 
 - ``pixel``, ``scores``: confusion matrices, and their scores without one;
+- ``readers``: colours of pixels as numbers, filters of PNG rows;
 - ``region_components``, ``region_overlap``, ``region_scores``, ``region_lesions``,
   ``region_detection``, ``region_topology``, ``region_coco``;
 - ``boundary_edt``, ``boundary_band``, ``boundary_surfaces``, ``boundary_scores``;
