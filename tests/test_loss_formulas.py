@@ -540,17 +540,50 @@ def test_wrong_options(options: dict[str, Any], error: type[Exception], message:
         loss.dice(LOGITS, TARGET, **options)
 
 
+PIXELS = np.array([[False, True, False, False], [False, False, False, True]])
+
+SCORES = np.random.default_rng(3).normal(size=(2, 3, 4))
+LABELS = np.array([[0, 1, 2, 1], [2, 2, 0, 1]])
+
+
 @pytest.mark.parametrize("name", _functions.__all__)
-@pytest.mark.parametrize("several", [False, True])
-def test_pixels_to_leave_out_are_a_mask(name: str, several: bool) -> None:
-    mask = np.zeros((2, 40) if several else 80, bool)
-    with pytest.raises(TypeError, match=r"array of shape .*: pass .* as mask=") as caught:
-        getattr(loss, name)(LOGITS, TARGET, ignore_index=mask)
-    assert len(str(caught.value)) < 120
-    with pytest.raises(TypeError, match="pass pixels to leave out as mask="):
-        loss.soft_counts(LOGITS, TARGET, ignore_index=mask)
-    with pytest.raises(TypeError, match="pass pixels to leave out as mask="):
-        loss.loss_profile(LOGITS, TARGET, [loss.Dice()], ignore_index=mask)
+@pytest.mark.parametrize("mask", [None, PIXELS[:, ::-1]])
+def test_pixels_to_leave_out_are_a_mask(name: str, mask: Any) -> None:
+    logits = SCORES[:, :1] if name == "lovasz_hinge" else SCORES
+    target = LABELS % 2 if name == "lovasz_hinge" else LABELS
+    function, both = getattr(loss, name), PIXELS if mask is None else PIXELS | mask
+    assert function(logits, target, ignore_index=PIXELS, mask=mask) == function(
+        logits, target, mask=both
+    )
+    if name not in ("top_k", "ohem"):  # of the hardest pixels alone
+        assert function(logits, target, mask=both) != function(logits, target)
+
+
+def test_tables_and_profiles_take_pixels_to_leave_out() -> None:
+    counts = loss.soft_counts(SCORES, LABELS, ignore_index=PIXELS)
+    np.testing.assert_array_equal(counts.valid, [3, 3])
+    np.testing.assert_array_equal(
+        counts.intersection, loss.soft_counts(SCORES, LABELS, mask=PIXELS).intersection
+    )
+    marked = np.where(PIXELS, 9, LABELS)
+    for profiles in (
+        loss.loss_profile(SCORES, LABELS, [loss.Dice()], ignore_index=PIXELS),
+        loss.loss_profile(SCORES, marked, [loss.Dice()], ignore_index=9),
+    ):
+        assert profiles["Dice"].value == loss.dice(SCORES, LABELS, mask=PIXELS)
+
+
+def test_pixels_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="mask must have shape"):
+        loss.dice(SCORES, LABELS, ignore_index=PIXELS[:1])
+    with pytest.raises(ValueError, match="ignore_index and mask must have one shape"):
+        loss.dice(SCORES, LABELS, ignore_index=PIXELS[:1], mask=PIXELS)
+    with pytest.raises(TypeError, match="mask must be bool"):
+        loss.dice(SCORES, LABELS, ignore_index=PIXELS, mask=PIXELS.astype(int))
+    with pytest.raises(TypeError, match="when it is called, as mask="):
+        loss.Dice(ignore_index=PIXELS)
+    with pytest.raises(TypeError, match="a label, a list of labels or an array of bool"):
+        loss.dice(SCORES, LABELS, ignore_index=np.zeros((2, 4), int))
 
 
 def test_labels_to_leave_out_may_be_an_array() -> None:

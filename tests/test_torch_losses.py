@@ -861,3 +861,19 @@ def test_batch_over_processes(torch: Any, backend: Any, tmp_path: Path) -> None:
                 found["gradient"], network.weight.grad.flatten(), rtol=1e-4, atol=1e-7
             )
     assert isinstance(backend.DiceLoss(region="batch", sync_batch=True), torch.nn.Module)
+
+
+@pytest.mark.parametrize("of_other_type", [False, True])
+def test_a_table_takes_pixels_to_leave_out(torch: Any, backend: Any, of_other_type: bool) -> None:
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(2, 3, 8, 5, generator=generator)
+    target = torch.randint(0, 3, (2, 8, 5), generator=generator)
+    pixels, more = torch.rand(2, 2, 8, 5, generator=generator) < 0.3
+    # A target that wants a gradient is not for the kernels.
+    target = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).double()
+    target.requires_grad_(of_other_type)
+    for mask, both in ((None, pixels), (more, pixels | more)):
+        found = backend.soft_counts(logits, target, ignore_index=pixels, mask=mask)
+        expected = backend.soft_counts(logits, target, mask=both)
+        assert torch.equal(found.intersection, expected.intersection)
+        assert torch.equal(found.valid, (~both).flatten(1).sum(1))

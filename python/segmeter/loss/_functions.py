@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _pixel, _region, _surrogate
 from ._base import Loss
+from ._table import without_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +53,9 @@ _PIXEL = """    normaliser : {"valid", "all", "weights"}, default "valid"
 
 _INPUTS = """    activation : {"softmax", "sigmoid", "none"}, default "softmax"
         What makes probabilities of the logits.
-    ignore_index : int or sequence of int, optional
-        Labels whose pixels are left out of every sum and every mean.
+    ignore_index : int, sequence of int or array of bool, optional
+        Labels whose pixels are left out of every sum and every mean, or these pixels, as in
+        ``mask``.
     mask : array_like of bool, shape (N, ...), optional
         True where pixels are left out.
     pixel_weight : array_like of float, shape (N, ...), optional
@@ -121,6 +123,10 @@ def _of(cls: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             threads: int = 0,
             **options: Any,
         ) -> Any:
+            ignored = options.get("ignore_index")
+            labels, mask = without_mask(ignored, mask)
+            if labels is not ignored:  # it was pixels: the mask has them
+                del options["ignore_index"]
             return cls(**options)(
                 logits,
                 target,
@@ -627,8 +633,8 @@ _LOVASZ = """    region : {"per_sample", "batch"}
     exact : bool, default False
         Whether errors are ranked exactly, or in 65,536 levels: the value is within 2^-17 then,
         and as a rule within 1e-6.
-    ignore_index : int or sequence of int, optional
-        Labels whose pixels are left out.
+    ignore_index : int, sequence of int or array of bool, optional
+        Labels whose pixels are left out, or these pixels, as in ``mask``.
     mask : array_like of bool, shape (N, ...), optional
         True where pixels are left out. There is no ``pixel_weight``.
     channels_last : bool, default False

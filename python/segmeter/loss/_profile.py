@@ -16,7 +16,7 @@ from ..boundary import distance_transform
 from ..reference.loss_table import as_float64, probabilities
 from ._base import Loss, check_flag
 from ._compound import Compound
-from ._table import ignored_labels
+from ._table import ignored_labels, without_mask
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -166,7 +166,7 @@ def loss_profile(
     target: ArrayLike,
     losses: Mapping[str, Loss] | Sequence[Loss],
     *,
-    ignore_index: int | Sequence[int] | None = None,
+    ignore_index: int | Sequence[int] | NDArray[np.bool_] | None = None,
     class_names: Sequence[str] | None = None,
     spacing: Sequence[float] | None = None,
     channels_last: bool = False,
@@ -183,9 +183,9 @@ def loss_profile(
     losses : mapping of str to Loss, or sequence of Loss
         The losses; in a sequence they are named after their classes. They are to read the layout
         that ``channels_last`` says.
-    ignore_index : int or sequence of int, optional
-        Labels whose pixels are left out, of the losses as well; beside those that all losses
-        leave out by an ``ignore_index`` of their own.
+    ignore_index : int, sequence of int or array of bool, optional
+        Labels whose pixels are left out, of the losses as well, or these pixels; beside those that
+        all losses leave out by an ``ignore_index`` of their own.
     class_names : sequence of str, optional
         Names of the classes.
     spacing : sequence of float, optional
@@ -240,8 +240,9 @@ def loss_profile(
             f"{array.shape}"
         )
     left_out = set.intersection(*(_ignored(loss) for loss in named.values()))
-    left_out |= set(ignored_labels(ignore_index) or ())
-    counted = ~np.isin(labels, sorted(left_out))
+    ignored, mask = without_mask(ignore_index, np.zeros(labels.shape, bool))
+    left_out |= set(ignored_labels(ignored) or ())
+    counted = ~np.isin(labels, sorted(left_out)) & ~mask
     names = _class_names(class_names, max(x.shape[1], 2))
     _check_labels(labels, counted, len(names))
     groups = _groups(x, labels, counted, len(names), spacing, threads)

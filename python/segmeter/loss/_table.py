@@ -262,7 +262,7 @@ def soft_counts(
     target: ArrayLike,
     *,
     activation: Activation = "softmax",
-    ignore_index: int | Sequence[int] | None = None,
+    ignore_index: int | Sequence[int] | NDArray[np.bool_] | None = None,
     mask: ArrayLike | None = None,
     pixel_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
@@ -284,8 +284,8 @@ def soft_counts(
         and 1, where 1 is what the channel scores.
     activation : {"softmax", "sigmoid", "none"}, default "softmax"
         What makes probabilities of the logits.
-    ignore_index : int or sequence of int, optional
-        Labels whose pixels are left out.
+    ignore_index : int, sequence of int or array of bool, optional
+        Labels whose pixels are left out, or these pixels, as in ``mask``.
     mask : array_like of bool, shape (N, ...), optional
         True where pixels are left out.
     pixel_weight : array_like of float, shape (N, ...), optional
@@ -353,7 +353,7 @@ def soft_counts_backward(
     d: SoftCountsGradient,
     *,
     activation: Activation = "softmax",
-    ignore_index: int | Sequence[int] | None = None,
+    ignore_index: int | Sequence[int] | NDArray[np.bool_] | None = None,
     mask: ArrayLike | None = None,
     pixel_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
@@ -429,7 +429,7 @@ def evaluate(
     out: NDArray[Any] | None = None,
     grad_scale: float = 1.0,
     activation: Activation = "softmax",
-    ignore_index: int | Sequence[int] | None = None,
+    ignore_index: int | Sequence[int] | NDArray[np.bool_] | None = None,
     mask: ArrayLike | None = None,
     pixel_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
@@ -694,7 +694,7 @@ def prepare(
     target: ArrayLike,
     *,
     activation: Activation = "softmax",
-    ignore_index: int | Sequence[int] | None = None,
+    ignore_index: int | Sequence[int] | NDArray[np.bool_] | None = None,
     mask: ArrayLike | None = None,
     pixel_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
@@ -704,9 +704,10 @@ def prepare(
     threads: int = 0,
 ) -> Sweep:
     """Check the inputs of sweeps; as in :func:`soft_counts`."""
+    ignored, mask = without_mask(ignore_index, mask)
     rules = rules_of(
         activation=activation,
-        ignore_index=ignore_index,
+        ignore_index=ignored,
         label_smoothing=label_smoothing,
         channels_last=channels_last,
         pixel_terms=pixel_terms,
@@ -744,15 +745,46 @@ def rules_of(
     )
 
 
+def without_mask(ignore_index: Any, mask: Any) -> tuple[Any, Any]:
+    """Labels to leave out, and the mask: pixels that `ignore_index` holds join those of it."""
+    if not _holds_pixels(ignore_index):
+        return ignore_index, mask
+    if mask is None:
+        return None, ignore_index
+    pixels, more = _logical(ignore_index), _logical(mask)
+    if pixels.shape != more.shape:
+        raise ValueError(
+            f"ignore_index and mask must have one shape, got {tuple(pixels.shape)} and "
+            f"{tuple(more.shape)}"
+        )
+    return None, pixels | more
+
+
+def _holds_pixels(ignore_index: Any) -> bool:
+    return bool(getattr(ignore_index, "shape", ())) and "bool" in str(ignore_index.dtype)
+
+
+def _logical(mask: Any) -> Any:
+    """An array, or another package's tensor, of bool."""
+    array = mask if hasattr(mask, "dtype") else as_array(mask, "mask")
+    if "bool" not in str(array.dtype):
+        raise TypeError(f"mask must be bool, true where left out, got {array.dtype}")
+    return array
+
+
 def ignored_labels(ignore_index: Any) -> list[int] | None:
     """Check labels to leave out, and give them as a list; pixels go into a mask."""
     if ignore_index is None:
         return None
     shape = tuple(getattr(ignore_index, "shape", ()))
-    if len(shape) > 1 or (shape and "bool" in str(ignore_index.dtype)):
+    if _holds_pixels(ignore_index):
         raise TypeError(
-            "ignore_index must be a label or a list of labels, got an array of shape "
-            f"{shape}: pass pixels to leave out as mask="
+            "a loss is made for many targets: pass pixels to leave out when it is called, as mask="
+        )
+    if len(shape) > 1:
+        raise TypeError(
+            "ignore_index must be a label, a list of labels or an array of bool, got an array of "
+            f"shape {shape} of {ignore_index.dtype}"
         )
     labels = ignore_index if isinstance(ignore_index, list | tuple) or shape else [ignore_index]
     return [integer(label, "ignore_index") for label in labels]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..loss import PixelTerm, SoftCounts, SoftCountsGradient, _table
+from ..loss._table import without_mask
 from . import _plain
 from ._arrays import as_tensor, lies_channels_last
 from ._evaluate import Inputs, arrays_of, labels_of, without_autocast
@@ -26,7 +27,7 @@ def soft_counts(
     target: Tensor,
     *,
     activation: str = "softmax",
-    ignore_index: int | Sequence[int] | None = None,
+    ignore_index: int | Sequence[int] | Tensor | None = None,
     mask: Tensor | None = None,
     pixel_weight: Tensor | None = None,
     label_smoothing: float = 0.0,
@@ -67,6 +68,7 @@ def soft_counts(
     >>> round(loss.item(), 4), logits.grad.shape
     (0.8333, torch.Size([2, 3, 4, 4]))
     """
+    ignore_index, mask = without_mask(ignore_index, mask)
     inputs = Inputs(logits, target, mask, pixel_weight)
     inputs.check()
     terms = tuple(pixel_terms)
