@@ -21,10 +21,9 @@ namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
 namespace {
 
 // Distance of the software prefetch, bytes: a tile and a half or more, or memory would idle while a
-// tile's second pass runs from cache.
-constexpr std::int64_t kPrefetch = 6144;
-// The same for a loop that reads its arrays once.
-constexpr std::int64_t kPrefetchOnePass = 1024;
+// tile's second pass runs from cache. Wide labels, which are limited by memory, want two tiles.
+template <class T>
+constexpr std::int64_t kPrefetch = sizeof(T) < 4 ? 6144 : 8192;
 
 // --- where do labels differ? ---
 // unequal(x, y): bit i of the result says x[i] != y[i], for i in [0, 64).
@@ -358,10 +357,15 @@ inline std::uint64_t changes_at_edge(const T* x, std::int64_t n, bool has_previo
     return mask;
 }
 
-template <std::int64_t kDistance = kPrefetch, class T>
+// Asks for the 64 labels that lie so many bytes ahead.
+template <std::int64_t kDistance, class T>
 inline void prefetch_ahead(const T* x) {
     const char* ahead = reinterpret_cast<const char*>(x) + kDistance;
     for (std::size_t line = 0; line < sizeof(T); ++line) __builtin_prefetch(ahead + 64 * line);
+}
+template <class T>
+inline void prefetch_ahead(const T* x) {
+    prefetch_ahead<kPrefetch<T>>(x);
 }
 
 // Calls visit(mask, i) for every 64 pixels i, i + 1, ... of a tile, the mask saying where a joint
