@@ -132,6 +132,70 @@ def test_components_equal_the_twin(
     each_level(check)
 
 
+def structured(rng: np.random.Generator, shape: tuple[int, int], dtype: Any) -> np.ndarray:
+    """A mask of few and long runs a row that begin, end, part and meet, with crowded rows between.
+
+    What is told by the runs of many rows together is told here by piles of all lengths.
+    """
+    height, width = shape
+    mask = np.zeros(shape, bool)
+    rows, columns = np.ogrid[:height, :width]
+    for _ in range(int(rng.integers(1, 60))):
+        y, x = rng.uniform((0, 0), shape)
+        b, a = rng.uniform(1, (1 + height / 3, width / 9))
+        mask ^= ((rows - y) / b) ** 2 + ((columns - x) / a) ** 2 <= 1
+    for _ in range(int(rng.integers(4))):
+        mask[int(rng.integers(height))] = rng.random(width) < rng.choice([0, 0.5, 0.02, 1])
+    return mask.astype(dtype) * dtype(rng.choice([1, 1, 3]))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from((4, 8)), st.booleans())
+def test_components_of_structured_masks_equal_the_twin(
+    seed: int, connectivity: int, binary: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 60)), int(rng.integers(100, 900)))
+    mask = structured(rng, shape, rng.choice([np.uint8, np.uint16, np.int32, np.int64]))
+    options = {"connectivity": connectivity, "binary": binary}
+    table, labels = reference.label_components(mask, **options)
+
+    def check() -> None:
+        for threads in THREADS:
+            found = segmeter.label_components(mask, return_labels=True, threads=threads, **options)
+            np.testing.assert_array_equal(found[1], labels)
+            assert_table_equals(found[0], table)
+
+    each_level(check)
+
+
+def test_the_label_of_a_map_with_just_one_and_of_those_with_another_at_the_end() -> None:
+    for dtype, background in [(np.uint8, 0), (np.int16, 7), (np.uint32, None), (np.int64, -5)]:
+        one = np.full((14, 333), background or 0, dtype)
+        one[3:10, 50:290] = 9
+        two = one.copy()
+        two[-1, -1] = 4
+        void = np.zeros(one.shape, bool)
+        void[5:7] = True
+        for label_map in (one, two, one[:, ::-1], two[::2]):
+            for ignored in (None, 4, void[: len(label_map)]):
+                options = {"background": background, "ignore_index": ignored}
+                expected = reference.label_components(label_map, **options)[0]
+                assert_table_equals(segmeter.label_components(label_map, **options), expected)
+
+
+def test_a_pile_of_runs_of_more_than_4_billion_pixels() -> None:
+    height, length = 34_000, 130_000
+    row = np.zeros(140_000, np.uint8)
+    row[5 : 5 + length] = 1
+    regions = segmeter.label_components(np.broadcast_to(row, (height, len(row))), threads=1)
+    assert regions.area.tolist() == [height * length]
+    assert regions.coordinate_sum.tolist() == [
+        [length * height * (height - 1) // 2, height * (5 * length + length * (length - 1) // 2)]
+    ]
+    assert regions.bounding_box.tolist() == [[[0, height], [5, 5 + length]]]
+
+
 @pytest.mark.parametrize("cut", [np.s_[:], np.s_[:, 3:9], np.s_[::2], np.s_[..., 5:90]])
 def test_rows_without_a_region_between_those_with_one(cut: Any) -> None:
     rng = np.random.default_rng(3)

@@ -120,7 +120,7 @@ class ComponentSlab {
           reach_(connectivity),
           neighbours_(static_cast<std::int32_t>(connectivity)),
           has_values_(has_values),
-          join_flat_(region_kernels().join_flat[has_values ? kValueIndex : 0]),
+          join_flat_(region_kernels().join_flat[kValueIndex]),
           join_volume_(join_volume) {}
 
     RunSlab<Value> runs;
@@ -177,7 +177,7 @@ class ComponentSlab {
     };
     static constexpr unsigned kByRowBefore = 1;
     static constexpr unsigned kBySliceBefore = 2;
-    static constexpr std::size_t kValueIndex = sizeof(Value) / 4;
+    static constexpr std::size_t kValueIndex = sizeof(Value) / 4 - 1;
 
     // Of row y in slice z, as far as they lie in this slab and have runs. Where a run of one of
     // them lies along the whole run, it has already seen all that the run could see in the rows
@@ -211,7 +211,6 @@ class ComponentSlab {
         join.first_before = static_cast<std::int32_t>(runs.first_run(row_before));
         join.reach = reach_.same_slice;
         join.before = edges.row(row_before);
-        join.is_crowded = 16 * (mine.end - mine.begin) >= shape_.length;
         join_flat_(join, parent_.data());
     }
 
@@ -315,6 +314,188 @@ class ComponentSlab {
     simd::JoinFlat join_flat_;
     simd::JoinVolume join_volume_;
     Buffer<std::int32_t> parent_;
+};
+
+// --- one slab of a binary flat map ---
+
+// The runs of a row, its changes, and the strands that they are the ends of.
+class FlatRow {
+   public:
+    explicit FlatRow(std::int64_t length)
+        : changes_(length, 1, Keep::kNone),
+          entries_((length + 1) / 2 + simd::kStrandSlack),
+          narrow_(static_cast<std::size_t>(7 * entries_)),
+          wide_(static_cast<std::size_t>(2 * entries_)) {
+        row_.begin = narrow(0);
+        row_.end = narrow(1);
+        row_.strands = {reinterpret_cast<std::int32_t*>(narrow(2)),
+                        narrow(3),
+                        narrow(4),
+                        narrow(5),
+                        narrow(6),
+                        wide_.data(),
+                        wide_.data() + entries_};
+        clear();
+    }
+
+    template <class Finder>
+    void read(std::int64_t y, std::int64_t length, Finder& finder) {
+        row_.count =
+            static_cast<std::int32_t>(finder.list_row(y, changes_.next(), narrow(0), narrow(1)));
+        narrow(0)[row_.count] = ~std::uint32_t{0};
+        row_.y = y;
+        row_.position = y * length;
+    }
+    void clear() {
+        row_.count = 0;
+        narrow(0)[0] = ~std::uint32_t{0};
+    }
+    [[nodiscard]] const simd::StrandRow& strands() const { return row_; }
+    [[nodiscard]] const simd::RowEdges& changes() const { return changes_.next(); }
+
+   private:
+    std::uint32_t* narrow(std::int64_t i) { return narrow_.data() + i * entries_; }
+
+    EdgeRing changes_;
+    std::int64_t entries_;
+    Buffer<std::uint32_t> narrow_;
+    Buffer<std::uint64_t> wide_;
+    simd::StrandRow row_{};
+};
+
+// Joins runs row by row; only two rows are alive, unless runs are kept.
+class FlatSlab {
+   public:
+    // value: of all regions.
+    FlatSlab(const VolumeShape& shape, Connectivity connectivity, std::int64_t value)
+        : length_(shape.length),
+          value_(value),
+          reach_(static_cast<std::uint32_t>(Reach(connectivity).same_slice)),
+          rows_{FlatRow(length_), FlatRow(length_)} {}
+
+    template <class Finder>
+    RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
+        slab_.first_row = first_row;
+        slab_.row_begin.reserve_more(static_cast<std::size_t>(last_row - first_row) + 1);
+        slab_.row_begin.push_back(0);
+        for (std::int64_t y = first_row; y < last_row;) {
+            own().read(y, length_, finder);
+            if (own().strands().count > 0) {
+                grow();
+                keep();
+                std::swap(own_, before_);
+                ++y;
+                continue;
+            }
+            end_before();
+            for (const std::int64_t next = finder.skip_empty_rows(y + 1, last_row); y < next; ++y)
+                slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
+        }
+        end_before();
+        return finish();
+    }
+
+   private:
+    FlatRow& own() { return rows_[own_]; }
+    FlatRow& before() { return rows_[before_]; }
+
+    // In a crowded row most strands are short.
+    void grow() {
+        const simd::StrandRow& row = own().strands();
+        make_room(row.count);
+        const bool is_crowded = 16 * std::int64_t{row.count} >= length_;
+        if (is_crowded || length_ > kLongest) {
+            if (rows_of_strands_ > 0) kernels_.end_strands(before().strands(), parts_);
+            rows_of_strands_ = 0;
+            kernels_.grow_parts(row, before().changes(), before().strands(), reach_, parts_);
+        } else {
+            kernels_.grow_strands(row, before().strands(), reach_, parts_);
+            if (++rows_of_strands_ * length_ > kLongest) {
+                kernels_.end_strands(row, parts_);
+                rows_of_strands_ = 0;
+            }
+        }
+    }
+    void end_before() {
+        kernels_.end_strands(before().strands(), parts_);
+        before().clear();
+        rows_of_strands_ = 0;
+    }
+    void keep() {
+        const simd::StrandRow& row = own().strands();
+        const auto count = static_cast<std::size_t>(row.count);
+        slab_.begin.append(row.begin, count);
+        slab_.end.append(row.end, count);
+        slab_.region.append(row.strands.part, count);
+        require_countable(slab_.begin.size());
+        slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
+    }
+
+    // For parts that begin with the runs of a row.
+    void make_room(std::int32_t runs) {
+        const auto known = static_cast<std::size_t>(parts_.count);
+        facts_.resize(known);
+        parent_.resize(known);
+        facts_.reserve_more(static_cast<std::size_t>(runs));
+        parent_.reserve_more(static_cast<std::size_t>(runs));
+        parts_.facts = facts_.data();
+        parts_.parent = parent_.data();
+    }
+
+    RegionSlab finish() {
+        std::int32_t count = 0;
+        for (std::int32_t i = 0; i < parts_.count; ++i) {
+            const simd::PartFacts& part = parts_.facts[i];
+            std::int32_t& number = parts_.parent[i];
+            if (number == i) {
+                number = count++;
+                parts_.facts[number] = part;
+            } else {
+                number = parts_.parent[number];  // it comes first, so it is one of a component
+                add_part(parts_.facts[number], part);
+            }
+        }
+        slab_.facts.resize(static_cast<std::size_t>(count));
+        for (std::int32_t i = 0; i < count; ++i)
+            slab_.facts[static_cast<std::size_t>(i)] = facts_of(parts_.facts[i]);
+        if (count < parts_.count)
+            for (std::int32_t& region : slab_.region) region = parts_.parent[region];
+        return std::move(slab_);
+    }
+    static void add_part(simd::PartFacts& part, const simd::PartFacts& later) {
+        part.area += later.area;
+        part.sum_x += later.sum_x;
+        part.sum_y += later.sum_y;
+        part.end_y = std::max(part.end_y, later.end_y);
+        part.num_runs += later.num_runs;
+        part.low_x = std::min(part.low_x, later.low_x);
+        part.high_x = std::max(part.high_x, later.high_x);
+    }
+    [[nodiscard]] RegionFacts facts_of(const simd::PartFacts& part) const {
+        return {value_,
+                part.first,
+                part.area,
+                part.num_runs,
+                {0, part.sum_y, part.sum_x},
+                {0, part.first / length_, part.low_x},
+                {1, part.end_y, part.high_x}};
+    }
+
+    // Of rows, and of what a strand may cover: sums of them stay within their types.
+    static constexpr std::int64_t kLongest = std::int64_t{1} << 31;
+
+    const simd::RegionKernels& kernels_ = region_kernels();
+    std::int64_t length_;
+    std::int64_t value_;
+    std::uint32_t reach_;
+    std::array<FlatRow, 2> rows_;
+    std::size_t own_ = 0;
+    std::size_t before_ = 1;
+    std::int64_t rows_of_strands_ = 0;  // that may have sums
+    simd::Parts parts_{};
+    Buffer<simd::PartFacts> facts_;
+    Buffer<std::int32_t> parent_;
+    RegionSlab slab_;
 };
 
 // --- slabs to one table ---
@@ -444,10 +625,23 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
     const simd::JoinVolume join_volume =
         region_kernels().join_volume[rules.binary ? 0 : 1 + RunFinder<Label>::kWidthIndex];
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
-        RunFinder<Label> finder(labels, options, rules);
-        ComponentSlab<Value> slab(shape, connectivity, !rules.binary, join_volume);
         const std::int64_t first = plan.first_row(block);
         const std::int64_t last = plan.first_row(block + 1);
+        if (shape.slices <= 1) {
+            std::optional<std::uint64_t> value = 1;
+            LabelRules as_binary = rules;
+            if (!rules.binary) value = only_label<Label>(labels, options, rules, first, last);
+            as_binary.binary = true;
+            if (value) {
+                RunFinder<Label> finder(labels, options, as_binary);
+                slabs[static_cast<std::size_t>(block)] =
+                    FlatSlab(shape, connectivity, label_of_bits(*value, labels.dtype))
+                        .label(first, last, finder);
+                return;
+            }
+        }
+        RunFinder<Label> finder(labels, options, rules);
+        ComponentSlab<Value> slab(shape, connectivity, !rules.binary, join_volume);
         slab.runs.start(first, last - first);
         // As far back as a row sees.
         EdgeRing edges = shape.slices > 1 ? EdgeRing(shape.length, shape.rows + 2, Keep::kDense,

@@ -74,6 +74,7 @@ class EdgeRing {
           inside_(keep == Keep::kDense ? bits_.size() / 2 : 0),
           labels_(static_cast<std::size_t>(label_bytes_ * (rows + 1))),
           listed_(static_cast<std::size_t>(words_)),
+          turns_(static_cast<std::size_t>(length + 65)),
           places_(static_cast<std::size_t>(rows + 1)) {
         for (std::int64_t place = 0; place <= rows; ++place)
             places_[static_cast<std::size_t>(place)] = place_at(place);
@@ -115,7 +116,8 @@ class EdgeRing {
                 before_.data() + first + words_,
                 listed_.data(),
                 inside_.empty() ? nullptr : inside_.data() + place * words_,
-                row_bytes_ > 0 ? labels_.data() + place * label_bytes_ + label_slack_ : nullptr};
+                row_bytes_ > 0 ? labels_.data() + place * label_bytes_ + label_slack_ : nullptr,
+                turns_.data()};
     }
 
     std::int64_t keep_at_;
@@ -131,6 +133,7 @@ class EdgeRing {
     Buffer<std::uint64_t> inside_;
     Buffer<std::byte> labels_;
     Buffer<std::uint32_t> listed_;  // of the row being written
+    Buffer<std::uint32_t> turns_;   // the same
     Buffer<simd::RowEdges> places_;
 };
 
@@ -160,28 +163,34 @@ class RunFinder {
     std::int64_t append_row(std::int64_t row, RunSlab<Value>& slab, EdgeRing& ring) {
         const simd::RowEdges& edges = ring.next();
         const std::byte* data = reader_.labels(row);
-        rule_.has_previous = reader_.has_previous(data);
-        const auto [count, listed] = find_edges_(data, reader_.mask(row), length_, rule_, edges);
-        if (count > 0) {
-            append(reinterpret_cast<const Label*>(data), count, listed, slab, edges);
-            ring.set(row, count, data);
+        const simd::EdgeCounts counts = find_row(row, data, edges);
+        if (counts.runs > 0) {
+            append(reinterpret_cast<const Label*>(data), counts, slab, edges);
+            ring.set(row, counts.runs, data);
         }
         slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
-        return count;
+        return counts.runs;
     }
+    // The same for a row of which nothing is kept: its runs, with kSlack entries of room behind.
+    std::int64_t list_row(std::int64_t row, const simd::RowEdges& edges, std::uint32_t* begin,
+                          std::uint32_t* end) {
+        const simd::EdgeCounts counts = find_row(row, reader_.labels(row), edges);
+        if (counts.runs > 0) list_edges_(edges, counts, begin, end);
+        return counts.runs;
+    }
+    // Entries behind the last one that may be written.
+    static constexpr std::size_t kSlack = 64;
 
     // Of tables of kernels for labels of 1, 2, 4, 8 bytes.
     static constexpr std::size_t kWidthIndex = sizeof(Label) == 8 ? 3 : sizeof(Label) / 2;
 
-    // Appends rows from this one on as long as they are plainly empty; returns the next one.
-    std::int64_t append_empty_rows(std::int64_t row, std::int64_t last_row, RunSlab<Value>& slab) {
+    // Goes on from this row as long as rows are plainly empty; returns the next one.
+    std::int64_t skip_empty_rows(std::int64_t row, std::int64_t last_row) {
         if (!rule_.has_background || length_ == 0) return row;
         while (row < last_row) {
             const std::int64_t rows = reader_.joined_rows(row, last_row - row);
             if (rows == 1) break;  // not worth a look
             const std::int64_t empty = count_empty_(reader_.labels(row), rows * length_, rule_);
-            for (std::int64_t i = 0; i < empty / length_; ++i)
-                slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
             row += empty / length_;
             if (empty < rows * length_) break;
         }
@@ -196,7 +205,9 @@ class RunFinder {
             const bool has_runs = append_row(row, slab, ring) > 0;
             if (has_runs) function(row);
             ++row;
-            if (!has_runs) row = append_empty_rows(row, last_row, slab);
+            if (has_runs) continue;
+            for (const std::int64_t next = skip_empty_rows(row, last_row); row < next; ++row)
+                slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
         }
     }
 
@@ -205,16 +216,18 @@ class RunFinder {
     static bool by_changes(const ArrayView& labels, const LabelRules& rules) {
         return rules.binary && VolumeShape(labels.shape).slices <= 1;
     }
-    // Entries behind the last one that a kernel may write.
-    static constexpr std::size_t kSlack = 64;
-
-    void append(const Label* labels, std::int64_t count, std::int64_t listed, RunSlab<Value>& slab,
+    simd::EdgeCounts find_row(std::int64_t row, const std::byte* data,
+                              const simd::RowEdges& edges) {
+        rule_.has_previous = reader_.has_previous(data);
+        return find_edges_(data, reader_.mask(row), length_, rule_, edges);
+    }
+    void append(const Label* labels, simd::EdgeCounts counts, RunSlab<Value>& slab,
                 const simd::RowEdges& edges) {
         const std::size_t old = slab.begin.size();
-        const auto more = static_cast<std::size_t>(count);
+        const auto more = static_cast<std::size_t>(counts.runs);
         slab.begin.reserve_more(more + kSlack);
         slab.end.reserve_more(more + kSlack);
-        list_edges_(edges, listed, slab.begin.data() + old, slab.end.data() + old);
+        list_edges_(edges, counts, slab.begin.data() + old, slab.end.data() + old);
         slab.begin.resize(old + more);
         slab.end.resize(old + more);
         if (rule_.binary) return;
@@ -231,6 +244,31 @@ class RunFinder {
     simd::CountEmpty count_empty_;
     simd::RowRule rule_;
 };
+
+// The label of all runs of these rows, if they have only one; 1 where there are none. Looks for it
+// in plain maps only.
+template <class Label>
+std::optional<std::uint64_t> only_label(const ArrayView& labels, const RunOptions& options,
+                                        const LabelRules& rules, std::int64_t first_row,
+                                        std::int64_t last_row) {
+    if (options.mask != nullptr || !rules.background || !rules.ignored.empty()) return {};
+    RowReader reader(labels, nullptr, rules);
+    const std::int64_t length = labels.shape.back();
+    const auto count_alike = region_kernels().count_alike[RunFinder<Label>::kWidthIndex];
+    std::uint64_t label = *rules.background;
+    for (std::int64_t row = first_row; row < last_row && length > 0;) {
+        const std::int64_t rows = reader.joined_rows(row, last_row - row);
+        const auto* data = reinterpret_cast<const Label*>(reader.labels(row));
+        std::int64_t alike = count_alike(data, rows * length, *rules.background, label);
+        if (alike < rows * length) {
+            if (label != *rules.background) return {};
+            label = data[alike];
+        } else {
+            row += rows;
+        }
+    }
+    return label == *rules.background ? 1 : label;
+}
 
 // Rows cut into slabs for the workers, whole slices of a volume where there are several.
 class SlabPlan {

@@ -175,6 +175,53 @@ inline std::uint64_t others(const Label* x, Label value) {
 
 #endif
 
+// --- a bit map to positions ---
+
+#if defined(__AVX512VBMI2__)
+
+// Positions within 64 pixels, `from` being the position of the first in every lane.
+inline void write_positions(std::uint64_t bits, __m512i from, std::int64_t count,
+                            std::uint32_t* out) {
+    alignas(64) static constexpr std::uint8_t kCount[64] = {
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const __m512i at = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kCount));
+    const auto store = [&](std::int64_t i, __m128i bytes) {
+        _mm512_storeu_si512(out + i, _mm512_add_epi32(_mm512_cvtepu8_epi32(bytes), from));
+    };
+    store(0, _mm512_castsi512_si128(at));
+    if (count <= 16) return;
+    // No more than 32 runs can start, or end, in 64 pixels, unless neighbours differ in value.
+    store(16, _mm512_extracti32x4_epi32(at, 1));
+    if (count <= 32) return;
+    store(32, _mm512_extracti32x4_epi32(at, 2));
+    store(48, _mm512_extracti32x4_epi32(at, 3));
+}
+
+// Positions are written without a look at how many there are.
+constexpr bool kQuickPositions = true;
+using Base = __m512i;
+inline Base base_of(std::uint32_t first) { return _mm512_set1_epi32(static_cast<int>(first)); }
+
+#else
+
+inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t count,
+                            std::uint32_t* out) {
+    if (bits == 0) return;
+    // Four steps without asking how many bits there are; the guard bit keeps ctz defined.
+    for (int i = 0; i < 4; ++i, bits &= bits - 1)
+        out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits | (1ULL << 63)));
+    for (std::int64_t i = 4; i < count; ++i, bits &= bits - 1)
+        out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits));
+}
+
+constexpr bool kQuickPositions = false;
+using Base = std::uint32_t;
+inline Base base_of(std::uint32_t first) { return first; }
+
+#endif
+
 // --- rows to bit maps ---
 
 // What 64 pixels say: which of them belong to a run, and which differ from the one before.
@@ -275,12 +322,18 @@ struct ChangeWriter {
 
     void write(Look seen, std::int64_t word) {
         const std::uint64_t changes = seen.inside ^ (seen.inside << 1 | carry);
+        const int more = __builtin_popcountll(changes);
         edges.starts[word] = changes;
         edges.starts_before[word] = count;
-        edges.listed[listed] = static_cast<std::uint32_t>(word);
-        listed += changes != 0;
+        if constexpr (kQuickPositions) {
+            write_positions(changes, base_of(static_cast<std::uint32_t>(64 * word)), more,
+                            edges.turns + count);
+        } else {
+            edges.listed[listed] = static_cast<std::uint32_t>(word);
+            listed += changes != 0;
+        }
         carry = seen.inside >> 63;
-        count += static_cast<std::uint32_t>(__builtin_popcountll(changes));
+        count += static_cast<std::uint32_t>(more);
     }
     [[nodiscard]] EdgeCounts counts() const { return {count / 2, listed}; }
     void skip(std::int64_t first_words) {
@@ -293,6 +346,26 @@ struct ChangeWriter {
 template <class Label>
 std::int64_t count_empty(const void* labels, std::int64_t n, const RowRule& rule) {
     return empty_before(static_cast<const Label*>(labels), n, rule);
+}
+
+template <class Label>
+std::int64_t count_alike(const void* labels, std::int64_t n, std::uint64_t label_a,
+                         std::uint64_t label_b) {
+    const auto* x = static_cast<const Label*>(labels);
+    const auto a = static_cast<Label>(label_a);
+    const auto b = static_cast<Label>(label_b);
+    constexpr std::int64_t kTogether = 256;
+    std::int64_t i = 0;
+    for (; i + kTogether <= n; i += kTogether) {
+        std::uint64_t unlike = 0;
+        for (std::int64_t k = i; k < i + kTogether; k += 64) {
+            prefetch_ahead(x + k);
+            unlike |= others(x + k, a) & others(x + k, b);
+        }
+        if (unlike != 0) break;
+    }
+    while (i < n && (x[i] == a || x[i] == b)) ++i;
+    return i;
 }
 
 // Writes the whole row.
@@ -353,53 +426,11 @@ EdgeCounts find_changes(const void* labels, const std::uint8_t* mask, std::int64
     return write_row<Label, true>(labels, mask, n, rule, ChangeWriter{edges});
 }
 
-// --- bit maps to positions ---
+// --- bit maps to runs ---
 
-#if defined(__AVX512VBMI2__)
-
-// Positions within 64 pixels, `from` being the position of the first in every lane.
-inline void write_positions(std::uint64_t bits, __m512i from, std::int64_t count,
-                            std::uint32_t* out) {
-    alignas(64) static constexpr std::uint8_t kCount[64] = {
-        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
-        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-    const __m512i at = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kCount));
-    const auto store = [&](std::int64_t i, __m128i bytes) {
-        _mm512_storeu_si512(out + i, _mm512_add_epi32(_mm512_cvtepu8_epi32(bytes), from));
-    };
-    store(0, _mm512_castsi512_si128(at));
-    if (count <= 16) return;
-    // No more than 32 runs can start, or end, in 64 pixels, unless neighbours differ in value.
-    store(16, _mm512_extracti32x4_epi32(at, 1));
-    if (count <= 32) return;
-    store(32, _mm512_extracti32x4_epi32(at, 2));
-    store(48, _mm512_extracti32x4_epi32(at, 3));
-}
-
-using Base = __m512i;
-inline Base base_of(std::uint32_t first) { return _mm512_set1_epi32(static_cast<int>(first)); }
-
-#else
-
-inline void write_positions(std::uint64_t bits, std::uint32_t base, std::int64_t count,
-                            std::uint32_t* out) {
-    if (bits == 0) return;
-    // Four steps without asking how many bits there are; the guard bit keeps ctz defined.
-    for (int i = 0; i < 4; ++i, bits &= bits - 1)
-        out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits | (1ULL << 63)));
-    for (std::int64_t i = 4; i < count; ++i, bits &= bits - 1)
-        out[i] = base + static_cast<std::uint32_t>(__builtin_ctzll(bits));
-}
-
-using Base = std::uint32_t;
-inline Base base_of(std::uint32_t first) { return first; }
-
-#endif
-
-void list_edges(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
+void list_edges(const RowEdges& edges, EdgeCounts counts, std::uint32_t* begin,
                 std::uint32_t* end) {
-    for (std::int64_t i = 0; i < listed; ++i) {
+    for (std::int64_t i = 0; i < counts.listed; ++i) {
         const std::uint32_t word = edges.listed[i];
         const Base base = base_of(64 * word);
         const auto list = [&](std::uint64_t bits, std::uint32_t* out) {
@@ -410,30 +441,19 @@ void list_edges(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin
     }
 }
 
-// Some words at a time, starts and ends in turn first.
-void list_changes(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
+void list_changes(const RowEdges& edges, EdgeCounts counts, std::uint32_t* begin,
                   std::uint32_t* end) {
-    constexpr std::int64_t kWords = 16;
-    std::uint32_t turns[64 * kWords + 64];
     std::int64_t count = 0;
-    for (std::int64_t i = 0; i < listed;) {
-        const std::int64_t stop = listed - i < kWords ? listed : i + kWords;
-        for (; i < stop; ++i) {
-            const std::uint32_t word = edges.listed[i];
-            const std::uint64_t bits = edges.starts[word];
-            const std::int64_t more = __builtin_popcountll(bits);
-            write_positions(bits, base_of(64 * word), more, turns + count);
-            count += more;
-        }
-        const std::int64_t pairs = count / 2;
-        for (std::int64_t k = 0; k < pairs; ++k) {
-            begin[k] = turns[2 * k];
-            end[k] = turns[2 * k + 1];
-        }
-        begin += pairs;
-        end += pairs;
-        turns[0] = turns[count - 1];  // where a run has started but not ended
-        count -= 2 * pairs;
+    for (std::int64_t i = 0; i < counts.listed; ++i) {
+        const std::uint32_t word = edges.listed[i];
+        const std::uint64_t bits = edges.starts[word];
+        const std::int64_t more = __builtin_popcountll(bits);
+        write_positions(bits, base_of(64 * word), more, edges.turns + count);
+        count += more;
+    }
+    for (std::int64_t k = 0; k < counts.runs; ++k) {
+        begin[k] = edges.turns[2 * k];
+        end[k] = edges.turns[2 * k + 1];
     }
 }
 
@@ -459,37 +479,6 @@ inline Touched touched(const FlatJoin& row, std::uint32_t begin, std::uint32_t e
             row.first_before + rank(edges.starts, edges.starts_before, end + reach)};
 }
 
-// The same by changes.
-inline Touched touched_by_changes(const FlatJoin& row, std::uint32_t begin, std::uint32_t end) {
-    const auto reach = static_cast<std::uint64_t>(row.reach);
-    const std::uint64_t* changes = row.before.starts;
-    const std::uint32_t* before = row.before.starts_before;
-    return {row.first_before + rank(changes, before, begin + 1 - reach) / 2,
-            row.first_before + (rank(changes, before, end + reach) + 1) / 2};
-}
-
-// Of binary maps; in a crowded row most runs touch two others that are of one region already, which
-// is seen without counting them.
-template <bool kCrowded>
-void join_binary(const FlatJoin& row, std::int32_t* parent) {
-    MinimumUnionFind sets(parent);
-    for (std::int32_t run = row.first; run < row.last; ++run) {
-        auto [other, stop] = touched_by_changes(row, row.begin[run], row.end[run]);
-        if (other >= stop) {
-            parent[run] = run;
-            continue;
-        }
-        std::int32_t root = parent[other];
-        if (!kCrowded || stop - other > 2 || parent[stop - 1] != root)
-            while (++other < stop) root = sets.unite(root, other);
-        parent[run] = root;
-    }
-}
-
-void join_flat_binary(const FlatJoin& row, std::int32_t* parent) {
-    (row.is_crowded ? join_binary<true> : join_binary<false>)(row, parent);
-}
-
 template <class Value>
 void join_flat(const FlatJoin& row, std::int32_t* parent) {
     MinimumUnionFind sets(parent);
@@ -502,6 +491,264 @@ void join_flat(const FlatJoin& row, std::int32_t* parent) {
             root = root == run ? parent[other] : sets.unite(root, other);
         }
         parent[run] = root;
+    }
+}
+
+// --- strands: binary flat maps ---
+//
+// From row to row, most runs of a structured mask touch just the one above. So facts are carried
+// along strands of such runs, many side by side, and added to those of a component only where a
+// strand ends, and numbers are given to strands, not to runs.
+
+inline std::int64_t sum_of_positions(std::uint32_t begin, std::uint32_t end) {
+    const std::uint64_t length = end - begin;
+    return static_cast<std::int64_t>(length * begin + length * (length - 1) / 2);
+}
+
+inline std::int32_t new_part(const StrandRow& row, std::int32_t run, Parts& parts) {
+    const std::uint32_t begin = row.begin[run];
+    parts.facts[parts.count] = {row.position + begin, 0, 0, 0, 0, 0, begin, 0};
+    parts.parent[parts.count] = parts.count;
+    return parts.count++;
+}
+
+inline void end_strand(const Strands& strands, std::int32_t i, std::int64_t end_y, Parts& parts) {
+    PartFacts& facts = parts.facts[strands.part[i]];
+    facts.area += strands.area[i];
+    facts.sum_x += static_cast<std::int64_t>(strands.sum_x[i]);
+    facts.sum_y += static_cast<std::int64_t>(strands.sum_y[i]);
+    facts.end_y = end_y;
+    facts.num_runs += strands.num_runs[i];
+    facts.low_x = strands.low_x[i] < facts.low_x ? strands.low_x[i] : facts.low_x;
+    facts.high_x = strands.high_x[i] > facts.high_x ? strands.high_x[i] : facts.high_x;
+}
+
+// Of nothing, so far.
+inline void clear_strand(const Strands& strands, std::int32_t i) {
+    strands.area[i] = strands.num_runs[i] = strands.high_x[i] = 0;
+    strands.low_x[i] = ~std::uint32_t{0};
+    strands.sum_x[i] = strands.sum_y[i] = 0;
+}
+
+void end_strands(const StrandRow& row, Parts& parts) {
+    for (std::int32_t i = 0; i < row.count; ++i) {
+        if (row.strands.num_runs[i] > 0) end_strand(row.strands, i, row.y + 1, parts);
+        clear_strand(row.strands, i);
+    }
+}
+
+constexpr std::int32_t kLanes = 8;
+using Narrow [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
+using Wide [[gnu::vector_size(8 * kLanes)]] = std::uint64_t;
+
+// By reference: how vectors are returned depends on the instruction set.
+template <class Lanes>
+inline void take(const void* x, Lanes& lanes) {
+    __builtin_memcpy(&lanes, x, sizeof lanes);
+}
+template <class Lanes>
+inline void put(const Lanes& lanes, void* x) {
+    __builtin_memcpy(x, &lanes, sizeof lanes);
+}
+// x[k] = before[k] + more[k]
+template <class Lanes>
+inline void put_sum(const void* before, const Lanes& more, void* x) {
+    Lanes sum;
+    take(before, sum);
+    put(sum + more, x);
+}
+
+// Strands i to i + kLanes - 1 of the row from those before from j on: their next runs touch.
+inline void carry(const StrandRow& row, std::int32_t i, const Strands& before, std::int32_t j) {
+    const Strands& own = row.strands;
+    Narrow begin;
+    Narrow end;
+    Narrow low;
+    Narrow high;
+    take(row.begin + i, begin);
+    take(row.end + i, end);
+    take(before.low_x + j, low);
+    take(before.high_x + j, high);
+    const Narrow area = end - begin;
+    const Wide wide_area = __builtin_convertvector(area, Wide);
+    const Wide doubled = wide_area * __builtin_convertvector(begin + end - 1, Wide);
+    put_sum(before.sum_x + j, doubled >> 1, own.sum_x + i);
+    put_sum(before.sum_y + j, wide_area * static_cast<std::uint64_t>(row.y), own.sum_y + i);
+    put(begin < low ? begin : low, own.low_x + i);
+    put(end > high ? end : high, own.high_x + i);
+    put_sum(before.area + j, area, own.area + i);
+    put_sum(before.num_runs + j, Narrow{} + 1, own.num_runs + i);
+    put_sum(before.part + j, Narrow{}, own.part + i);
+}
+// The same for one.
+inline void carry_one(const StrandRow& row, std::int32_t i, const Strands& before, std::int32_t j) {
+    const Strands& own = row.strands;
+    const std::uint32_t begin = row.begin[i];
+    const std::uint32_t end = row.end[i];
+    const std::uint64_t area = end - begin;
+    own.sum_x[i] = before.sum_x[j] + area * (begin + end - 1) / 2;
+    own.sum_y[i] = before.sum_y[j] + area * static_cast<std::uint64_t>(row.y);
+    own.low_x[i] = begin < before.low_x[j] ? begin : before.low_x[j];
+    own.high_x[i] = end > before.high_x[j] ? end : before.high_x[j];
+    own.area[i] = before.area[j] + static_cast<std::uint32_t>(area);
+    own.num_runs[i] = before.num_runs[j] + 1;
+    own.part[i] = before.part[j];
+}
+
+// Bit k of the result, for the first kPairs runs and as many before: run k and run k before touch
+// each other, but neither touches the next one of the other row.
+#if defined(__AVX512BW__)
+
+constexpr std::int32_t kPairs = 16;
+inline std::uint32_t pairs(const std::uint32_t* begin, const std::uint32_t* end,
+                           const std::uint32_t* its_begin, const std::uint32_t* its_end,
+                           std::uint32_t reach) {
+    const __m512i far = _mm512_set1_epi32(static_cast<int>(reach));
+    const __m512i stop = _mm512_add_epi32(load(end), far);
+    const __m512i its_stop = _mm512_add_epi32(load(its_end), far);
+    return _mm512_cmplt_epu32_mask(load(its_begin), stop) &
+           _mm512_cmplt_epu32_mask(load(begin), its_stop) &
+           _mm512_cmpge_epu32_mask(load(its_begin + 1), stop) &
+           _mm512_cmpge_epu32_mask(load(begin + 1), its_stop);
+}
+
+#elif defined(__AVX2__)
+
+constexpr std::int32_t kPairs = 8;
+inline std::uint32_t pairs(const std::uint32_t* begin, const std::uint32_t* end,
+                           const std::uint32_t* its_begin, const std::uint32_t* its_end,
+                           std::uint32_t reach) {
+    const __m256i far = _mm256_set1_epi32(static_cast<int>(reach));
+    const __m256i stop = _mm256_add_epi32(load(end), far);
+    const __m256i its_stop = _mm256_add_epi32(load(its_end), far);
+    const auto at_least = [](__m256i x, __m256i y) {
+        return _mm256_cmpeq_epi32(_mm256_max_epu32(x, y), x);
+    };
+    const __m256i apart =
+        _mm256_or_si256(at_least(load(its_begin), stop), at_least(load(begin), its_stop));
+    const __m256i next_apart =
+        _mm256_and_si256(at_least(load(its_begin + 1), stop), at_least(load(begin + 1), its_stop));
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_andnot_si256(apart, next_apart))));
+}
+
+#else
+
+constexpr std::int32_t kPairs = 8;
+inline std::uint32_t pairs(const std::uint32_t* begin, const std::uint32_t* end,
+                           const std::uint32_t* its_begin, const std::uint32_t* its_end,
+                           std::uint32_t reach) {
+    std::uint32_t bits = 0;
+    for (std::int32_t k = 0; k < kPairs; ++k) {
+        const std::uint32_t stop = end[k] + reach;
+        const std::uint32_t its_stop = its_end[k] + reach;
+        const bool is_pair = (its_begin[k] < stop) & (begin[k] < its_stop) &
+                             (its_begin[k + 1] >= stop) & (begin[k + 1] >= its_stop);
+        bits |= static_cast<std::uint32_t>(is_pair) << k;
+    }
+    return bits;
+}
+
+#endif
+
+// How many runs from i on touch just one run before each, those from j on, and are the only ones
+// that do.
+inline std::int32_t count_pairs(const StrandRow& row, std::int32_t i, const StrandRow& before,
+                                std::int32_t j, std::uint32_t reach) {
+    const std::int32_t runs = row.count - i;
+    const std::int32_t others = before.count - j;
+    const std::int32_t most = runs < others ? runs : others;
+    std::int32_t count = 0;
+    while (count < most) {
+        const std::uint32_t found = pairs(row.begin + i + count, row.end + i + count,
+                                          before.begin + j + count, before.end + j + count, reach);
+        const std::int32_t more = __builtin_ctz(~found | std::uint32_t{1} << kPairs);
+        count += more;
+        if (more < kPairs) break;
+    }
+    return count < most ? count : most;
+}
+
+void grow_strands(const StrandRow& row, const StrandRow& before, std::uint32_t reach,
+                  Parts& parts) {
+    MinimumUnionFind sets(parts.parent);
+    const Strands& own = row.strands;
+    const Strands& its = before.strands;
+    const std::int64_t end_y = before.y + 1;
+    std::int32_t i = 0;
+    std::int32_t j = 0;
+    bool is_taken = false;  // strand j goes on already
+    while (i < row.count) {
+        const std::uint32_t begin = row.begin[i];
+        const std::uint32_t end = row.end[i];
+        for (; j < before.count && before.end[j] + reach <= begin; ++j, is_taken = false)
+            if (!is_taken) end_strand(its, j, end_y, parts);
+        const std::int32_t count = is_taken ? 0 : count_pairs(row, i, before, j, reach);
+        if (count > 0) {
+            // Lanes behind the last pair are written again.
+            for (std::int32_t k = 0; k < count; k += kLanes) carry(row, i + k, its, j + k);
+            i += count;
+            j += count;
+            continue;
+        }
+        clear_strand(own, i);
+        if (j == before.count || before.begin[j] >= end + reach) {
+            own.part[i] = new_part(row, i, parts);
+            carry_one(row, i, own, i);
+        } else {
+            std::int32_t part = its.part[j];
+            own.part[i] = part;
+            is_taken ? carry_one(row, i, own, i) : carry_one(row, i, its, j);
+            is_taken = true;
+            for (; before.begin[j + 1] < end + reach; ++j, is_taken = false) {
+                if (!is_taken) end_strand(its, j, end_y, parts);
+                part = sets.unite(part, its.part[j + 1]);
+            }
+            own.part[i] = part;
+        }
+        ++i;
+    }
+    for (; j < before.count; ++j, is_taken = false)
+        if (!is_taken) end_strand(its, j, end_y, parts);
+}
+
+// Crowded rows: most runs touch two others that are of one region already, which is seen without
+// counting them.
+void grow_parts(const StrandRow& row, const RowEdges& changes, const StrandRow& before,
+                std::uint32_t reach, Parts& parts) {
+    MinimumUnionFind sets(parts.parent);
+    const std::int32_t* its = before.strands.part;
+    const auto turns = [&](std::uint64_t x) {
+        return rank(changes.starts, changes.starts_before, x);
+    };
+    for (std::int32_t run = 0; run < row.count; ++run) {
+        const std::uint32_t begin = row.begin[run];
+        const std::uint32_t end = row.end[run];
+        std::int32_t other = before.count == 0 ? 0 : turns(std::uint64_t{begin} + 1 - reach) / 2;
+        const std::int32_t stop =
+            before.count == 0 ? 0 : (turns(std::uint64_t{end} + reach) + 1) / 2;
+        std::int32_t part;
+        if (other >= stop) {
+            part = new_part(row, run, parts);
+        } else {
+            part = parts.parent[its[other]];
+            if (stop - other > 2 || parts.parent[its[stop - 1]] != part)
+                while (++other < stop) part = sets.unite(part, its[other]);
+        }
+        row.strands.part[run] = part;
+    }
+    for (std::int32_t run = 0; run < row.count; ++run) {
+        const std::uint32_t begin = row.begin[run];
+        const std::uint32_t end = row.end[run];
+        PartFacts& facts = parts.facts[row.strands.part[run]];
+        facts.area += end - begin;
+        facts.sum_x += sum_of_positions(begin, end);
+        facts.sum_y += row.y * (end - begin);
+        facts.end_y = row.y + 1;
+        facts.num_runs += 1;
+        facts.low_x = begin < facts.low_x ? begin : facts.low_x;
+        facts.high_x = end > facts.high_x ? end : facts.high_x;
+        clear_strand(row.strands, run);
     }
 }
 
@@ -705,10 +952,15 @@ const RegionKernels kRegionKernels = {
     list_edges,
     {count_empty<std::uint8_t>, count_empty<std::uint16_t>, count_empty<std::uint32_t>,
      count_empty<std::uint64_t>},
+    {count_alike<std::uint8_t>, count_alike<std::uint16_t>, count_alike<std::uint32_t>,
+     count_alike<std::uint64_t>},
     {find_changes<std::uint8_t>, find_changes<std::uint16_t>, find_changes<std::uint32_t>,
      find_changes<std::uint64_t>},
     list_changes,
-    {join_flat_binary, join_flat<std::uint32_t>, join_flat<std::uint64_t>},
+    {join_flat<std::uint32_t>, join_flat<std::uint64_t>},
+    grow_strands,
+    grow_parts,
+    end_strands,
     {join_volume<std::uint8_t, true>, join_volume<std::uint8_t, false>,
      join_volume<std::uint16_t, false>, join_volume<std::uint32_t, false>,
      join_volume<std::uint64_t, false>},

@@ -27,6 +27,7 @@ struct RowEdges {
     std::uint32_t* listed;  // words in which runs start or end
     std::uint64_t* inside;  // pixels that belong to runs; may be null
     const void* labels;     // a copy with kLabelSlack labels around, or null for binary maps
+    std::uint32_t* turns;   // n + 65 entries: positions of changes
 };
 constexpr std::int64_t kLabelSlack = 64;
 constexpr std::int64_t edge_words(std::int64_t n) { return n / 64 + 2; }
@@ -42,33 +43,94 @@ using FindEdges = EdgeCounts (*)(const void* labels, const std::uint8_t* mask, s
                                  const RowRule& rule, const RowEdges& edges);
 
 // The same of a binary row, told by one bit map: bit x of `starts` says that a run starts or ended
-// before pixel x, in turn. `ends` and `ends_before` are not written.
+// before pixel x, in turn. `ends` and `ends_before` are not written. Some instruction sets write
+// the positions into `turns` right away, not the words into `listed`.
 using FindChanges = FindEdges;
 
 // Pixels of the background, if there is one, before the first other pixel; n where all are. Some of
 // them may be left out.
 using CountEmpty = std::int64_t (*)(const void* labels, std::int64_t n, const RowRule& rule);
 
+// Pixels before the first one that is neither of two labels; n where there is none.
+using CountAlike = std::int64_t (*)(const void* labels, std::int64_t n, std::uint64_t a,
+                                    std::uint64_t b);
+
 // Positions of all starts and of all ends, in order. Writes up to 64 entries behind the last ones.
-using ListEdges = void (*)(const RowEdges& edges, std::int64_t listed, std::uint32_t* begin,
+using ListEdges = void (*)(const RowEdges& edges, EdgeCounts counts, std::uint32_t* begin,
                            std::uint32_t* end);
 
-// A row of runs and the one before it, with the edges, or for binary maps the changes, of that.
-// Runs are numbered within their slab, and begin, end, value and parent are indexed by that number.
+// A row of runs and the one before it, with the edges of that. Runs are numbered within their slab,
+// and begin, end, value and parent are indexed by that number.
 struct FlatJoin {
     const std::uint32_t* begin;
     const std::uint32_t* end;
-    const void* value;  // 32 or 64 bits; not read for binary maps
+    const void* value;  // 32 or 64 bits
     std::int32_t first;
     std::int32_t last;
     std::int32_t first_before;
     std::int32_t reach;  // 1: pixels see each other across corners
     RowEdges before;
-    bool is_crowded;  // a run every few pixels
 };
 
 // Gives the runs [first, last) their parents, and joins those of the row before that they link.
 using JoinFlat = void (*)(const FlatJoin& row, std::int32_t* parent);
+
+// What is known of a part of a component of a flat map while it grows.
+struct PartFacts {
+    std::int64_t first;  // position of its first pixel
+    std::int64_t area;
+    std::int64_t sum_x;
+    std::int64_t sum_y;
+    std::int64_t end_y;
+    std::uint32_t num_runs;
+    std::uint32_t low_x;
+    std::uint32_t high_x;
+};
+
+// Parts found so far, numbered in raster order of their first pixels, and by `parent` which are of
+// one component: the smallest stands for it. There is room for one more of every run to come.
+struct Parts {
+    PartFacts* facts;
+    std::int32_t* parent;
+    std::int32_t count;
+};
+
+// A strand is a pile of runs, one in each row, each of which touches the one above. Sums over its
+// runs, which go from row to row, kStrandSlack entries longer than there are strands.
+struct Strands {
+    std::int32_t* part;
+    std::uint32_t* area;
+    std::uint32_t* num_runs;
+    std::uint32_t* low_x;
+    std::uint32_t* high_x;
+    std::uint64_t* sum_x;
+    std::uint64_t* sum_y;
+};
+constexpr std::int64_t kStrandSlack = 64;
+
+// A row of a binary flat map: its runs, with a begin of 2^32 - 1 behind the last, and the strands
+// that they are the ends of.
+struct StrandRow {
+    const std::uint32_t* begin;
+    const std::uint32_t* end;
+    std::int32_t count;
+    std::int64_t y;
+    std::int64_t position;  // of the row's first pixel
+    Strands strands;
+};
+
+// The strands of a row from those of the row before, which are added to their parts where they
+// end. begin + end is below 2^32, and the area of a strand too.
+using GrowStrands = void (*)(const StrandRow& row, const StrandRow& before, std::uint32_t reach,
+                             Parts& parts);
+
+// The same for a row in which strands are no longer than their runs: `changes` tell the runs of the
+// row before; no sums are kept in strands, and those before hold none.
+using GrowParts = void (*)(const StrandRow& row, const RowEdges& changes, const StrandRow& before,
+                           std::uint32_t reach, Parts& parts);
+
+// Adds the strands of a row to their parts, and leaves nothing in them.
+using EndStrands = void (*)(const StrandRow& row, Parts& parts);
 
 // A row of a volume, or one that it sees.
 struct VolumeRow {
@@ -115,9 +177,13 @@ struct RegionKernels {
     FindEdges find_edges[4];  // labels of 1, 2, 4, 8 bytes
     ListEdges list_edges;
     CountEmpty count_empty[4];
+    CountAlike count_alike[4];
     FindChanges find_changes[4];
     ListEdges list_changes;
-    JoinFlat join_flat[3];      // binary; values of 32 bits, of 64
+    JoinFlat join_flat[2];  // values of 32 bits, of 64
+    GrowStrands grow_strands;
+    GrowParts grow_parts;
+    EndStrands end_strands;
     JoinVolume join_volume[5];  // binary; labels of 1, 2, 4, 8 bytes
     PaintRow paint_row[4];      // labels of 1, 2, 4, 8 bytes
 };
