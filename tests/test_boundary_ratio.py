@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 import segmeter
+from label_files import save
 from segmeter.cli import main
 from segmeter.evaluation import evaluate, make_plan
 from segmeter.reference.boundary_band import band
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Array = np.ndarray[Any, Any]
-
-
-def save(folder: Path, **maps: Any) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, labels in maps.items():
-        np.save(folder / f"{name}.npy", np.asarray(labels))
-    return folder
 
 
 # --- regions of label maps ---------------------------------------------------------------------

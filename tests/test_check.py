@@ -12,6 +12,7 @@ from PIL import Image
 
 import segmeter
 from segmeter import demo
+from segmeter.cli import main
 from segmeter.evaluation import CheckReport, check
 from segmeter.evaluation._findings import class_count
 from segmeter.evaluation.protocols import cityscapes
@@ -91,6 +92,24 @@ def pair(tmp_path: Path) -> Any:
 
 
 # --- nothing to say ---------------------------------------------------------------------------
+
+
+def test_the_command_keeps_what_is_to_be_measured(tmp_path: Path) -> None:
+    maps = scenes()
+    folders = save(tmp_path / "pred", maps), save(tmp_path / "target", maps)
+    report = check(
+        *folders, measures=["pixel", "boundary"], spacing=(2, 0.5), tolerance=[1, 2.5],
+        preset="monai", boundary_ratio=0.05,
+    )  # fmt: skip
+    assert report.command is not None
+    assert report.command.endswith(
+        "--num-classes 5 --measures pixel,boundary --spacing 2,0.5 --tolerance 1,2.5 "
+        "--preset monai --boundary-ratio 0.05"
+    )
+    assert main([*shlex.split(report.command)[1:], "--quiet"]) == 0
+    named = check(*folders, measures=["region", "boundary"], connectivity=4, tolerance={"1": 2})
+    assert named.command is not None
+    assert named.command.endswith("--measures region,boundary --connectivity 4 --tolerance 1=2")
 
 
 def test_good_files_have_no_finding_and_a_command_that_runs(pair: Any) -> None:

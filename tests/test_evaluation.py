@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import segmeter
+from label_files import save
 from segmeter.evaluation import EvaluationInterrupted, Plan, check, evaluate, make_plan, worker
 from segmeter.evaluation._options import PlanOptions
 from segmeter.evaluation.plan import UnknownClassesError
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Labels = dict[str, Any]
-
-
-def save(folder: Path, maps: Labels) -> Path:
-    """Label maps as NPY files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, labels in maps.items():
-        np.save(folder / f"{name}.npy", np.asarray(labels))
-    return folder
 
 
 def noise(seed: int, images: int = 7, classes: int = 4) -> tuple[Labels, Labels]:
@@ -73,7 +66,7 @@ def one_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.fixture
 def noisy(tmp_path: Path) -> tuple[Path, Path, Labels, Labels]:
     preds, targets = noise(1)
-    return save(tmp_path / "pred", preds), save(tmp_path / "target", targets), preds, targets
+    return save(tmp_path / "pred", **preds), save(tmp_path / "target", **targets), preds, targets
 
 
 def test_totals_and_tables_equal_counts_by_hand(noisy: Any) -> None:
@@ -131,8 +124,8 @@ def test_accumulator_holds_the_same_counts(noisy: Any) -> None:
 
 
 def test_absent_classes_are_undefined_and_said_to_be(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {"a": [0, 0, 2], "b": [0, 0, 0]})
-    target = save(tmp_path / "t", {"a": [0, 0, 0], "b": [0, 0, 0]})
+    pred = save(tmp_path / "p", a=[0, 0, 2], b=[0, 0, 0])
+    target = save(tmp_path / "t", a=[0, 0, 0], b=[0, 0, 0])
     result = evaluate(pred, target, num_classes=4)
     assert [row["images"] for row in result.per_class] == [2, 0, 1, 0]
     assert math.isnan(result.per_class[1]["iou"])
@@ -146,8 +139,8 @@ def test_absent_classes_are_undefined_and_said_to_be(tmp_path: Path) -> None:
 
 
 def test_predicted_ignore_label_is_wrong_not_dropped(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {"a": [0, 255, 255]})
-    target = save(tmp_path / "t", {"a": [0, 0, 255]})
+    pred = save(tmp_path / "p", a=[0, 255, 255])
+    target = save(tmp_path / "t", a=[0, 0, 255])
     result = evaluate(pred, target, num_classes=2, ignore_index=255)
     assert result.matrix.tolist() == [[1, 0, 1], [0, 0, 0]]
     assert result.per_class[0]["recall"] == 0.5
@@ -185,8 +178,8 @@ def test_numbers_do_not_depend_on_threads(
 ) -> None:
     root = tmp_path_factory.mktemp("threads")
     preds, targets = noise(seed, images=9)
-    save(root / "p", preds)
-    save(root / "t", targets)
+    save(root / "p", **preds)
+    save(root / "t", **targets)
     (root / "p" / "image_4.npy").write_bytes(b"broken")
     one, many = (
         evaluate(root / "p", root / "t", num_classes=4, ignore_index=255, threads=n)
@@ -207,7 +200,7 @@ def by_hand(pred: Any, target: Any, ignored: int, classes: int) -> NDArray[np.in
 @pytest.mark.parametrize("suffix", ["npy", "npz", "tif", "nii.gz"])
 def test_predicted_floats_are_cut(tmp_path: Path, suffix: str) -> None:
     scores = np.array([[0.0, 0.5, 0.51, 0.99, 0.2, 1.0]], np.float32)
-    target = save(tmp_path / "t", {"a": np.array([[0, 0, 255, 0, 255, 255]], np.uint8)})
+    target = save(tmp_path / "t", a=np.array([[0, 0, 255, 0, 255, 255]], np.uint8))
     (tmp_path / "p").mkdir()
     path = tmp_path / "p" / f"a.{suffix}"
     if suffix == "npy":
@@ -259,8 +252,8 @@ def test_volumes_that_lie_differently_are_warned_of(
 
 
 def test_nan_scores_and_float_targets_are_problems(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {"a": np.array([[0.1, math.nan]]), "b": np.array([[0.1, 0.9]])})
-    target = save(tmp_path / "t", {"a": np.array([[0, 1]]), "b": np.array([[0.0, 0.5]])})
+    pred = save(tmp_path / "p", a=np.array([[0.1, math.nan]]), b=np.array([[0.1, 0.9]]))
+    target = save(tmp_path / "t", a=np.array([[0, 1]]), b=np.array([[0.0, 0.5]]))
     first, second = evaluate(pred, target, threshold=0.5).problems
     assert (first["id"], first["kind"]) == ("a", "unreadable")
     assert first["message"].endswith("holds NaN, which is no score: 1 of 2 values, first at [0, 1]")
@@ -271,7 +264,7 @@ def test_nan_scores_and_float_targets_are_problems(tmp_path: Path) -> None:
 def test_an_ignored_class_is_no_class(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     preds, targets = ({"a": rng.integers(0, 5, (9, 8), np.uint8)} for _ in range(2))
-    pred, target = save(tmp_path / "p", preds), save(tmp_path / "t", targets)
+    pred, target = save(tmp_path / "p", **preds), save(tmp_path / "t", **targets)
     result = evaluate(pred, target, num_classes=5, ignore_index=0)
     expected = by_hand(preds["a"], targets["a"], 0, 5)
     assert np.array_equal(result.matrix, expected)
@@ -304,8 +297,8 @@ def test_an_ignored_class_that_keeps_a_label_is_a_class() -> None:
 
 
 def test_an_ignored_class_with_reduced_labels_and_two_classes(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {"a": np.array([[0, 1, 2, 2, 1, 0]])})
-    target = save(tmp_path / "t", {"a": np.array([[1, 2, 3, 2, 1, 0]])})
+    pred = save(tmp_path / "p", a=np.array([[0, 1, 2, 2, 1, 0]]))
+    target = save(tmp_path / "t", a=np.array([[1, 2, 3, 2, 1, 0]]))
     reduced = evaluate(pred, target, num_classes=3, reduce_zero_label=True, ignore_index=2)
     assert reduced.matrix.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0]]
     binary = evaluate(pred, target, protocol="binary", ignore_index=0)
@@ -365,7 +358,7 @@ def test_an_ignored_class_with_reduced_labels_and_two_classes(tmp_path: Path) ->
 def test_meaning_of_labels(
     tmp_path: Path, pred: Any, target: Any, options: Any, matrix: Any
 ) -> None:
-    folders = save(tmp_path / "p", {"a": pred}), save(tmp_path / "t", {"a": target})
+    folders = save(tmp_path / "p", a=pred), save(tmp_path / "t", a=target)
     result = evaluate(*folders, **options)
     assert result.problems == []
     assert result.matrix.tolist() == matrix
@@ -411,14 +404,14 @@ def test_every_kind_of_bad_pair_is_a_row_and_the_rest_is_counted(tmp_path: Path)
     targets |= {"swapped": [[0, 1, 0]]}
     preds |= {"swapped": [[0], [1], [0]]}
     del targets["extra"]
-    pred, target = save(tmp_path / "p", preds), save(tmp_path / "t", targets)
+    pred, target = save(tmp_path / "p", **preds), save(tmp_path / "t", **targets)
     whole = (pred / "torn.npy").read_bytes()
     (pred / "torn.npy").write_bytes(whole[:-5])
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(target / "good.png")
     (target / "good.npy").rename(target / "other.npy")
-    save(tmp_path / "p", {"other": good})
-    save(tmp_path / "t", {"twice": good})
-    save(tmp_path / "p", {"twice": good})
+    save(tmp_path / "p", other=good)
+    save(tmp_path / "t", twice=good)
+    save(tmp_path / "p", twice=good)
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(pred / "twice.png")
 
     result = evaluate(pred, target, num_classes=2, threads=3)
@@ -447,8 +440,8 @@ def test_every_kind_of_bad_pair_is_a_row_and_the_rest_is_counted(tmp_path: Path)
 
 
 def test_all_pairs_failing_gives_a_result_without_numbers(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {"a": [[9]], "b": [[9]]})
-    target = save(tmp_path / "t", {"a": [[0]], "b": [[0]]})
+    pred = save(tmp_path / "p", a=[[9]], b=[[9]])
+    target = save(tmp_path / "t", a=[[0]], b=[[0]])
     result = evaluate(pred, target, num_classes=2)
     assert result.num_images == 0
     assert result.exit_code == 3
@@ -461,7 +454,7 @@ def test_all_pairs_failing_gives_a_result_without_numbers(tmp_path: Path) -> Non
 
 
 def test_all_pixels_ignored(tmp_path: Path) -> None:
-    folders = save(tmp_path / "p", {"a": [[0]]}), save(tmp_path / "t", {"a": [[255]]})
+    folders = save(tmp_path / "p", a=[[0]]), save(tmp_path / "t", a=[[255]])
     result = evaluate(*folders, num_classes=2, ignore_index=255)
     assert result.num_images == 1
     assert result.exit_code == 0
@@ -470,15 +463,15 @@ def test_all_pixels_ignored(tmp_path: Path) -> None:
 
 
 def test_missing_files_may_be_an_error(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {"a": [[0]]})
-    target = save(tmp_path / "t", {"a": [[0]], "b": [[0]]})
+    pred = save(tmp_path / "p", a=[[0]])
+    target = save(tmp_path / "t", a=[[0]], b=[[0]])
     with pytest.raises(ValueError, match=r"not every file has a partner[\s\S]*1 target without"):
         evaluate(pred, target, num_classes=2, missing="raise")
     assert evaluate(pred, pred, num_classes=2, missing="raise").exit_code == 0
 
 
 def test_absent_file_of_a_table_is_a_row(tmp_path: Path) -> None:
-    save(tmp_path, {"a": [[0]], "b": [[0]]})
+    save(tmp_path, a=[[0]], b=[[0]])
     (tmp_path / "pairs.csv").write_text("id,pred,target\n1,a.npy,b.npy\n2,no.npy,b.npy\n")
     result = evaluate(tmp_path / "pairs.csv", num_classes=1)
     assert result.num_images == 1
@@ -490,7 +483,7 @@ def test_absent_file_of_a_table_is_a_row(tmp_path: Path) -> None:
 def test_file_that_vanishes_during_the_run_is_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = save(tmp_path / "p", {"a": [[0]]}), save(tmp_path / "t", {"a": [[0]]})
+    folders = save(tmp_path / "p", a=[[0]]), save(tmp_path / "t", a=[[0]])
     read = worker.read_labels
 
     def vanish(path: str, colors: Any, **options: Any) -> Any:
@@ -505,7 +498,7 @@ def test_file_that_vanishes_during_the_run_is_a_row(
 def test_defects_are_rows_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    folders = save(tmp_path / "p", {"a": [[0]]}), save(tmp_path / "t", {"a": [[0]]})
+    folders = save(tmp_path / "p", a=[[0]]), save(tmp_path / "t", a=[[0]])
 
     def fail(*_: Any, **__: Any) -> None:
         raise error
@@ -539,8 +532,8 @@ def test_spacing_is_a_warning_and_counted(tmp_path: Path) -> None:
 
 
 def test_reader_notes_are_gathered(tmp_path: Path) -> None:
-    pred = save(tmp_path / "p", {name: np.zeros((2, 2)) for name in "abc"})
-    target = save(tmp_path / "t", {name: np.zeros((2, 2), np.uint8) for name in "abc"})
+    pred = save(tmp_path / "p", **{name: np.zeros((2, 2)) for name in "abc"})
+    target = save(tmp_path / "t", **{name: np.zeros((2, 2), np.uint8) for name in "abc"})
     row = one_row(evaluate(pred, target, num_classes=1).notes)
     assert (row["images"], row["first"]) == (3, "a")
     assert row["message"].startswith("pred: float64 values are all whole numbers")
@@ -613,7 +606,7 @@ def test_few_pairs_are_in_work_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, images: int
 ) -> None:
     maps = {f"{i:02d}": np.zeros((2, 2), np.uint8) for i in range(images)}
-    folders = save(tmp_path / "p", maps), save(tmp_path / "t", maps)
+    folders = save(tmp_path / "p", **maps), save(tmp_path / "t", **maps)
     started, taken, inner, most = [0], [0], set(), [0]
     lock, count = threading.Lock(), worker.count_pair
 
@@ -639,7 +632,7 @@ def test_few_pairs_are_in_work_at_a_time(
 
 def test_json_holds_everything_and_no_nan(noisy: Any, tmp_path: Path) -> None:
     pred, target, *_ = noisy
-    save(pred, {"extra": [[0]]})
+    save(pred, extra=[[0]])
     result = evaluate(pred, target, num_classes=5, ignore_index=255, label_groups={"g": [0, 1]})
     text = result.to_json(tmp_path / "result.json")
     assert (tmp_path / "result.json").read_text() == text
@@ -714,8 +707,8 @@ def test_image_by_class_table_is_the_same_in_pieces(
 
 def test_odd_names_survive_files(tmp_path: Path) -> None:
     names = ['a,"b"', "line\nbreak", "=1+1", "日本", "caf\udce9"]
-    pred = save(tmp_path / "p", {key: [[0]] for key in names})
-    result = evaluate(pred, save(tmp_path / "t", {key: [[0]] for key in names}), num_classes=1)
+    pred = save(tmp_path / "p", **{key: [[0]] for key in names})
+    result = evaluate(pred, save(tmp_path / "t", **{key: [[0]] for key in names}), num_classes=1)
     assert sorted(row["id"] for row in result.per_image) == sorted(names)
     loaded = json.loads(result.to_json(tmp_path / "r.json"))
     assert [row["id"] for row in loaded["per_image"]] == [row["id"] for row in result.per_image]

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 import segmeter
+from label_files import save
 from segmeter.cli import main
 from segmeter.evaluation import Pair, check, evaluate, make_plan, worker
 from segmeter.evaluation.measures import class_maps
@@ -26,13 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Array = np.ndarray[Any, Any]
-
-
-def save(folder: Path, **maps: Any) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, labels in maps.items():
-        np.save(folder / f"{name}.npy", np.asarray(labels))
-    return folder
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import segmeter
+from label_files import save
 from segmeter.cli import main
 from segmeter.evaluation import check, evaluate, make_plan
 from segmeter.evaluation.measures import MEASURES, Maps
@@ -49,13 +50,6 @@ def save_nifti(folder: Path, spacing: tuple[float, ...] | None = None, **maps: A
         if spacing is None:
             image.header["pixdim"][1:4] = 0
         nibabel.save(image, folder / f"{name}.nii.gz")
-    return folder
-
-
-def save(folder: Path, **maps: Array) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, labels in maps.items():
-        np.save(folder / f"{name}.npy", labels)
     return folder
 
 
@@ -745,3 +739,35 @@ def test_percentiles_are_printed_and_gated(
     assert main(["evaluate", *files, *gate, "hd95:organ=5"]) == 0
     assert main(["evaluate", *files, *gate, "hd95:tumour=5"]) == 1
     assert main(["evaluate", *files, *gate, "hd50:tumour=5"]) == 0  # half of it is found
+
+
+def test_a_percentile_of_all_surface_says_what_it_does_not_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A small object missed in one image is too little of all surface for HD95."""
+    whole = np.zeros((60, 60), np.uint8)
+    whole[5:50, 5:50] = 1
+    whole[52:55] = 2
+    small = np.zeros_like(whole)
+    small[30, 30] = 1
+    places = [
+        *("--pred", str(save(tmp_path / "p", a=whole, b=np.zeros_like(whole)))),
+        *("--target", str(save(tmp_path / "t", a=whole, b=small))),
+        *("--classes", "background,organ,vessel", "--label-groups", "both=1"),
+    ]
+    gate = ["evaluate", *places, "--measures", "boundary", "--quiet", "--fail-over"]
+    for name, other in (
+        ("hd95:organ", "hd95_per_image:organ"),
+        ("hd95:both", "hd95_per_image:both"),
+        ("mean_hd95", "mean_hd95_per_image"),
+    ):
+        assert main([*gate, f"{name}=1"]) == 0
+        said = capsys.readouterr().err
+        assert said.startswith("segmeter: gate kept, but 1 surface missed or invented: ")
+        assert f"{other} counts every image alike" in said
+        assert main([*gate, f"{other}=1"]) == 1
+        assert "is infinite in some image" in capsys.readouterr().err
+    assert main([*gate, "hd95:vessel=1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([*gate, "hd99:organ=1"]) == 1
+    assert "hd99:organ is infinite, above 1.0" in capsys.readouterr().err

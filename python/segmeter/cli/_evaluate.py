@@ -6,6 +6,7 @@ import difflib
 import inspect
 import math
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from segmeter.cli._console import console, progress_bar, say, with_flags
 from segmeter.report._text import count_text, is_distance, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from segmeter.cli._options import Display, Inputs, Outputs, Running
     from segmeter.evaluation import Result
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _GATE_FAILED = 1
 _GROUP_TABLES = ("label_groups", "per_image_per_group")
 _STANDARD_OUTPUT = Path("-")
+_PERCENTILE_OF_ALL = re.compile(r"mean_hd\d+|hd\d+:(?P<whose>.+)")
 _OTHER_TABLES = (".json", ".tsv", ".txt", ".xls", ".xlsx")
 
 
@@ -56,8 +58,9 @@ def evaluate(inputs: Inputs, outputs: Outputs, running: Running, display: Displa
         return stop.result.exit_code
     show(result, outputs, display)
     _write(result, outputs)
-    failed = _failed(gates, _gated(result))
-    for line in failed:
+    scores = _gated(result)
+    failed = _failed(gates, scores)
+    for line in (*failed, *_reservations(gates, scores, result)):
         say(line)
     return result.exit_code or (_GATE_FAILED if failed else 0)
 
@@ -278,6 +281,34 @@ def _gated(result: Result) -> dict[str, float]:
     }
 
 
+def _reservations(
+    gates: Sequence[_Gate], scores: Mapping[str, float], result: Result
+) -> Iterator[str]:
+    """What a limit on a percentile of all surfaces does not see: small ones missed whole."""
+    rows = [
+        (kind, row)
+        for kind in ("group", "class")
+        if f"boundary_per_{kind}" in result.tables
+        for row in result.rows(f"boundary_per_{kind}")
+    ]
+    for _, name, limit in gates:
+        percentile = _PERCENTILE_OF_ALL.fullmatch(name)
+        if percentile is None or not scores.get(name, math.inf) <= limit:
+            continue
+        whose = percentile["whose"]
+        number = sum(
+            row["missed"] + row["invented"]
+            for kind, row in rows
+            if (row[kind] == whose if whose else kind == "class")
+        )
+        if number:
+            mean = f"hd95_per_image:{whose}" if whose else "mean_hd95_per_image"
+            yield (
+                f"gate kept, but {plural(number, 'surface')} missed or invented: {name} is of all "
+                f"surface, of which they are little; {mean} counts every image alike"
+            )
+
+
 def _strict(value: float, counts: Mapping[str, Any], name: str) -> float:
     """The mean, or what the cases are that it leaves out by these counts of them."""
     if counts.get(name.format("undefined"), 0):
@@ -296,6 +327,7 @@ def _failed(gates: Sequence[_Gate], scores: Mapping[str, float]) -> list[str]:
         passed = value >= limit if option == "--fail-under" else value <= limit
         if not passed:
             side = "below" if option == "--fail-under" else "above"
-            shown = "infinite in some image" if math.isinf(value) else value
+            infinite = "infinite in some image" if "_per_" in name else "infinite"
+            shown = infinite if math.isinf(value) else value
             failed.append(f"gate failed: {name} is {shown}, {side} {limit}")
     return failed

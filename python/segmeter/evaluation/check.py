@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -31,7 +32,7 @@ from segmeter.evaluation.run import PairingRule, open_dataset, pair_for
 from segmeter.evaluation.worker import count_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from segmeter.evaluation._listing import Source
     from segmeter.evaluation._problem import Problem
@@ -178,7 +179,7 @@ def check(
     files = _file_options(pred, target, pair, pred_suffix, target_suffix, pattern)
     command = None
     if advice is not None and files is not None:
-        command = " ".join(["segmeter evaluate", *files, *advice])
+        command = " ".join(["segmeter evaluate", *files, *advice, *_measure_options(options)])
     return CheckReport(tuple(found), pairing, facts.to_dict(), command)
 
 
@@ -292,6 +293,30 @@ def _file_options(
     ):
         options += [f"{name} {shlex.quote(value)}" for value in values if value]
     return options
+
+
+def _measure_options(options: PlanOptions) -> list[str]:
+    """The options on what is measured, as they were given: advice on labels leaves them alone."""
+    given: list[tuple[str, str | None]] = [
+        ("--measures", _listed(options.get("measures"))),
+        ("--connectivity", _listed(options.get("connectivity"))),
+        ("--spacing", _listed(options.get("spacing"))),
+        ("--tolerance", _listed(options.get("tolerance"))),
+        ("--preset", options.get("preset")),
+        ("--boundary-ratio", _listed(options.get("boundary_ratio"))),
+    ]
+    return [f"{name} {shlex.quote(value)}" for name, value in given if value is not None]
+
+
+def _listed(value: Any) -> str | None:
+    """A number, a word, several, or one for each name, as the command line takes them."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={_listed(number)}" for name, number in value.items())
+    if isinstance(value, int | float):
+        return str(value).removesuffix(".0")
+    return ",".join(str(_listed(part)) for part in value)
 
 
 def _quoted(path: str | os.PathLike[str]) -> str:

@@ -354,7 +354,8 @@ class Result:
         Returns
         -------
         str
-            Undefined scores are the literal ``NaN``, as the official tools write it.
+            Undefined scores are the literal ``NaN`` where the official tool writes it, which is no
+            JSON to many readers: :meth:`to_json` has the same under ``"official"``, with null.
 
         Raises
         ------
