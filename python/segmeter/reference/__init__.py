@@ -6,7 +6,8 @@ public ones; slow, short and easy to check by eye. Some need SciPy.
 - ``pixel``, ``scores``: confusion matrices, and their scores without one;
 - ``region_components``, ``region_overlap``, ``region_scores``, ``region_lesions``,
   ``region_topology``, ``region_coco``;
-- ``boundary_edt``, ``boundary_band``, ``boundary_surfaces``, ``boundary_scores``;
+- ``boundary_edt``, ``boundary_band``, ``boundary_surfaces``, ``boundary_scores``,
+  ``boundary_regions``;
 - ``cause``, ``cause_scores``;
 - ``loss``, ``loss_lovasz``, ``loss_compound``: losses, and ``loss_table``, their table of sums.
 
