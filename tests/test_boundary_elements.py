@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from segmeter.reference._element_areas import ELEMENT_VECTORS, element_areas
+from segmeter.boundary._element_areas import ELEMENT_VECTORS, element_areas
 
 if TYPE_CHECKING:
     from collections.abc import Callable

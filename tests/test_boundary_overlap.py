@@ -166,10 +166,6 @@ def test_scores_of_objects_take_the_table() -> None:
     assert type(table.by_class(0)) is BoundaryOverlapTable
     low = region.panoptic_counts(table, num_classes=1, threshold=0.2)
     assert low.iou_sum[0] == table.iou[0]
-    with pytest.raises(TypeError):
-        table + table
-    with pytest.raises(TypeError):
-        region.overlap_table(pred, target) + table
 
 
 def test_maps_that_use_every_number_of_their_type() -> None:

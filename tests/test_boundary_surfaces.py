@@ -333,6 +333,23 @@ def test_beyond_the_budget(surface: Any, shape: tuple[int, ...]) -> None:
                 np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("shape", [(20, 300, 400), (600, 900)])
+def test_few_points_in_a_large_image(shape: tuple[int, ...]) -> None:
+    """Such points are compared with each other, outwards from the place of each in the raster."""
+    rng = np.random.default_rng(len(shape))
+    pred, target = np.zeros((2, *shape), bool)
+    for mask in (pred, target):
+        mask.flat[rng.choice(mask.size, 250, replace=False)] = True
+    options: dict[str, Any] = {"spacing": (30.0, 0.7, 0.4)[: len(shape)], "surface": "voxel_face"}
+    expected = as_sets(reference.surface_distances(pred, target, **options)[1])
+    for order in "CF":
+        maps = [np.asarray(mask, order=order) for mask in (pred, target)]
+        for threads in (1, 2):
+            found = as_sets(segmeter.surface_distances(*maps, threads=threads, **options)[1])
+            for ours, theirs in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("surface", ["corner", "voxel_face"])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ Point = tuple[int, int, int]
 Triangulation = list[tuple[int, int, int]]
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON_TABLE = ROOT / "python" / "segmeter" / "reference" / "_element_areas.py"
+PYTHON_TABLE = ROOT / "python" / "segmeter" / "boundary" / "_element_areas.py"
 CPP_TABLE = ROOT / "cpp" / "include" / "segmeter" / "boundary" / "element_areas.hpp"
 
 CORNERS: list[Point] = list(itertools.product((0, 1), repeat=3))  # type: ignore[arg-type]

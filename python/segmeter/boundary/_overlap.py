@@ -34,7 +34,9 @@ class BoundaryOverlapTable(OverlapTable):
     Made by :func:`boundary_overlap_table`. Every score of the region family takes it in place of an
     :class:`OverlapTable` and becomes its boundary version: :func:`panoptic_counts` counts for
     Boundary PQ, :func:`instance_counts` matches by Boundary IoU. Areas, intersections, Dice and
-    everything else but :attr:`iou` are those of the regions.
+    everything else but :attr:`iou` are those of the regions. Tables add up like those: of images
+    whose ids differ, or of parts of one that are far enough apart, as each part has bands at its
+    own border (``border="ignore"``: none there).
 
     Attributes
     ----------

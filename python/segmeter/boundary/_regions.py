@@ -295,7 +295,8 @@ class _Side:
         if (low >= high).any():
             return np.zeros((0, len(low)), np.int64)
         sides = tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
-        return np.argwhere(self.crops.mask([k], sides)) + low
+        found: IntArray = np.argwhere(self.crops.mask([k], sides)) + low
+        return found
 
     def ends(self, k: int) -> IntArray:
         """Pixels of an object that are the first or the last one of a line along some axis."""

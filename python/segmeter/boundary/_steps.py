@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..region._runs import bits_of
+from ._elements import corner_codes, corner_weights, voxel_surface
 from ._reading import IGNORED, INVALID, ClassName, Meaning, Reading, label_of_masks
 
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ def _points(
     mask: Mask, ignored: Mask, surface: Surface, weights: SurfaceWeights, border: Border
 ) -> tuple[Mask, FloatArray]:
     """Where the points of a surface are, and what each weighs."""
-    from ..reference.boundary_surfaces import corner_codes, corner_weights, voxel_surface
-
     if surface != "corner":
         points = voxel_surface(mask, ignored, surface, border)
         return points, np.ones(np.count_nonzero(points))

@@ -13,6 +13,7 @@ import numpy as np
 from .. import _core
 from .._arrays import packed, thread_limit
 from ._checks import label_map_pair, one_of, spacing_of
+from ._elements import corner_weights, element_area
 from ._reading import ClassName, Reading, ignored_mask, label_of_masks, reading_of
 from ._steps import measured_in_steps
 
@@ -407,8 +408,6 @@ def _code_weights(
 
     Of a face mesh: weight of an element by the code of the axis that its face is normal to.
     """
-    from ..reference.boundary_surfaces import corner_weights, element_area
-
     if weights == "area":
         by_normal = np.zeros(256)
         for place, axis in enumerate(axes, 3 - len(axes)):

@@ -7,7 +7,8 @@ public ones; slow, short and easy to check by eye. Some need SciPy.
 - ``readers``: colours of pixels as numbers, filters of PNG rows;
 - ``region_components``, ``region_overlap``, ``region_scores``, ``region_lesions``,
   ``region_detection``, ``region_topology``, ``region_coco``;
-- ``boundary_edt``, ``boundary_band``, ``boundary_surfaces``, ``boundary_scores``;
+- ``boundary_edt``, ``boundary_band``, ``boundary_surfaces``, ``boundary_scores``,
+  ``boundary_regions``;
 - ``cause``, ``cause_scores``;
 - ``loss``, ``loss_lovasz``, ``loss_compound``: losses, and ``loss_table``, their table of sums.
 

@@ -235,3 +235,87 @@ def histogram(
             b += 1
         bins[b] = bins.get(b, 0.0) + weight
     return bins, beyond
+
+
+# --- many cases --------------------------------------------------------------------------------
+
+
+def dataset_percentile(
+    cases: Sequence[SurfaceDistances],
+    rules: SurfaceRules,
+    *,
+    percentile: float,
+    resolution: float,
+) -> list[float]:
+    """Twin of :func:`segmeter.dataset_percentile` from the distances of the cases themselves.
+
+    Examples
+    --------
+    >>> import segmeter
+    >>> case = segmeter.surface_distances([[0, 1, 1]], [[0, 1, 0]], surface="voxel_face")
+    >>> rules = segmeter.SURFACE_PRESETS["monai"]
+    >>> dataset_percentile([case], rules, percentile=100, resolution=0.3)
+    [1.2]
+    """
+    result = []
+    for name in cases[0]:
+        sides = _joined([case[name] for case in cases])
+        if rules.percentile == "pooled":
+            sides = [[*sides[0], *sides[1]]]
+        found = [_rounded_percentile(side, percentile, resolution) for side in sides if side]
+        result.append(max(found, default=math.nan))
+    return result
+
+
+def nsd_curve(
+    cases: Sequence[SurfaceDistances], rules: SurfaceRules, *, resolution: float
+) -> list[list[float]]:
+    """Twin of :func:`segmeter.nsd_curve`: one list per class, from the distances themselves.
+
+    Examples
+    --------
+    >>> import segmeter
+    >>> case = segmeter.surface_distances([[0, 1, 1]], [[0, 1, 0]], surface="voxel_face")
+    >>> nsd_curve([case], segmeter.SURFACE_PRESETS["monai"], resolution=0.5)
+    [[0.66..., 0.66..., 1.0]]
+    """
+    by_class = [_joined([case[name] for case in cases]) for name in cases[0]]
+    finite = [d for sides in by_class for side in sides for d, _ in side if math.isfinite(d)]
+    limits = [0.0]
+    while limits[-1] < max(finite, default=0.0):
+        limits.append(len(limits) * resolution)
+    return [[_share_within(sides, limit, rules) for limit in limits] for sides in by_class]
+
+
+def _joined(cases: Sequence[DirectedDistances]) -> list[list[tuple[float, float]]]:
+    """Distances and weights of all cases, of either direction."""
+    sides: list[list[tuple[float, float]]] = [[], []]
+    for one in cases:
+        sides[0] += zip(one.pred_to_target.tolist(), one.pred_weight.tolist(), strict=True)
+        sides[1] += zip(one.target_to_pred.tolist(), one.target_weight.tolist(), strict=True)
+    return sides
+
+
+def _rounded_percentile(
+    side: list[tuple[float, float]], percentile: float, resolution: float
+) -> float:
+    """The smallest multiple of the resolution within which that share of the weight lies."""
+    values, weights = zip(*side, strict=True)
+    bins, beyond = histogram(values, weights, resolution)
+    wanted = math.fsum(weights) * percentile / 100
+    summed = [(b * resolution, math.fsum(bins[c] for c in bins if c <= b)) for b in sorted(bins)]
+    ends = [end for end, weight in summed if weight >= wanted * (1 - 1e-12)]
+    return ends[0] if ends else math.inf if beyond else summed[-1][0]
+
+
+def _share_within(
+    sides: list[list[tuple[float, float]]], limit: float, rules: SurfaceRules
+) -> float:
+    if not any(sides):
+        return math.nan
+    if rules.overlap == "pooled":
+        sides = [[*sides[0], *sides[1]]]
+    if not all(sides):
+        return 0.0
+    shares = [overlap([d for d, _ in side], [w for _, w in side], limit) for side in sides]
+    return sum(shares) / len(shares)

@@ -200,8 +200,8 @@ class OverlapTable(Summable):
                 sides[f"{side}_{name}"] = getattr(self, f"{side}_{name}")[chosen]
         return replace(self, **sides, **pairs)
 
-    def __add__(self, other: OverlapTable) -> OverlapTable:
-        if type(other) is not OverlapTable or type(self) is not OverlapTable:
+    def __add__(self, other: object) -> Self:
+        if type(other) is not type(self):
             return NotImplemented
         if self.split_classes != other.split_classes:
             raise ValueError("tables with and without split classes cannot be added")
@@ -222,13 +222,14 @@ class OverlapTable(Summable):
         keys, inverse = np.unique(
             target_index * max(1, len(sides["pred_id"])) + pred_index, return_inverse=True
         )
-        intersection = np.zeros(len(keys), np.int64)
-        np.add.at(intersection, inverse, np.concatenate([self.intersection, other.intersection]))
-        return OverlapTable(
+        shared = {name: np.zeros(len(keys), np.int64) for name in self._pair_fields[2:]}
+        for name, sums in shared.items():
+            np.add.at(sums, inverse, np.concatenate([getattr(self, name), getattr(other, name)]))
+        return type(self)(
             **sides,
             pred_index=keys % max(1, len(sides["pred_id"])),
             target_index=keys // max(1, len(sides["pred_id"])),
-            intersection=intersection,
+            **shared,
             num_pixels=self.num_pixels + other.num_pixels,
             num_ignored=self.num_ignored + other.num_ignored,
             split_classes=self.split_classes,
@@ -694,16 +695,11 @@ def _merged_side(
             f"{side} region {ids[at]} has class {classes[chosen][position][at]} in one table and "
             f"{classes[at]} in the other; give it one class, or use split_classes=True in both"
         )
-    sums = {}
-    for name in ("area", "void"):
-        sums[name] = np.zeros(len(chosen), np.int64)
-        np.add.at(sums[name], position, both(name))
-    merged = {
-        f"{side}_id": ids[chosen],
-        f"{side}_class": classes[chosen],
-        f"{side}_area": sums["area"],
-        f"{side}_void": sums["void"],
-    }
+    merged = {f"{side}_id": ids[chosen], f"{side}_class": classes[chosen]}
+    for name in first._region_fields[2:]:
+        sums = np.zeros(len(chosen), np.int64)
+        np.add.at(sums, position, both(name))
+        merged[f"{side}_{name}"] = sums
     size = len(getattr(first, f"{side}_id"))
     return merged, [position[:size], position[size:]]
 
