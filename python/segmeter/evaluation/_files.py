@@ -5,21 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from segmeter.io import LabelMap, ReadError, probe, read_label_map, supported
+from segmeter.io import LabelMap, ReadError, probe, read_label_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-def mask_suffixes() -> tuple[str, ...]:
-    """Suffixes of the formats that can be read, lower case.
-
-    Examples
-    --------
-    >>> ".nii.gz" in mask_suffixes()
-    True
-    """
-    return tuple(suffix for row in supported() for suffix in row.suffixes)
 
 
 def file_stem(relative: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from segmeter.evaluation._files import mask_suffixes
+from segmeter.io._registry import known_suffixes
 from segmeter.report._text import plural
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -106,7 +106,7 @@ def _hidden(name: str) -> bool:
 
 
 def _filtered(paths: Iterable[str], root: str, side: str, where: str) -> Listing:
-    suffixes = mask_suffixes()
+    suffixes = known_suffixes()
     masks, skipped = [], []
     for path in sorted(paths):
         if path.lower().endswith(suffixes):

@@ -209,6 +209,11 @@ def probe(path: PathOrBytes, *, key: str | None = None) -> Header:
     return replace(header, notes=notes + header.notes)
 
 
+def known_suffixes() -> tuple[str, ...]:
+    """Usual endings of the formats that can be read, lower case with the dot."""
+    return tuple(suffix for reader in _READERS.values() for suffix in reader.suffixes)
+
+
 def supported() -> list[Support]:
     """List the formats that can be read, and the packages that read them.
 
