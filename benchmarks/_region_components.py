@@ -120,7 +120,7 @@ def _case(
     dtype = labels.dtype
     candidates = [
         Candidate("segmeter, runs and table", label, same_count, "ours"),
-        Candidate("segmeter, table alone", partial(label, return_runs=False), same_count, "ours"),
+        Candidate("segmeter, table alone", partial(label, return_runs=False), same_count, "part"),
         Candidate(
             "segmeter, labels painted",
             lambda: label(return_labels=True)[1],
