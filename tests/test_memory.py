@@ -93,3 +93,10 @@ def test_a_list_of_maps_costs_one_matrix() -> None:
 def test_repeated_calls_do_not_leak() -> None:
     call = "call(a, b, num_classes=19, labels=list(range(19)), ignore_index=[255, 254])"
     assert peak(LABELS.format("np.uint8") + "; a, b = a[:9], b[:9]", call, call, 20_000) < 1024
+
+
+def test_a_table_of_components_costs_no_more_than_two_rows_of_runs() -> None:
+    # 20 MB with 600,000 runs, which would be 7 MB.
+    setup = "a = np.zeros((4000, 5000), np.uint8); a.reshape(4000, 200, 25)[:, ::4, :9] = 1"
+    call = "segmeter.label_components({}, return_runs=False, threads=1)"
+    assert peak(setup + "; a = np.tile(a, (3, 1))", call.format("a"), call.format("small")) < 512

@@ -100,8 +100,10 @@ def readings(draw: st.DrawFn) -> tuple[np.ndarray, dict[str, Any]]:
     return label_map, options
 
 
-def assert_table_equals(regions: segmeter.Regions, expected: dict[str, np.ndarray]) -> None:
-    for name in COLUMNS:
+def assert_table_equals(
+    regions: segmeter.Regions, expected: dict[str, np.ndarray], *, has_runs: bool = True
+) -> None:
+    for name in COLUMNS if has_runs else COLUMNS[:-1]:
         np.testing.assert_array_equal(getattr(regions, name), expected[name], err_msg=name)
         assert getattr(regions, name).dtype == expected[name].dtype, name
 
@@ -128,6 +130,11 @@ def test_components_equal_the_twin(
             np.testing.assert_array_equal(painted, labels)
             assert painted.dtype == np.min_scalar_type(len(table["id"]))
             assert_table_equals(regions, table)
+            alone = segmeter.label_components(
+                label_map, connectivity=connectivity, binary=binary, return_runs=False,
+                threads=threads, **options,
+            )  # fmt: skip
+            assert_table_equals(alone, table, has_runs=False)
 
     each_level(check)
 
@@ -165,6 +172,8 @@ def test_components_of_structured_masks_equal_the_twin(
             found = segmeter.label_components(mask, return_labels=True, threads=threads, **options)
             np.testing.assert_array_equal(found[1], labels)
             assert_table_equals(found[0], table)
+            alone = segmeter.label_components(mask, return_runs=False, threads=threads, **options)
+            assert_table_equals(alone, table, has_runs=False)
 
     each_level(check)
 
@@ -477,6 +486,43 @@ def test_slabs_must_fit_together() -> None:
     for slabs in ([], [of([[1]]), of([[1, 1]])], [of([[1]]), of([[1]], binary=True)]):
         with pytest.raises(ValueError, match="slabs must"):
             segmeter.RunList.concatenate(slabs)
+
+
+@pytest.mark.parametrize("kind", ["map", "runs", "painted"])
+def test_a_table_without_runs(kind: str) -> None:
+    label_map = np.array([[1, 0, 2, 2], [0, 0, 0, 0], [3, 3, 3, 0]])
+    whole = segmeter.label_components(label_map)
+    table: Any
+    if kind == "runs":
+        runs = segmeter.RunList.from_array(label_map)
+        table = segmeter.label_components(runs, return_runs=False)
+    elif kind == "map":
+        table = segmeter.label_components(label_map, return_runs=False)
+    else:
+        table, labels = segmeter.label_components(label_map, return_runs=False, return_labels=True)
+        np.testing.assert_array_equal(labels, whole.labels())
+    assert table.shape == (3, 4)
+    assert table.area.tolist() == whole.area.tolist() == [1, 2, 3]
+    assert table.touches_border.all()
+    assert table == segmeter.label_components(label_map, return_runs=False)
+    assert table != whole
+    assert whole != table
+    large = table.select(table.area > 1)
+    assert large.id.tolist() == [2, 3]
+    assert large != table
+    for regions in (table, large):
+        for ask in (
+            lambda r: r.runs,
+            lambda r: r.run_region,
+            lambda r: r.surface,
+            lambda r: r.num_holes,
+            lambda r: r.labels(),
+            lambda r: r.to_arrays(),
+            lambda r: segmeter.Regions.concatenate([r, r]),
+            lambda r: segmeter.overlap_table(r, whole),
+        ):
+            with pytest.raises(ValueError, match="return_runs"):
+                ask(regions)
 
 
 def test_selected_regions_keep_their_ids() -> None:

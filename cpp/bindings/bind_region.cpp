@@ -62,8 +62,9 @@ py::tuple run_arrays(Runs&& runs, bool has_values) {
                           to_array(std::move(runs.end)), value);
 }
 
-// One row of 13 numbers per region: value, first, area, num_runs, sums, lows and highs.
-py::tuple region_arrays(Regions&& regions) {
+// Runs (or None), their regions (or None), and one row of 13 numbers per region: value, first,
+// area, num_runs, sums, lows and highs.
+py::tuple region_arrays(Regions&& regions, bool has_runs = true) {
     static_assert(sizeof(RegionFacts) == 13 * sizeof(std::int64_t));
     const auto count = static_cast<py::ssize_t>(regions.facts.size());
     py::array_t<std::int64_t> facts(std::vector<py::ssize_t>{0, 13});
@@ -73,6 +74,7 @@ py::tuple region_arrays(Regions&& regions) {
         facts = py::array_t<std::int64_t>(std::vector<py::ssize_t>{count, 13},
                                           reinterpret_cast<const std::int64_t*>(data), owner);
     }
+    if (!has_runs) return py::make_tuple(py::none(), py::none(), facts);
     return py::make_tuple(run_arrays(std::move(regions.runs), false),
                           to_array(std::move(regions.run_region)), facts);
 }
@@ -152,17 +154,18 @@ py::array painted(const Regions& regions, int threads) {
 py::tuple bound_label_components(const py::array& labels, int connectivity,
                                  std::optional<std::int64_t> background, bool binary,
                                  const std::vector<std::int64_t>& ignored,
-                                 const std::optional<py::array>& mask, bool paints, int threads) {
+                                 const std::optional<py::array>& mask, bool keeps_runs, bool paints,
+                                 int threads) {
     const Selection selection(labels, background, binary, ignored, mask, threads);
     Regions regions;
     {
         const py::gil_scoped_release release;
         regions = label_components(selection.map, static_cast<Connectivity>(connectivity),
-                                   selection.options);
+                                   selection.options, keeps_runs || paints);
     }
     py::object image = py::none();
     if (paints) image = painted(regions, threads);
-    return py::make_tuple(region_arrays(std::move(regions)), image);
+    return py::make_tuple(region_arrays(std::move(regions), keeps_runs), image);
 }
 
 py::tuple bound_label_runs(const Shape& shape, const RunArrays& arrays, bool is_unsigned,
@@ -280,7 +283,7 @@ void bind_region(py::module_& m) {
     m.def("check_runs", &bound_check_runs, py::arg("shape"), py::arg("runs"));
     m.def("label_components", &bound_label_components, py::arg("labels"), py::arg("connectivity"),
           py::arg("background"), py::arg("binary"), py::arg("ignored"), py::arg("mask"),
-          py::arg("paints"), py::arg("threads"));
+          py::arg("keeps_runs"), py::arg("paints"), py::arg("threads"));
     m.def("label_components_of_runs", &bound_label_runs, py::arg("shape"), py::arg("runs"),
           py::arg("is_unsigned"), py::arg("connectivity"), py::arg("threads"));
     m.def("instance_regions", &bound_instance_regions, py::arg("labels"), py::arg("background"),

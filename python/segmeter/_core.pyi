@@ -155,6 +155,7 @@ def coco_curves(
 
 _Runs = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64] | None]
 _Regions = tuple[_Runs, NDArray[np.int32], NDArray[np.int64]]
+_RegionTable = tuple[None, None, NDArray[np.int64]]
 
 def free_kept_pages() -> None: ...
 def find_runs(
@@ -173,9 +174,10 @@ def label_components(
     binary: bool,
     ignored: Sequence[int],
     mask: NDArray[np.bool_] | None,
+    keeps_runs: bool,
     paints: bool,
     threads: int,
-) -> tuple[_Regions, NDArray[Any] | None]: ...
+) -> tuple[_Regions | _RegionTable, NDArray[Any] | None]: ...
 def label_components_of_runs(
     shape: Sequence[int], runs: _Runs, is_unsigned: bool, connectivity: int, threads: int
 ) -> _Regions: ...

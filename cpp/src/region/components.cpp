@@ -367,16 +367,19 @@ class FlatRow {
 class FlatSlab {
    public:
     // value: of all regions.
-    FlatSlab(const VolumeShape& shape, Connectivity connectivity, std::int64_t value)
+    FlatSlab(const VolumeShape& shape, Connectivity connectivity, std::int64_t value,
+             bool keeps_runs)
         : length_(shape.length),
           value_(value),
+          keeps_runs_(keeps_runs),
           reach_(static_cast<std::uint32_t>(Reach(connectivity).same_slice)),
           rows_{FlatRow(length_), FlatRow(length_)} {}
 
     template <class Finder>
     RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
         slab_.first_row = first_row;
-        slab_.row_begin.reserve_more(static_cast<std::size_t>(last_row - first_row) + 1);
+        if (keeps_runs_)
+            slab_.row_begin.reserve_more(static_cast<std::size_t>(last_row - first_row) + 1);
         slab_.row_begin.push_back(0);
         for (std::int64_t y = first_row; y < last_row;) {
             own().read(y, length_, finder);
@@ -388,8 +391,9 @@ class FlatSlab {
                 continue;
             }
             end_before();
-            for (const std::int64_t next = finder.skip_empty_rows(y + 1, last_row); y < next; ++y)
-                slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
+            const std::int64_t next = finder.skip_empty_rows(y + 1, last_row);
+            keep_empty_rows(next - y);
+            y = next;
         }
         end_before();
         return finish();
@@ -422,6 +426,7 @@ class FlatSlab {
         rows_of_strands_ = 0;
     }
     void keep() {
+        if (!keeps_runs_) return;
         const simd::StrandRow& row = own().strands();
         const auto count = static_cast<std::size_t>(row.count);
         slab_.begin.append(row.begin, count);
@@ -429,6 +434,12 @@ class FlatSlab {
         slab_.region.append(row.strands.part, count);
         require_countable(slab_.begin.size());
         slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
+    }
+
+    void keep_empty_rows(std::int64_t rows) {
+        if (!keeps_runs_) return;
+        for (std::int64_t i = 0; i < rows; ++i)
+            slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
     }
 
     // For parts that begin with the runs of a row.
@@ -487,6 +498,7 @@ class FlatSlab {
     const simd::RegionKernels& kernels_ = region_kernels();
     std::int64_t length_;
     std::int64_t value_;
+    bool keeps_runs_;
     std::uint32_t reach_;
     std::array<FlatRow, 2> rows_;
     std::size_t own_ = 0;
@@ -616,7 +628,7 @@ Regions joined_components(std::vector<RegionSlab>& slabs, std::span<const std::i
 
 template <class Label>
 Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const RunOptions& options,
-                     const LabelRules& rules) {
+                     const LabelRules& rules, bool keeps_runs) {
     using Value = RunValue<Label>;
     const VolumeShape shape(labels.shape);
     const Reach reach(connectivity);
@@ -634,9 +646,10 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
             as_binary.binary = true;
             if (value) {
                 RunFinder<Label> finder(labels, options, as_binary);
-                slabs[static_cast<std::size_t>(block)] =
-                    FlatSlab(shape, connectivity, label_of_bits(*value, labels.dtype))
-                        .label(first, last, finder);
+                // Where slabs are put together, their first and last rows are looked at again.
+                FlatSlab slab(shape, connectivity, label_of_bits(*value, labels.dtype),
+                              keeps_runs || plan.count() > 1);
+                slabs[static_cast<std::size_t>(block)] = slab.label(first, last, finder);
                 return;
             }
         }
@@ -759,14 +772,20 @@ Regions instances_as(const ArrayView& labels, const RunOptions& options, const L
 }  // namespace
 
 Regions label_components(const ArrayView& labels, Connectivity connectivity,
-                         const RunOptions& options) {
+                         const RunOptions& options, bool keeps_runs) {
     require_readable(labels);
     require_fitting(connectivity, labels.shape.size());
     const LabelRules rules(labels.dtype, options);
     Regions regions = with_label_type(rules.width, [&](auto label) {
-        return label_map_as<decltype(label)>(labels, connectivity, options, rules);
+        return label_map_as<decltype(label)>(labels, connectivity, options, rules, keeps_runs);
     });
     regions.is_unsigned = labels.dtype == DType::kUInt64 && !rules.binary;
+    if (!keeps_runs) {
+        Runs none;
+        none.shape = std::move(regions.runs.shape);
+        regions.runs = std::move(none);
+        regions.run_region = {};
+    }
     return regions;
 }
 

@@ -82,9 +82,11 @@ class EdgeRing {
 
     // Where the next row is written.
     [[nodiscard]] const simd::RowEdges& next() const { return at(place_); }
+    // Whether a row of so many runs is kept.
+    [[nodiscard]] bool keeps(std::int64_t runs) const { return runs >= keep_at_; }
     // What has just been written is of this row.
     void set(std::int64_t row, std::int64_t runs, const std::byte* labels) {
-        const bool keep = runs >= keep_at_;
+        const bool keep = keeps(runs);
         place_of_row_[position(row)] = keep ? place_ : kNowhere;
         if (!keep) return;
         if (row_bytes_ > 0)
@@ -147,10 +149,10 @@ class RunFinder {
     RunFinder(const ArrayView& labels, const RunOptions& options, const LabelRules& rules)
         : reader_(labels, options.mask, rules),
           length_(labels.shape.back()),
-          find_edges_(by_changes(labels, rules) ? region_kernels().find_changes[kWidthIndex]
-                                                : region_kernels().find_edges[kWidthIndex]),
-          list_edges_(by_changes(labels, rules) ? region_kernels().list_changes
-                                                : region_kernels().list_edges),
+          find_(rules.binary ? region_kernels().find_changes[kWidthIndex]
+                             : region_kernels().find_edges[kWidthIndex]),
+          list_(rules.binary ? region_kernels().list_changes : region_kernels().list_edges),
+          find_edges_(region_kernels().find_edges[kWidthIndex]),
           count_empty_(region_kernels().count_empty[kWidthIndex]),
           rule_{rules.background.value_or(0),
                 rules.background.has_value(),
@@ -166,6 +168,9 @@ class RunFinder {
         const simd::EdgeCounts counts = find_row(row, data, edges);
         if (counts.runs > 0) {
             append(reinterpret_cast<const Label*>(data), counts, slab, edges);
+            // Of binary rows, changes tell the runs; few rows are asked for more.
+            if (rule_.binary && ring.keeps(counts.runs))
+                find_edges_(data, reader_.mask(row), length_, rule_, edges);
             ring.set(row, counts.runs, data);
         }
         slab.row_begin.push_back(static_cast<std::int64_t>(slab.begin.size()));
@@ -175,7 +180,7 @@ class RunFinder {
     std::int64_t list_row(std::int64_t row, const simd::RowEdges& edges, std::uint32_t* begin,
                           std::uint32_t* end) {
         const simd::EdgeCounts counts = find_row(row, reader_.labels(row), edges);
-        if (counts.runs > 0) list_edges_(edges, counts, begin, end);
+        if (counts.runs > 0) list_(edges, counts, begin, end);
         return counts.runs;
     }
     // Entries behind the last one that may be written.
@@ -212,14 +217,10 @@ class RunFinder {
     }
 
    private:
-    // Rows of binary images need no more; those of volumes are compared by starts and ends.
-    static bool by_changes(const ArrayView& labels, const LabelRules& rules) {
-        return rules.binary && VolumeShape(labels.shape).slices <= 1;
-    }
     simd::EdgeCounts find_row(std::int64_t row, const std::byte* data,
                               const simd::RowEdges& edges) {
         rule_.has_previous = reader_.has_previous(data);
-        return find_edges_(data, reader_.mask(row), length_, rule_, edges);
+        return find_(data, reader_.mask(row), length_, rule_, edges);
     }
     void append(const Label* labels, simd::EdgeCounts counts, RunSlab<Value>& slab,
                 const simd::RowEdges& edges) {
@@ -227,7 +228,7 @@ class RunFinder {
         const auto more = static_cast<std::size_t>(counts.runs);
         slab.begin.reserve_more(more + kSlack);
         slab.end.reserve_more(more + kSlack);
-        list_edges_(edges, counts, slab.begin.data() + old, slab.end.data() + old);
+        list_(edges, counts, slab.begin.data() + old, slab.end.data() + old);
         slab.begin.resize(old + more);
         slab.end.resize(old + more);
         if (rule_.binary) return;
@@ -239,8 +240,9 @@ class RunFinder {
 
     RowReader reader_;
     std::int64_t length_;
+    simd::FindEdges find_;
+    simd::ListEdges list_;
     simd::FindEdges find_edges_;
-    simd::ListEdges list_edges_;
     simd::CountEmpty count_empty_;
     simd::RowRule rule_;
 };

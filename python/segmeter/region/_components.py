@@ -53,6 +53,12 @@ class Regions:
     run_region : numpy.ndarray
         int32, for each run of :attr:`runs` the row of this table.
 
+    Notes
+    -----
+    A table made with ``return_runs=False`` knows no pixels: what needs its runs (:attr:`runs`,
+    :attr:`run_region`, :attr:`surface`, :attr:`num_holes`, :meth:`labels`, :meth:`to_arrays`,
+    overlap tables, slabs to be concatenated) raises a ValueError.
+
     Examples
     --------
     >>> import segmeter
@@ -74,27 +80,25 @@ class Regions:
     num_runs: IntArray
     coordinate_sum: IntArray
     bounding_box: IntArray
-    run_region: NDArray[np.int32]
 
     def __init__(
         self,
-        runs: RunList,
-        run_region: NDArray[np.int32],
+        shape: tuple[int, ...],
+        runs: tuple[RunList, NDArray[np.int32]] | None,
         columns: Mapping[str, NDArray[Any]],
         connectivity: int | None,
     ) -> None:
-        self.shape = runs.shape
+        self.shape = shape
         self.connectivity = connectivity
-        self.run_region = run_region
+        self._runs_and_regions = runs  # without values: they are those of the regions
         for name in _COLUMNS:
             setattr(self, name, columns[name])
-        self._runs = runs  # without values: they are those of the regions
 
     @classmethod
     def _of(
         cls,
         shape: tuple[int, ...],
-        arrays: tuple[Any, NDArray[np.int32], IntArray],
+        arrays: tuple[Any, NDArray[np.int32] | None, IntArray],
         connectivity: int | None,
         value_type: np.dtype[Any],
     ) -> Self:
@@ -111,7 +115,25 @@ class Regions:
             "coordinate_sum": facts[:, 4:7][:, axes],
             "bounding_box": facts[:, 7:13].reshape(-1, 2, 3).transpose(0, 2, 1)[:, axes],
         }
-        return cls(RunList._of(shape, runs, None), run_region, columns, connectivity)
+        kept = None if run_region is None else (RunList._of(shape, runs, None), run_region)
+        return cls(shape, kept, columns, connectivity)
+
+    def _kept(self) -> tuple[RunList, NDArray[np.int32]]:
+        if self._runs_and_regions is None:
+            raise ValueError(
+                "these regions were found with return_runs=False, which keeps the table only; "
+                "find them with return_runs=True for what needs their pixels"
+            )
+        return self._runs_and_regions
+
+    @property
+    def _runs(self) -> RunList:
+        return self._kept()[0]
+
+    @property
+    def run_region(self) -> NDArray[np.int32]:
+        """Row of this table for each run of :attr:`runs`."""
+        return self._kept()[1]
 
     def __len__(self) -> int:
         return len(self.area)
@@ -123,13 +145,14 @@ class Regions:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Regions):
             return NotImplemented
+        own, its = self._runs_and_regions, other._runs_and_regions
         return (
-            self.connectivity == other.connectivity
-            and self._runs == other._runs
-            and all(
-                np.array_equal(getattr(self, name), getattr(other, name))
-                for name in ("run_region", *_COLUMNS)
-            )
+            self.shape == other.shape
+            and self.connectivity == other.connectivity
+            and (own is None) == (its is None)
+            and (own is None or its is None or own[0] == its[0])
+            and (own is None or its is None or np.array_equal(own[1], its[1]))
+            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in _COLUMNS)
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays inside
@@ -257,17 +280,16 @@ class Regions:
         if kept.shape != (len(self),) or (kept.dtype != np.bool_ and kept.size):
             raise ValueError(f"mask must be {len(self)} bools, one per region, got {kept.shape}")
         kept = kept.astype(bool)
-        runs_kept = kept[self.run_region]
-        row_begin, begin, end, _ = self._runs._arrays()
-        kept_before = np.concatenate([[0], np.cumsum(runs_kept)])
-        runs = (kept_before[row_begin], begin[runs_kept], end[runs_kept], None)
-        place = (np.cumsum(kept) - 1).astype(np.int32)
-        return type(self)(
-            RunList._of(self.shape, runs, None),
-            place[self.run_region[runs_kept]],
-            {name: getattr(self, name)[kept] for name in _COLUMNS},
-            self.connectivity,
-        )
+        runs = None
+        if self._runs_and_regions is not None:
+            runs_kept = kept[self.run_region]
+            row_begin, begin, end, _ = self._runs._arrays()
+            kept_before = np.concatenate([[0], np.cumsum(runs_kept)])
+            arrays = (kept_before[row_begin], begin[runs_kept], end[runs_kept], None)
+            place = (np.cumsum(kept) - 1).astype(np.int32)
+            runs = (RunList._of(self.shape, arrays, None), place[self.run_region[runs_kept]])
+        columns = {name: getattr(self, name)[kept] for name in _COLUMNS}
+        return type(self)(self.shape, runs, columns, self.connectivity)
 
     @classmethod
     def concatenate(cls, slabs: Sequence[Regions], *, threads: int = 0) -> Regions:
@@ -354,7 +376,7 @@ class Regions:
         if connectivity is not None:
             _connectivity(connectivity, len(runs.shape))
         columns = {**stored, "id": ids, "value": values}
-        regions = cls(runs, run_region, columns, connectivity)
+        regions = cls(runs.shape, (runs, run_region), columns, connectivity)
         regions._require_facts_of_runs()
         return regions
 
@@ -379,6 +401,7 @@ def label_components(
     background: int | None = ...,
     binary: bool = ...,
     ignore_index: int | Sequence[int] | ArrayLike | None = ...,
+    return_runs: bool = ...,
     return_labels: Literal[False] = ...,
     threads: int = ...,
 ) -> Regions: ...
@@ -390,6 +413,7 @@ def label_components(
     background: int | None = ...,
     binary: bool = ...,
     ignore_index: int | Sequence[int] | ArrayLike | None = ...,
+    return_runs: bool = ...,
     return_labels: Literal[True],
     threads: int = ...,
 ) -> tuple[Regions, NDArray[Any]]: ...
@@ -402,6 +426,7 @@ def label_components(
     background: int | None = 0,
     binary: bool = False,
     ignore_index: int | Sequence[int] | ArrayLike | None = None,
+    return_runs: bool = True,
     return_labels: bool = False,
     threads: int = 0,
 ) -> Regions | tuple[Regions, NDArray[Any]]:
@@ -424,6 +449,9 @@ def label_components(
     ignore_index : int, sequence of int, or bool array, optional
         Label value or values that belong to no component; or a mask of the map's shape, true at
         pixels that belong to none. Ignored pixels join nothing.
+    return_runs : bool, default True
+        False: only the table, without the runs that say where the regions lie; of a 2-D map with
+        one label besides the background, no more than two rows are then in memory.
     return_labels : bool, default False
         Also return the label image, as :meth:`Regions.labels` paints it.
     threads : int, default 0
@@ -466,6 +494,7 @@ def label_components(
     >>> regions.area, regions.value
     (array([4, 1, 1]), array([1, 2, 1]))
     """
+    arrays: tuple[Any, NDArray[np.int32] | None, IntArray]
     if isinstance(label_map, RunList):
         _require_plain_reading(background, binary, ignore_index)
         neighbours = _connectivity(connectivity, len(label_map.shape))
@@ -482,12 +511,14 @@ def label_components(
         value_type = np.dtype(np.int64) if binary else chosen.labels.dtype
         arrays, labels = _core.label_components(
             chosen.labels, neighbours, chosen.background, chosen.binary, chosen.ignored,
-            chosen.mask, bool(return_labels), chosen.threads,
+            chosen.mask, bool(return_runs), bool(return_labels), chosen.threads,
         )  # fmt: skip
     regions = Regions._of(shape, arrays, neighbours, value_type)
-    if not return_labels:
-        return regions
-    return regions, regions.labels(threads=threads) if labels is None else labels
+    if return_labels and labels is None:
+        labels = regions.labels(threads=threads)
+    if not return_runs:
+        regions._runs_and_regions = None
+    return regions if labels is None else (regions, labels)
 
 
 def instance_regions(

@@ -39,8 +39,10 @@ struct Regions {
 // Components of every label of the map at once: two pixels are of one component if a path of
 // neighbours of the same label joins them.
 // connectivity: k4 or k8 in 2-D, k6, k18 or k26 in 3-D; std::invalid_argument otherwise.
+// keeps_runs: otherwise there are only facts. Of a flat map of one label, no more than two rows of
+// runs are held then.
 [[nodiscard]] Regions label_components(const ArrayView& labels, Connectivity connectivity,
-                                       const RunOptions& options);
+                                       const RunOptions& options, bool keeps_runs = true);
 // Components of a run list; lists without values are binary.
 [[nodiscard]] Regions label_components(Runs runs, bool is_unsigned, Connectivity connectivity,
                                        int threads);
