@@ -57,7 +57,13 @@ def list_source(source: Source, side: str) -> Listing:
     """Find the files of one side; ValueError if there are none."""
     if isinstance(source, str | os.PathLike):
         return _list_path(os.fspath(source), side)
-    paths = [os.fspath(path) for path in source]
+    try:
+        paths = [os.fspath(path) for path in source]
+    except TypeError:
+        raise TypeError(
+            f"{side} must be a folder, a glob, a list file or a sequence of paths, got "
+            f"{type(source).__name__}; arrays are compared by functions such as confusion_matrix"
+        ) from None
     if not paths:
         raise ValueError(f"{side} is an empty list: give at least one file")
     return named_files(paths, side)

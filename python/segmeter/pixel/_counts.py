@@ -244,7 +244,8 @@ def _validated(matrix: MatrixLike) -> NDArray[Any]:
     if array.ndim < 2 or array.shape[-2] < 1 or array.shape[-1] - array.shape[-2] not in (0, 1):
         raise ValueError(
             "matrix must end in two axes (C, C), or (C, C + 1) with a void column, C >= 1; "
-            f"got shape {array.shape}"
+            f"got shape {array.shape}; confusion_matrix(pred, target, num_classes=...) makes one "
+            "of label maps"
         )
     if array.dtype.kind == "f":
         array = array.astype(np.float64)
