@@ -75,6 +75,11 @@ def _list_path(path: str, side: str) -> Listing:
     if Path(path).is_file():
         if path.lower().endswith(".txt"):
             return named_files(_read_list(path, side), side)
+        if path.lower().endswith(".json"):
+            raise ValueError(
+                f"{side}: {path} is no label map; a protocol reads JSON files: coco-instances, "
+                "coco-panoptic, cityscapes-panoptic"
+            )
         if path.lower().endswith((".csv", ".tsv")):
             raise ValueError(
                 f"{side}: {path} is a table of pairs; give it as pred and leave target out"
