@@ -572,3 +572,9 @@ def test_scores_print_as_a_table() -> None:
         "class     HD   HD95   ASSD   MASD            NSD          NSD",
         f"    1  1.000  1.000  {means}  {scores.nsd[0, 0]:.4f} at 0.5  1.0000 at 1",
     ]
+
+
+def test_scores_are_shown_as_their_table() -> None:
+    scores = segmeter.surface_scores(PRED > 0, TARGET > 0)
+    assert repr(scores) == str(scores)
+    assert str(scores).split()[:3] == ["class", "HD", "HD95"]

@@ -524,3 +524,9 @@ def test_region_facts_of_lists_and_files() -> None:
         segmeter.region_facts(maps[0], maps[0], num_classes=2, threshold=True)
     with pytest.raises(ValueError, match="pred holds labels outside"):
         segmeter.region_facts(maps[0] + 5, maps[0], num_classes=2)
+
+
+def test_scores_in_place_of_labels_are_refused_with_what_to_do() -> None:
+    scores = np.array([[0.2, 0.8]])
+    with pytest.raises(TypeError, match=r"pred must hold integer .* by argmax or a threshold"):
+        segmeter.error_causes(scores, [[0, 1]], num_classes=2)

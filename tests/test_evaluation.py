@@ -919,3 +919,13 @@ def test_hippocampi_shifted_by_one_voxel(shared: Path, tmp_path: Path) -> None:
     assert result.problems == []
     assert result.num_images == 12
     assert np.array_equal(result.matrix[:, :3], expected)
+
+
+@pytest.mark.parametrize("run", [evaluate, check])
+def test_arrays_in_place_of_files_are_refused_by_name(run: Any) -> None:
+    maps = np.zeros((4, 4), int)
+    for pred, side in ((maps, "pred"), ([maps], "pred"), (["."], "target")):
+        with pytest.raises(
+            TypeError, match=f"{side} must be a folder, a glob, .* confusion_matrix"
+        ):
+            run(pred, maps, num_classes=2)

@@ -357,6 +357,7 @@ def test_every_half_is_read_and_written(level: str) -> None:
         ({"target": np.zeros((1, 5), int)}, ValueError, "target must have shape"),
         ({"target": np.zeros((1, 1, 4), int)}, ValueError, r"drop the axis .* target\[:, 0\]"),
         ({"target": np.zeros((1, 4, 3), int)}, ValueError, "move the last axis"),
+        ({"target": np.zeros((1, 3), int)}, ValueError, "pass channels_last=True if the last"),
         ({"target": np.zeros((1, 4))}, TypeError, "holds labels: integers"),
         ({"target": np.full((1, 4), 3)}, ValueError, r"label 3 at sample 0, pixel \(0,\)"),
         ({"target": np.full((1, 4), -1)}, ValueError, "label -1"),

@@ -292,6 +292,35 @@ def test_report_suggests_a_suffix_rule(tmp_path: Path) -> None:
     )
 
 
+def test_other_images_are_no_reason_for_a_rule(tmp_path: Path) -> None:
+    """A prediction of image 9 is not one of image 2, however alike their names are."""
+    for k, (pred, target) in enumerate(
+        [(["a_000009_seg"], ["a_000002_seg"]), (["x_09"], ["y_02"]), (["v3_9_a"], ["v3_2_a"])]
+    ):
+        root = tmp_path / str(k)
+        pairing = pair_files(
+            touch(root / "p", *(f"{name}.png" for name in pred)),
+            touch(root / "t", *(f"{name}.png" for name in [*target, "more"])),
+        )
+        assert pairing.better_rule() is None
+
+
+def test_a_rule_that_loses_pairs_is_not_better(tmp_path: Path) -> None:
+    pred = touch(tmp_path / "p", "a.png", "b.png", "c.png", "d_out.png", "e_out.png")
+    target = touch(tmp_path / "t", *(f"{name}.png" for name in "abcde"))
+    pairing = pair_files(pred, target)
+    assert ids(pairing) == ["a", "b", "c"]
+    assert pairing.better_rule() is None
+    assert "would pair" not in pairing.report()
+    touch(tmp_path / "p", "f_out.png", "g_out.png")
+    touch(tmp_path / "t", "f.png", "g.png")
+    more = pair_files(pred, target)
+    assert more.better_rule() == (Rule(pred_suffix="_out"), 1)  # four pairs in place of three
+    keeping = touch(tmp_path / "q", "a_out.png", "b_out_x.png")
+    target = touch(tmp_path / "u", "a_out.png", "b_out_y.png")
+    assert pair_files(keeping, target).better_rule() is None
+
+
 @pytest.mark.parametrize(
     ("pred", "target"),
     [
@@ -379,3 +408,10 @@ def test_wrong_use_is_named(tmp_path: Path) -> None:
             pair_files(*arguments, **options)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="tuple of two"):
         pair_files(full, full, pattern=["a", "b", "c"])  # type: ignore[arg-type]
+
+
+def test_json_files_are_for_protocols(tmp_path: Path) -> None:
+    for name in ("pred.json", "target.json"):
+        (tmp_path / name).write_text("[]")
+    with pytest.raises(ValueError, match=r"pred\.json is no label map; a protocol reads JSON"):
+        pair_files(tmp_path / "pred.json", tmp_path / "target.json")

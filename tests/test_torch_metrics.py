@@ -92,6 +92,13 @@ def test_matrix_of_scores(torch: Any, backend: Any, ids: Any, dtype: str) -> Non
     assert counts.num_images == 3
 
 
+def test_scores_of_a_matrix_ask_for_its_counts(backend: Any) -> None:
+    metric = backend.ConfusionMatrix(2).update(np.array([[0, 1]]), np.array([[0, 1]]))
+    with pytest.raises(ValueError, match=r"pass its counts\(\)"):
+        segmeter.mean_iou(metric)
+    assert segmeter.mean_iou(metric.counts()) == 1
+
+
 def test_one_channel_of_scores(torch: Any, backend: Any) -> None:
     logits = torch.tensor([[[[-1.0, 2.0, 0.5]]]])
     target = torch.tensor([[[0, 1, 0]]])

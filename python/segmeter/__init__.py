@@ -17,6 +17,10 @@ from .pixel import *  # noqa: F403
 from .region import *  # noqa: F403
 
 if TYPE_CHECKING:
+    from . import evaluation as evaluation
+    from . import io as io
+    from . import loss as loss
+    from . import reference as reference
     from .evaluation.check import CheckReport as CheckReport
     from .evaluation.check import check as check
     from .evaluation.result import Result as Result
@@ -26,6 +30,7 @@ __version__ = "0.1.0"
 
 # Imported at first use, so that a notebook that counts pixels does not load the offline tool.
 _LAZY = dict.fromkeys(("CheckReport", "Result", "check", "evaluate"), "segmeter.evaluation")
+_MODULES = ("evaluation", "io", "loss", "reference")
 
 __all__ = [
     *boundary.__all__,
@@ -42,8 +47,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return import_module(f"segmeter.{name}")
     raise AttributeError(f"module 'segmeter' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_MODULES})

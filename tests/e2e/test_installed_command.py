@@ -258,6 +258,15 @@ def test_importing_the_package_leaves_the_command_line_alone() -> None:
     assert run([sys.executable, "-c", code]).stdout.strip() == "[]"
 
 
+def test_modules_are_there_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, segmeter;"
+        "print('segmeter.loss' in sys.modules, len(segmeter.loss.__all__) > 20, "
+        "callable(segmeter.evaluation.make_plan), callable(segmeter.reference.confusion_matrix))"
+    )
+    assert run([sys.executable, "-c", code]).stdout.split() == ["False", *["True"] * 3]
+
+
 def test_doctor_runs_without_the_extra(tmp_path: Path) -> None:
     code = (
         "import sys\n"

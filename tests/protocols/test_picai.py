@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from segmeter.cli import main
 from segmeter.evaluation import evaluate
 from segmeter.evaluation.protocols.picai import PicaiCounts, open_folders
 
@@ -53,3 +54,19 @@ def test_confidences_and_missing_files(tmp_path: Path) -> None:
     np.save(tmp_path / "pred" / "b.npy", np.zeros((4, 5, 5), np.float32))
     result = evaluate(tmp_path / "pred", tmp_path / "target", protocol="picai")
     assert [problem["kind"] for problem in result.problems] == ["shape"]
+
+
+def test_check_says_how_much_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("pred", "target"):
+        (tmp_path / side).mkdir()
+        for name in "abc":
+            np.save(tmp_path / side / f"{name}.npy", np.eye(4, dtype=np.uint8))
+    places = ["--pred", str(tmp_path / "pred"), "--target", str(tmp_path / "target")]
+    assert main(["check", *places, "--protocol", "picai", "--sample", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 of 3 measured" in lines
+    assert not any("stored as" in line for line in lines)
+    assert main(["check", *places, "--protocol", "binary"]) == 0
+    assert "stored as" in capsys.readouterr().out

@@ -392,7 +392,7 @@ def surface_overlap(
 # --- all scores -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SurfaceScores:
     """Scores of every class of one pair of maps, from one measurement of distances.
 
@@ -449,7 +449,7 @@ class SurfaceScores:
         """Classes of which the target has no surface, (K,)."""
         return np.asarray(self.points[:, 1] == 0)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Table of the scores of both directions together, with a line for each class."""
         scores = {"HD": self.hausdorff}
         robust = self.hausdorff_percentile.T

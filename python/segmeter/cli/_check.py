@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
-    from rich.table import Table
 
     from segmeter.cli._options import Display, Inputs, Sampling
     from segmeter.evaluation import CheckReport, Finding
@@ -54,9 +53,11 @@ def _parts(report: CheckReport) -> Iterator[RenderableType]:
         yield Text("\nnothing looks wrong", style="bold green")
 
 
-def _overview(statistics: Mapping[str, Any]) -> Table:
-    """Formats, sizes and labels of both sides."""
+def _overview(statistics: Mapping[str, Any]) -> RenderableType:
+    """Formats, sizes and labels of both sides; of data sets of a protocol, how much was read."""
     read, pairs = statistics["sampled"], statistics["pairs"]
+    if not (statistics["pred"]["formats"] or statistics["target"]["formats"]):
+        return Text(f"{count_text(read)} of {count_text(pairs)} measured")
     sample = "" if read == pairs else f" ({count_text(read)} of {count_text(pairs)} read)"
     table = plain_table()
     table.add_column("")

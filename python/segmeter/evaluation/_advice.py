@@ -68,6 +68,8 @@ def guess_rule(pred_keys: Sequence[str], target_keys: Sequence[str]) -> tuple[Ru
                 for side in (preds, targets)
             )
             for pred_part, target_part in product(left_preds, left_targets):
+                if _are_of_other_images(pred_part, target_part):
+                    continue
                 pairs = len(left_preds[pred_part] & left_targets[target_part])
                 rank = (pairs, -len(pred_part + target_part), describe(pred_part, target_part))
                 best = max(best, rank, key=lambda entry: entry[:2])
@@ -82,6 +84,12 @@ def _numbers(keys: Sequence[str]) -> set[str]:
     """The last number of each name, without zeros before it; none if two names share one."""
     found = [match[1] for match in map(re.compile(_LAST_NUMBER).search, keys) if match]
     return set(found) if len(set(found)) == len(keys) else set()
+
+
+def _are_of_other_images(pred_part: str, target_part: str) -> bool:
+    """Whether what is to be left off holds numbers, and other ones: those tell images apart."""
+    numbers = [re.findall(r"\d+", part) for part in (pred_part, target_part)]
+    return all(numbers) and numbers[0] != numbers[1]
 
 
 def _names(keys: Sequence[str]) -> list[str]:

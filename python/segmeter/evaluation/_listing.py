@@ -57,7 +57,13 @@ def list_source(source: Source, side: str) -> Listing:
     """Find the files of one side; ValueError if there are none."""
     if isinstance(source, str | os.PathLike):
         return _list_path(os.fspath(source), side)
-    paths = [os.fspath(path) for path in source]
+    try:
+        paths = [os.fspath(path) for path in source]
+    except TypeError:
+        raise TypeError(
+            f"{side} must be a folder, a glob, a list file or a sequence of paths, got "
+            f"{type(source).__name__}; arrays are compared by functions such as confusion_matrix"
+        ) from None
     if not paths:
         raise ValueError(f"{side} is an empty list: give at least one file")
     return named_files(paths, side)
@@ -69,6 +75,11 @@ def _list_path(path: str, side: str) -> Listing:
     if Path(path).is_file():
         if path.lower().endswith(".txt"):
             return named_files(_read_list(path, side), side)
+        if path.lower().endswith(".json"):
+            raise ValueError(
+                f"{side}: {path} is no label map; a protocol reads JSON files: coco-instances, "
+                "coco-panoptic, cityscapes-panoptic"
+            )
         if path.lower().endswith((".csv", ".tsv")):
             raise ValueError(
                 f"{side}: {path} is a table of pairs; give it as pred and leave target out"

@@ -181,12 +181,12 @@ class Pairing:
         return "\n".join(lines)
 
     def better_rule(self) -> tuple[Rule, int] | None:
-        """A rule that pairs most of what did not pair, and how many pairs it makes.
+        """A rule that pairs most of what did not pair, and how many more pairs there are then.
 
         Returns
         -------
         tuple (Rule, int) or None
-            None if there is no such rule.
+            None if there is no such rule, or if it would lose as many of the pairs there are.
 
         Examples
         --------
@@ -196,7 +196,23 @@ class Pairing:
         (Rule(pred_suffix='_pred', target_suffix=None, pattern=None), 1)
         """
         pred_keys = [self.keys[path] for path in self.only_pred]
-        return guess_rule(pred_keys, [self.keys[path] for path in self.only_target])
+        guess = guess_rule(pred_keys, [self.keys[path] for path in self.only_target])
+        if guess is None:
+            return None
+        rule, found = guess
+        key = {
+            side: _key_of_pattern(rule.pattern) if rule.pattern else _suffix_key(suffix)
+            for side, suffix in (("pred", rule.pred_suffix), ("target", rule.target_suffix))
+        }
+        keys = [
+            (
+                key["pred"](file_stem(Path(pair.pred).name)),
+                key["target"](file_stem(Path(pair.target).name)),
+            )
+            for pair in self.pairs
+        ]
+        lost = sum(pred is None or pred != target for pred, target in keys)
+        return (rule, found - lost) if found > lost else None
 
     def advice(self) -> str | None:
         """:meth:`better_rule` as a sentence.
@@ -330,6 +346,20 @@ def _by_pattern(listing: Listing, pattern: str | None) -> Keyed:
     """Files keyed by what the pattern finds, in the first form of the names that it fits at all."""
     if pattern is None:
         return listing.keyed(file_stem, "")
+    key, otherwise = _key_of_pattern(pattern), f"do not match {pattern}"
+    whole = replace(listing, relative=[Path(path).as_posix() for path in listing.paths])
+    for keyed in (
+        listing.keyed(lambda relative: key(file_stem(relative)), otherwise),
+        listing.keyed(key, otherwise),
+        whole.keyed(key, otherwise),
+    ):
+        if keyed.files:
+            break
+    return keyed
+
+
+def _key_of_pattern(pattern: str) -> Callable[[str], str | None]:
+    """What the groups of a pattern find, or its whole match if it has none; None if nothing."""
     try:
         regex = re.compile(pattern)
     except re.error as error:
@@ -341,16 +371,7 @@ def _by_pattern(listing: Listing, pattern: str | None) -> Keyed:
             return None
         return "/".join(part for part in match.groups() if part) if regex.groups else match.group()
 
-    otherwise = f"do not match {pattern}"
-    whole = replace(listing, relative=[Path(path).as_posix() for path in listing.paths])
-    for keyed in (
-        listing.keyed(lambda relative: key(file_stem(relative)), otherwise),
-        listing.keyed(key, otherwise),
-        whole.keyed(key, otherwise),
-    ):
-        if keyed.files:
-            break
-    return keyed
+    return key
 
 
 def _two_patterns(pattern: Pattern) -> tuple[str | None, str | None]:

@@ -851,8 +851,11 @@ def _logits(value: Any, rules: Rules) -> NDArray[Any]:
     return x
 
 
-def _way_out(shape: tuple[int, ...], labels: tuple[int, ...]) -> str:
+def _way_out(shape: tuple[int, ...], logits: tuple[int, ...], channels_last: bool) -> str:
     """What brings a target of a shape that other tools take into ours."""
+    labels = logits[:1] + logits[2:]
+    if shape == logits[:-1] and not channels_last:
+        return "; pass channels_last=True if the last axis of the logits holds the classes"
     if shape == (labels[0], 1, *labels[1:]):
         return "; drop the axis of one channel: target[:, 0]"
     if shape[:-1] == labels:
@@ -876,7 +879,7 @@ def _target(value: ArrayLike, x: NDArray[Any], channels_last: bool) -> NDArray[A
         raise ValueError(
             f"target must have shape {labels} (labels) or that of the logits, got "
             f"{np.shape(value)} for logits of {len(labels) - 1} spatial axes and "
-            f"{x.shape[1]} channels{_way_out(np.shape(value), labels)}"
+            f"{x.shape[1]} channels{_way_out(np.shape(value), x.shape, channels_last)}"
         )
     return y[:, 0] if x.shape[1] == 1 and y.dtype.kind in "bui" else y
 

@@ -242,9 +242,11 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
 def _validated(matrix: MatrixLike) -> NDArray[Any]:
     array = np.asarray(getattr(matrix, "matrix", matrix))
     if array.ndim < 2 or array.shape[-2] < 1 or array.shape[-1] - array.shape[-2] not in (0, 1):
+        is_metric = callable(getattr(matrix, "counts", None))  # of segmeter.torch
+        way_out = "confusion_matrix(pred, target, num_classes=...) makes one of label maps"
         raise ValueError(
             "matrix must end in two axes (C, C), or (C, C + 1) with a void column, C >= 1; "
-            f"got shape {array.shape}"
+            f"got shape {array.shape}; {'pass its counts()' if is_metric else way_out}"
         )
     if array.dtype.kind == "f":
         array = array.astype(np.float64)

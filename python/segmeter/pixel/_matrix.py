@@ -798,8 +798,8 @@ def require_labels(array: NDArray[Any], name: str) -> None:
     if array.dtype.kind == "f":
         hint = (
             "; cast labels to an integer type, such as labels.astype(numpy.int32) (files of whole "
-            "numbers are cast by the readers, which look at every value), or pass "
-            "from_scores=True for scores"
+            "numbers are cast by the readers, which look at every value); scores become labels by "
+            "argmax or a threshold, in confusion_matrix by from_scores=True"
         )
     raise TypeError(
         f"{name} must hold integer or bool labels, got dtype {array.dtype}{hint}"

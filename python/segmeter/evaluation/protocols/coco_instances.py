@@ -23,7 +23,6 @@ Boundary IoU (CVPR 2021); boundary-iou-api, commit 37d2558.
 
 from __future__ import annotations
 
-import json
 import math
 import operator
 from collections import Counter
@@ -37,6 +36,7 @@ import numpy as np
 from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.pairing import Pair
 from segmeter.evaluation.protocols._collector import paused_collector
+from segmeter.evaluation.protocols._json import read_json
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
 from segmeter.region import CocoAveragePrecision, CocoCounts, coco_average_precision, coco_counts
 from segmeter.region._rle import RunLengthMasks, read_segmentations
@@ -417,7 +417,7 @@ def _read_json(path: str, side: str) -> Any:
     if Path(path).is_dir():
         raise ValueError(f"{side}: {path} is a folder; give the JSON file itself")
     try:
-        return json.loads(Path(path).read_bytes())
+        return read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{side}: {path} cannot be read: {error}") from error
 

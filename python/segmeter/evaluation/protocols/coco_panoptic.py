@@ -25,7 +25,6 @@ Cheng et al., Boundary IoU (CVPR 2021); boundary-iou-api, commit 37d2558.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
@@ -39,6 +38,7 @@ from segmeter.boundary import boundary_overlap_table
 from segmeter.evaluation._problem import PairError, Problem
 from segmeter.evaluation.pairing import Pair
 from segmeter.evaluation.protocols._collector import paused_collector
+from segmeter.evaluation.protocols._json import read_json
 from segmeter.evaluation.protocols._protocol import EvaluationProtocol, Measured
 from segmeter.io import read_label_map
 from segmeter.pixel._counts import nan_mean
@@ -403,8 +403,8 @@ class _File:
     def read(cls, path: str, side: str) -> _File:
         file = _json_file(path, side)
         try:
-            content = json.loads(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
+            content = read_json(file)
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"{side}: {file} cannot be read: {error}") from error
         if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
             raise ValueError(f"{side}: {file} holds no list 'annotations': is it COCO panoptic?")
