@@ -105,9 +105,10 @@ def soft_counts_backward(
             by_log_rest += np.where(share == 0.0, 0.0, share * slope)
     if activation == "softmax":
         mean = np.sum(p * by_p, axis=1, keepdims=True)
-        total = np.sum(by_log_p, axis=1, keepdims=True)
-        alone = by_log_p == total  # one class bears it all: no difference to be taken
-        gradient = p * (by_p - mean) + np.where(alone, by_log_p * rest, by_log_p - p * total)
+        # Summed without the class itself: a huge slope of its own would swallow theirs.
+        kinds = np.arange(p.shape[1])
+        others = np.stack([by_log_p[:, kinds != k].sum(axis=1) for k in kinds], axis=1)
+        gradient = p * (by_p - mean) + by_log_p * rest - p * others
     elif activation == "sigmoid":
         gradient = p * rest * by_p + by_log_p * rest - by_log_rest * p
     else:
