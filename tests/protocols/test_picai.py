@@ -70,3 +70,16 @@ def test_check_says_how_much_was_measured(
     assert not any("stored as" in line for line in lines)
     assert main(["check", *places, "--protocol", "binary"]) == 0
     assert "stored as" in capsys.readouterr().out
+
+
+def test_two_files_of_one_case_are_a_problem(tmp_path: Path) -> None:
+    for side in ("pred", "target"):
+        (tmp_path / side).mkdir()
+        for name in "ab":
+            np.save(tmp_path / side / f"{name}.npy", np.eye(4, dtype=np.uint8))
+    np.savez(tmp_path / "pred" / "b.npz", np.eye(4, dtype=np.uint8))
+    (tmp_path / "target" / "a.npy").rename(tmp_path / "target" / "c.npy")
+    result = evaluate(tmp_path / "pred", tmp_path / "target", protocol="picai")
+    kinds = {problem["id"]: problem["kind"] for problem in result.problems}
+    assert kinds == {"a": "missing-target", "b": "ambiguous", "c": "missing-prediction"}
+    assert result.exit_code == 3

@@ -27,6 +27,7 @@ from segmeter.evaluation._listing import (
     list_source,
     named_files,
 )
+from segmeter.evaluation._problem import Problem
 from segmeter.report._text import plural
 
 if TYPE_CHECKING:
@@ -116,6 +117,37 @@ class Pairing:
         True
         """
         return not (self.only_pred or self.only_target or self.ambiguous or self.absent)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Files that did not pair, as problems.
+
+        Examples
+        --------
+        >>> Pairing("", only_pred=("p/a.png",), keys={"p/a.png": "a"}).problems()[0].message
+        'p/a.png: there is no target for this prediction'
+        """
+        return (
+            *(self._missing(path, "prediction", "target") for path in self.only_target),
+            *(self._missing(path, "target", "prediction") for path in self.only_pred),
+            *(
+                Problem(
+                    id_,
+                    path,
+                    "missing-prediction" if side == "pred" else "missing-target",
+                    "error",
+                    f"{path}: listed, but there is no such file",
+                )
+                for id_, side, path in self.absent
+            ),
+            *(
+                Problem(item.id, item.paths[0], "ambiguous", "error", str(item))
+                for item in self.ambiguous
+            ),
+        )
+
+    def _missing(self, path: str, missing: str, present: str) -> Problem:
+        message = f"{path}: there is no {missing} for this {present}"
+        return Problem(self.keys[path], path, f"missing-{missing}", "error", message)
 
     def nearest(self, path: str) -> str | None:
         """Unpaired file of the other side whose name is most alike, if any is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from segmeter._core import max_threads
 from segmeter.evaluation import protocols
 from segmeter.evaluation._options import PlanOptions, hands_on
-from segmeter.evaluation._problem import Problem
 from segmeter.evaluation._totals import Totals
 from segmeter.evaluation.pairing import Pair, Pairing, Pattern, pair_files
 from segmeter.evaluation.plan import Plan, make_plan
@@ -23,6 +22,7 @@ from segmeter.evaluation.worker import Outcome, count_pair
 
 if TYPE_CHECKING:
     from segmeter.evaluation._listing import Source
+    from segmeter.evaluation._problem import Problem
     from segmeter.evaluation.protocols import ProtocolDataset
 
 Progress = Callable[[int, int, int], object]
@@ -208,7 +208,7 @@ def _evaluate(
     progress: Progress | None,
 ) -> Result:
     totals = Totals(plan)
-    totals.problems += pairing_problems(pairing)
+    totals.problems += pairing.problems()
     totals.problems += problems
     facts = {
         "rule": pairing.rule,
@@ -280,24 +280,6 @@ def pair_for(
     if usual.pairs and not own.pairs:
         return usual
     return replace(own, rule=f"by the file names of {chosen.name}")
-
-
-def pairing_problems(pairing: Pairing) -> Iterator[Problem]:
-    """Files that did not pair, as problems."""
-    for path in pairing.only_target:
-        yield _missing(pairing, path, "prediction", "target")
-    for path in pairing.only_pred:
-        yield _missing(pairing, path, "target", "prediction")
-    for id_, side, path in pairing.absent:
-        kind = "missing-prediction" if side == "pred" else "missing-target"
-        yield Problem(id_, path, kind, "error", f"{path}: listed, but there is no such file")
-    for item in pairing.ambiguous:
-        yield Problem(item.id, item.paths[0], "ambiguous", "error", str(item))
-
-
-def _missing(pairing: Pairing, path: str, missing: str, present: str) -> Problem:
-    message = f"{path}: there is no {missing} for this {present}"
-    return Problem(pairing.keys[path], path, f"missing-{missing}", "error", message)
 
 
 def _outcomes(

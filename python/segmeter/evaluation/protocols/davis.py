@@ -190,15 +190,7 @@ class DavisFolders:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Masks without a partner."""
-        sides = (
-            ("missing-target", "annotation", self.pairing.only_pred),
-            ("missing-prediction", "prediction", self.pairing.only_target),
-        )
-        return tuple(
-            Problem(path, path, kind, "error", f"{path}: there is no {side} for it")
-            for kind, side, paths in sides
-            for path in paths
-        )
+        return self.pairing.problems()
 
     def measure(self, pair: Pair) -> Measured:
         """Compare two masks."""

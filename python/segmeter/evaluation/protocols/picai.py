@@ -122,15 +122,7 @@ class PicaiFolders:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Files without a partner."""
-        sides = (
-            ("missing-target", "target", self.pairing.only_pred),
-            ("missing-prediction", "prediction", self.pairing.only_target),
-        )
-        return tuple(
-            Problem(path, path, kind, "error", f"{path}: there is no {side} for it")
-            for kind, side, paths in sides
-            for path in paths
-        )
+        return self.pairing.problems()
 
     def measure(self, pair: Pair) -> Measured:
         """Compare the candidates of one case with its lesions."""
