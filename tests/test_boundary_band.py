@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segmeter
+from label_maps import blobs
 from segmeter import BoundaryFCounts, BoundaryIouCounts, TrimapCounts
 from segmeter.reference import boundary_band as twin
 
@@ -23,16 +24,6 @@ MEASURES = {
     "trimap_counts": (segmeter.trimap_counts, twin.trimap_counts),
     "boundary_f_counts": (segmeter.boundary_f_counts, twin.boundary_f_counts),
 }
-
-
-def blobs(rng: np.random.Generator, shape: tuple[int, ...], classes: int, size: int) -> np.ndarray:
-    """A map of rectangles, so that there are outlines, nested regions and thin lines."""
-    canvas = np.zeros(shape, np.int64)
-    for _ in range(int(rng.integers(1, 12))):
-        low = [int(rng.integers(0, n)) for n in shape]
-        high = [a + int(rng.integers(1, size + 1)) for a in low]
-        canvas[tuple(map(slice, low, high))] = rng.integers(0, classes)
-    return canvas
 
 
 @st.composite
