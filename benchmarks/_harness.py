@@ -15,7 +15,8 @@ How it is made fair:
   on a busy one the wall time of long calls contains other people's work.
 * With more than one thread there is a pause before every turn in which the idle threads of the
   candidate before go to sleep (OpenMP pools spin for some milliseconds after their work); else they
-  would take a core from the next one.
+  would take a core from the next one. An untimed call then wakes the candidate's own: on a virtual
+  machine that took 7 ms.
 * Slow candidates take part in fewer rounds, spread over the whole run.
 """
 
@@ -221,6 +222,8 @@ class _Plan:
         if self.settle:
             _wait_for_idle_threads()
         if self.evict is not None:
+            if self.settle:
+                call()  # wakes its threads, which may take longer than its work does
             self.evict()
         elif self.touch_first:
             for _ in range(self.batch):

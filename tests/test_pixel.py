@@ -471,6 +471,21 @@ def test_each_pixel_counts_wherever_in_a_cache_line_a_map_begins(dtype: Any) -> 
     each_level(check)
 
 
+def test_maps_that_no_cache_holds() -> None:
+    size = 2**25 + 77
+    rng = np.random.default_rng(size)
+    pred, target = (np.repeat(rng.integers(0, 5, 2**19, np.uint8), 65)[:size] for _ in range(2))
+    pred[rng.integers(0, size, 1000)] = 4
+    expected = np.bincount(target * np.uint8(5) + pred, minlength=25).reshape(5, 5)
+
+    def check() -> None:
+        for threads in (1, 2):
+            got = segmeter.confusion_matrix(pred, target, num_classes=5, threads=threads)
+            np.testing.assert_array_equal(got, expected)
+
+    each_level(check)
+
+
 BOOL_SIZES = [1, 63, 64, 65, 255, 4032, 4033, 8064, 8065, 16_127, 16_128, 16_129, 16_384, 65_337]
 
 

@@ -165,7 +165,7 @@ class Counter {
                  1,
                  nullptr,
                  nullptr},
-          scratch_(page_of_runs(kTilePixels + kSlack)) {}
+          scratch_(is_binary_ ? nullptr : page_of_runs(kTilePixels + kSlack)) {}
 
     void count(const Pair& pair, std::int64_t begin, std::int64_t end) {
         busy_ = false;

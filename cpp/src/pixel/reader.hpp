@@ -78,7 +78,8 @@ class TileReader {
 
     // Pixels of a tile; at most simd::kTilePixels.
     [[nodiscard]] std::int64_t tile_pixels() const noexcept {
-        return job_.from_scores() ? simd::kScoreTilePixels : simd::kTileBytes / width_;
+        if (job_.from_scores()) return simd::kScoreTilePixels;
+        return simd::tile_bytes(job_.target.size() * width_) / width_;
     }
     // Whether both maps are read where they are, so that a tile may be as long as one likes.
     [[nodiscard]] bool reads_in_place(const Pair& pair) const {

@@ -8,7 +8,10 @@ namespace segmeter::simd {
 
 // Bytes of one map's tile of labels: small enough that memory works on while a tile is read for the
 // second time from L1, large enough that the cost of beginning a tile disappears.
-inline constexpr std::int64_t kTileBytes = 4096;
+// Maps that no cache holds want it half as large.
+constexpr std::int64_t tile_bytes(std::int64_t map_bytes) {
+    return map_bytes <= std::int64_t{1} << 25 ? 4096 : 2048;
+}
 // Pixels of a tile that is decided from scores: the longer, the fewer jumps between channels.
 inline constexpr std::int64_t kScoreTilePixels = 16384;
 // Most pixels of any tile. Positions in a tile are 16-bit.
