@@ -111,6 +111,13 @@ void check_map(const Map<T>& map, DType dtype, Connectivity connectivity, int fa
             CHECK(area ==
                   static_cast<std::int64_t>(std::count_if(map.values.begin(), map.values.end(),
                                                           [](T label) { return label != 0; })));
+            const Regions alone = label_components(map.view(dtype), connectivity, options, false);
+            CHECK(alone.runs.begin.empty());
+            CHECK(std::equal(alone.facts.begin(), alone.facts.end(), regions.facts.begin(),
+                             regions.facts.end(), [](const RegionFacts& a, const RegionFacts& b) {
+                                 return a.first == b.first && a.area == b.area && a.sum == b.sum &&
+                                        a.low == b.low && a.high == b.high;
+                             }));
             Runs runs = find_runs(map.view(dtype), options);
             require_valid(runs);
             require_maximal(runs);

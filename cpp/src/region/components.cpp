@@ -378,22 +378,22 @@ class FlatSlab {
     template <class Finder>
     RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
         slab_.first_row = first_row;
-        if (keeps_runs_)
-            slab_.row_begin.reserve_more(static_cast<std::size_t>(last_row - first_row) + 1);
+        slab_.row_begin.reserve_more(static_cast<std::size_t>(last_row - first_row) + 1);
         slab_.row_begin.push_back(0);
         for (std::int64_t y = first_row; y < last_row;) {
             own().read(y, length_, finder);
             if (own().strands().count > 0) {
                 grow();
-                keep();
+                // Where slabs are put together, their first and last rows are looked at again.
+                if (keeps_runs_ || y == first_row || y + 1 == last_row) keep_runs();
+                end_row();
                 std::swap(own_, before_);
                 ++y;
                 continue;
             }
             end_before();
-            const std::int64_t next = finder.skip_empty_rows(y + 1, last_row);
-            keep_empty_rows(next - y);
-            y = next;
+            for (const std::int64_t next = finder.skip_empty_rows(y + 1, last_row); y < next; ++y)
+                end_row();
         }
         end_before();
         return finish();
@@ -425,22 +425,15 @@ class FlatSlab {
         before().clear();
         rows_of_strands_ = 0;
     }
-    void keep() {
-        if (!keeps_runs_) return;
+    void keep_runs() {
         const simd::StrandRow& row = own().strands();
         const auto count = static_cast<std::size_t>(row.count);
         slab_.begin.append(row.begin, count);
         slab_.end.append(row.end, count);
         slab_.region.append(row.strands.part, count);
         require_countable(slab_.begin.size());
-        slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
     }
-
-    void keep_empty_rows(std::int64_t rows) {
-        if (!keeps_runs_) return;
-        for (std::int64_t i = 0; i < rows; ++i)
-            slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
-    }
+    void end_row() { slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size())); }
 
     // For parts that begin with the runs of a row.
     void make_room(std::int32_t runs) {
@@ -646,9 +639,7 @@ Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const R
             as_binary.binary = true;
             if (value) {
                 RunFinder<Label> finder(labels, options, as_binary);
-                // Where slabs are put together, their first and last rows are looked at again.
-                FlatSlab slab(shape, connectivity, label_of_bits(*value, labels.dtype),
-                              keeps_runs || plan.count() > 1);
+                FlatSlab slab(shape, connectivity, label_of_bits(*value, labels.dtype), keeps_runs);
                 slabs[static_cast<std::size_t>(block)] = slab.label(first, last, finder);
                 return;
             }
