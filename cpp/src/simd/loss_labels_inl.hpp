@@ -37,8 +37,8 @@ inline void copy_and_find_largest(const Tile& tile, int channels, Real* copy,
 }
 
 // Asks for the logits that come after a run, a row of all its tiles after the other: memory likes
-// to be read in long pieces. Into the second cache: channels are often whole pages apart, and then
-// too many for the first one.
+// to be read in long pieces. The first cache will not hold them all, as channels are often whole
+// pages apart; yet what is asked for the second one alone comes later where memory is busy.
 struct Ahead {
     const Real* row;
     std::int64_t stride;
@@ -50,7 +50,7 @@ struct Ahead {
     [[gnu::always_inline]] inline void ask() {
         constexpr int kLine = 64 / static_cast<int>(sizeof(Real));
         for (int i = 0; i < n * kLossLanes; i += kLine)
-            __builtin_prefetch(row + kLossLanes * asked + i, 0, 2);
+            __builtin_prefetch(row + kLossLanes * asked + i, 0, 3);
         asked += n;
         if (asked < vecs) return;
         asked = 0;
