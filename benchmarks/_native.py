@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).with_name("native.c")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-std=gnu11")
 
-VARIANTS = {"one by one": 0, "one by one, prefetch": 1, "side by side": 2, "both, prefetch": 3}
+VARIANTS = {
+    "one by one": 0,
+    "one by one, prefetch": 1,
+    "side by side": 2,
+    "both, prefetch": 3,
+    "both, prefetch far": 4,
+}
 
 
 @functools.cache

@@ -19,7 +19,7 @@ typedef uint64_t lanes __attribute__((vector_size(64)));
 typedef uint64_t loose_lanes __attribute__((vector_size(64), aligned(1), may_alias));
 
 enum { LANE_BYTES = 64, STEP_BYTES = 8 * LANE_BYTES };
-enum variant { PLAIN = 0, PREFETCH = 1, TOGETHER = 2, TOGETHER_PREFETCH = 3 };
+enum variant { PLAIN = 0, PREFETCH = 1, TOGETHER = 2, TOGETHER_PREFETCH = 3, TOGETHER_FAR = 4 };
 
 static lanes step_sum(const uint8_t* bytes, lanes total)
 {
@@ -83,7 +83,8 @@ uint64_t read_buffers(const uint8_t* const* buffers, const int64_t* sizes, int32
                       int32_t threads, int32_t variant)
 {
     uint64_t sum = 0;
-    const int64_t distance = variant == PREFETCH || variant == TOGETHER_PREFETCH ? 2048 : 0;
+    const int64_t distances[] = {0, 2048, 0, 2048, 8192};
+    const int64_t distance = distances[variant];
 #pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : sum)
     for (int32_t thread = 0; thread < threads; ++thread) {
         int32_t first = 0;
