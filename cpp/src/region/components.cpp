@@ -350,6 +350,15 @@ class FlatRow {
         row_.count = 0;
         narrow(0)[0] = ~std::uint32_t{0};
     }
+    // Strands without sums.
+    void clear_strands() {
+        const simd::Strands& strands = row_.strands;
+        for (std::uint32_t* sums : {strands.area, strands.num_runs, strands.high_x})
+            std::fill_n(sums, row_.count, 0U);
+        std::fill_n(strands.low_x, row_.count, ~std::uint32_t{0});
+        for (std::uint64_t* sums : {strands.sum_x, strands.sum_y})
+            std::fill_n(sums, row_.count, std::uint64_t{0});
+    }
     [[nodiscard]] const simd::StrandRow& strands() const { return row_; }
     [[nodiscard]] const simd::RowEdges& changes() const { return changes_.next(); }
 
@@ -409,21 +418,22 @@ class FlatSlab {
         make_room(row.count);
         const bool is_crowded = 16 * std::int64_t{row.count} >= length_;
         if (is_crowded || length_ > kLongest) {
-            if (rows_of_strands_ > 0) kernels_.end_strands(before().strands(), parts_);
-            rows_of_strands_ = 0;
+            end_strands(before());
             kernels_.grow_parts(row, before().changes(), before().strands(), reach_, parts_);
         } else {
+            if (rows_of_strands_ == 0) before().clear_strands();
             kernels_.grow_strands(row, before().strands(), reach_, parts_);
-            if (++rows_of_strands_ * length_ > kLongest) {
-                kernels_.end_strands(row, parts_);
-                rows_of_strands_ = 0;
-            }
+            if (++rows_of_strands_ * length_ > kLongest) end_strands(own());
         }
     }
-    void end_before() {
-        kernels_.end_strands(before().strands(), parts_);
-        before().clear();
+    // Sums of strands, if they have any, become those of parts.
+    void end_strands(const FlatRow& row) {
+        if (rows_of_strands_ > 0) kernels_.end_strands(row.strands(), parts_);
         rows_of_strands_ = 0;
+    }
+    void end_before() {
+        end_strands(before());
+        before().clear();
     }
     void keep_runs() {
         const simd::StrandRow& row = own().strands();
@@ -496,7 +506,7 @@ class FlatSlab {
     std::array<FlatRow, 2> rows_;
     std::size_t own_ = 0;
     std::size_t before_ = 1;
-    std::int64_t rows_of_strands_ = 0;  // that may have sums
+    std::int64_t rows_of_strands_ = 0;  // rows that the sums of strands are of, at most
     simd::Parts parts_{};
     Buffer<simd::PartFacts> facts_;
     Buffer<std::int32_t> parent_;

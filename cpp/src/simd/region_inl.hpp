@@ -532,8 +532,7 @@ inline void clear_strand(const Strands& strands, std::int32_t i) {
 
 void end_strands(const StrandRow& row, Parts& parts) {
     for (std::int32_t i = 0; i < row.count; ++i) {
-        if (row.strands.num_runs[i] > 0) end_strand(row.strands, i, row.y + 1, parts);
-        clear_strand(row.strands, i);
+        end_strand(row.strands, i, row.y + 1, parts);
     }
 }
 
@@ -748,7 +747,6 @@ void grow_parts(const StrandRow& row, const RowEdges& changes, const StrandRow& 
         facts.num_runs += 1;
         facts.low_x = begin < facts.low_x ? begin : facts.low_x;
         facts.high_x = end > facts.high_x ? end : facts.high_x;
-        clear_strand(row.strands, run);
     }
 }
 

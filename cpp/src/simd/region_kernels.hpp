@@ -124,12 +124,12 @@ struct StrandRow {
 using GrowStrands = void (*)(const StrandRow& row, const StrandRow& before, std::uint32_t reach,
                              Parts& parts);
 
-// The same for a row in which strands are no longer than their runs: `changes` tell the runs of the
-// row before; no sums are kept in strands, and those before hold none.
+// The same for a row whose strands are given no sums, only parts: `changes` tell the runs of the
+// row before, of which just the parts of strands are read.
 using GrowParts = void (*)(const StrandRow& row, const RowEdges& changes, const StrandRow& before,
                            std::uint32_t reach, Parts& parts);
 
-// Adds the strands of a row to their parts, and leaves nothing in them.
+// Adds the strands of a row to their parts.
 using EndStrands = void (*)(const StrandRow& row, Parts& parts);
 
 // A row of a volume, or one that it sees.
