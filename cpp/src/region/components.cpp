@@ -379,10 +379,11 @@ class FlatSlab {
     FlatSlab(const VolumeShape& shape, Connectivity connectivity, std::int64_t value,
              bool keeps_runs)
         : length_(shape.length),
-          value_(value),
           keeps_runs_(keeps_runs),
           reach_(static_cast<std::uint32_t>(Reach(connectivity).same_slice)),
-          rows_{FlatRow(length_), FlatRow(length_)} {}
+          rows_{FlatRow(length_), FlatRow(length_)} {
+        parts_.value = value;
+    }
 
     template <class Finder>
     RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
@@ -452,47 +453,29 @@ class FlatSlab {
         parent_.resize(known);
         facts_.reserve_more(static_cast<std::size_t>(runs));
         parent_.reserve_more(static_cast<std::size_t>(runs));
-        parts_.facts = facts_.data();
+        parts_.facts = reinterpret_cast<std::int64_t*>(facts_.data());
         parts_.parent = parent_.data();
     }
 
     RegionSlab finish() {
-        std::int32_t count = 0;
+        facts_.resize(static_cast<std::size_t>(parts_.count));
+        std::size_t count = 0;
         for (std::int32_t i = 0; i < parts_.count; ++i) {
-            const simd::PartFacts& part = parts_.facts[i];
+            const RegionFacts& part = facts_[static_cast<std::size_t>(i)];
             std::int32_t& number = parts_.parent[i];
             if (number == i) {
-                number = count++;
-                parts_.facts[number] = part;
+                number = static_cast<std::int32_t>(count);
+                facts_[count++] = part;
             } else {
                 number = parts_.parent[number];  // it comes first, so it is one of a component
-                add_part(parts_.facts[number], part);
+                add_facts(facts_[static_cast<std::size_t>(number)], part);
             }
         }
-        slab_.facts.resize(static_cast<std::size_t>(count));
-        for (std::int32_t i = 0; i < count; ++i)
-            slab_.facts[static_cast<std::size_t>(i)] = facts_of(parts_.facts[i]);
-        if (count < parts_.count)
+        if (count < facts_.size())
             for (std::int32_t& region : slab_.region) region = parts_.parent[region];
+        facts_.resize(count);
+        slab_.facts = std::move(facts_);
         return std::move(slab_);
-    }
-    static void add_part(simd::PartFacts& part, const simd::PartFacts& later) {
-        part.area += later.area;
-        part.sum_x += later.sum_x;
-        part.sum_y += later.sum_y;
-        part.end_y = std::max(part.end_y, later.end_y);
-        part.num_runs += later.num_runs;
-        part.low_x = std::min(part.low_x, later.low_x);
-        part.high_x = std::max(part.high_x, later.high_x);
-    }
-    [[nodiscard]] RegionFacts facts_of(const simd::PartFacts& part) const {
-        return {value_,
-                part.first,
-                part.area,
-                part.num_runs,
-                {0, part.sum_y, part.sum_x},
-                {0, part.first / length_, part.low_x},
-                {1, part.end_y, part.high_x}};
     }
 
     // Of rows, and of what a strand may cover: sums of them stay within their types.
@@ -500,7 +483,6 @@ class FlatSlab {
 
     const simd::RegionKernels& kernels_ = region_kernels();
     std::int64_t length_;
-    std::int64_t value_;
     bool keeps_runs_;
     std::uint32_t reach_;
     std::array<FlatRow, 2> rows_;
@@ -508,7 +490,8 @@ class FlatSlab {
     std::size_t before_ = 1;
     std::int64_t rows_of_strands_ = 0;  // rows that the sums of strands are of, at most
     simd::Parts parts_{};
-    Buffer<simd::PartFacts> facts_;
+    Buffer<RegionFacts> facts_;
+    static_assert(sizeof(RegionFacts) == simd::kFactColumns * sizeof(std::int64_t));
     Buffer<std::int32_t> parent_;
     RegionSlab slab_;
 };

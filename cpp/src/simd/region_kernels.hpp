@@ -75,24 +75,32 @@ struct FlatJoin {
 // Gives the runs [first, last) their parents, and joins those of the row before that they link.
 using JoinFlat = void (*)(const FlatJoin& row, std::int32_t* parent);
 
-// What is known of a part of a component of a flat map while it grows.
-struct PartFacts {
-    std::int64_t first;  // position of its first pixel
-    std::int64_t area;
-    std::int64_t sum_x;
-    std::int64_t sum_y;
-    std::int64_t end_y;
-    std::uint32_t num_runs;
-    std::uint32_t low_x;
-    std::uint32_t high_x;
+// What is known of a component, or of a part of one while it grows: a row of numbers in the order
+// of RegionFacts.
+enum FactColumn : std::int32_t {
+    kValue,
+    kFirst,
+    kArea,
+    kNumRuns,
+    kSumZ,
+    kSumY,
+    kSumX,
+    kLowZ,
+    kLowY,
+    kLowX,
+    kHighZ,
+    kHighY,
+    kHighX,
+    kFactColumns
 };
 
 // Parts found so far, numbered in raster order of their first pixels, and by `parent` which are of
 // one component: the smallest stands for it. There is room for one more of every run to come.
 struct Parts {
-    PartFacts* facts;
+    std::int64_t* facts;  // kFactColumns of each
     std::int32_t* parent;
     std::int32_t count;
+    std::int64_t value;  // of all
 };
 
 // A strand is a pile of runs, one in each row, each of which touches the one above. Sums over its
