@@ -350,6 +350,15 @@ class FlatRow {
         row_.count = 0;
         narrow(0)[0] = ~std::uint32_t{0};
     }
+    // Strands without sums.
+    void clear_strands() {
+        const simd::Strands& strands = row_.strands;
+        for (std::uint32_t* sums : {strands.area, strands.num_runs, strands.high_x})
+            std::fill_n(sums, row_.count, 0U);
+        std::fill_n(strands.low_x, row_.count, ~std::uint32_t{0});
+        for (std::uint64_t* sums : {strands.sum_x, strands.sum_y})
+            std::fill_n(sums, row_.count, std::uint64_t{0});
+    }
     [[nodiscard]] const simd::StrandRow& strands() const { return row_; }
     [[nodiscard]] const simd::RowEdges& changes() const { return changes_.next(); }
 
@@ -370,10 +379,11 @@ class FlatSlab {
     FlatSlab(const VolumeShape& shape, Connectivity connectivity, std::int64_t value,
              bool keeps_runs)
         : length_(shape.length),
-          value_(value),
           keeps_runs_(keeps_runs),
           reach_(static_cast<std::uint32_t>(Reach(connectivity).same_slice)),
-          rows_{FlatRow(length_), FlatRow(length_)} {}
+          rows_{FlatRow(length_), FlatRow(length_)} {
+        parts_.value = value;
+    }
 
     template <class Finder>
     RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
@@ -409,21 +419,22 @@ class FlatSlab {
         make_room(row.count);
         const bool is_crowded = 16 * std::int64_t{row.count} >= length_;
         if (is_crowded || length_ > kLongest) {
-            if (rows_of_strands_ > 0) kernels_.end_strands(before().strands(), parts_);
-            rows_of_strands_ = 0;
+            end_strands(before());
             kernels_.grow_parts(row, before().changes(), before().strands(), reach_, parts_);
         } else {
+            if (rows_of_strands_ == 0) before().clear_strands();
             kernels_.grow_strands(row, before().strands(), reach_, parts_);
-            if (++rows_of_strands_ * length_ > kLongest) {
-                kernels_.end_strands(row, parts_);
-                rows_of_strands_ = 0;
-            }
+            if (++rows_of_strands_ * length_ > kLongest) end_strands(own());
         }
     }
-    void end_before() {
-        kernels_.end_strands(before().strands(), parts_);
-        before().clear();
+    // Sums of strands, if they have any, become those of parts.
+    void end_strands(const FlatRow& row) {
+        if (rows_of_strands_ > 0) kernels_.end_strands(row.strands(), parts_);
         rows_of_strands_ = 0;
+    }
+    void end_before() {
+        end_strands(before());
+        before().clear();
     }
     void keep_runs() {
         const simd::StrandRow& row = own().strands();
@@ -442,47 +453,29 @@ class FlatSlab {
         parent_.resize(known);
         facts_.reserve_more(static_cast<std::size_t>(runs));
         parent_.reserve_more(static_cast<std::size_t>(runs));
-        parts_.facts = facts_.data();
+        parts_.facts = reinterpret_cast<std::int64_t*>(facts_.data());
         parts_.parent = parent_.data();
     }
 
     RegionSlab finish() {
-        std::int32_t count = 0;
+        facts_.resize(static_cast<std::size_t>(parts_.count));
+        std::size_t count = 0;
         for (std::int32_t i = 0; i < parts_.count; ++i) {
-            const simd::PartFacts& part = parts_.facts[i];
+            const RegionFacts& part = facts_[static_cast<std::size_t>(i)];
             std::int32_t& number = parts_.parent[i];
             if (number == i) {
-                number = count++;
-                parts_.facts[number] = part;
+                number = static_cast<std::int32_t>(count);
+                facts_[count++] = part;
             } else {
                 number = parts_.parent[number];  // it comes first, so it is one of a component
-                add_part(parts_.facts[number], part);
+                add_facts(facts_[static_cast<std::size_t>(number)], part);
             }
         }
-        slab_.facts.resize(static_cast<std::size_t>(count));
-        for (std::int32_t i = 0; i < count; ++i)
-            slab_.facts[static_cast<std::size_t>(i)] = facts_of(parts_.facts[i]);
-        if (count < parts_.count)
+        if (count < facts_.size())
             for (std::int32_t& region : slab_.region) region = parts_.parent[region];
+        facts_.resize(count);
+        slab_.facts = std::move(facts_);
         return std::move(slab_);
-    }
-    static void add_part(simd::PartFacts& part, const simd::PartFacts& later) {
-        part.area += later.area;
-        part.sum_x += later.sum_x;
-        part.sum_y += later.sum_y;
-        part.end_y = std::max(part.end_y, later.end_y);
-        part.num_runs += later.num_runs;
-        part.low_x = std::min(part.low_x, later.low_x);
-        part.high_x = std::max(part.high_x, later.high_x);
-    }
-    [[nodiscard]] RegionFacts facts_of(const simd::PartFacts& part) const {
-        return {value_,
-                part.first,
-                part.area,
-                part.num_runs,
-                {0, part.sum_y, part.sum_x},
-                {0, part.first / length_, part.low_x},
-                {1, part.end_y, part.high_x}};
     }
 
     // Of rows, and of what a strand may cover: sums of them stay within their types.
@@ -490,15 +483,15 @@ class FlatSlab {
 
     const simd::RegionKernels& kernels_ = region_kernels();
     std::int64_t length_;
-    std::int64_t value_;
     bool keeps_runs_;
     std::uint32_t reach_;
     std::array<FlatRow, 2> rows_;
     std::size_t own_ = 0;
     std::size_t before_ = 1;
-    std::int64_t rows_of_strands_ = 0;  // that may have sums
+    std::int64_t rows_of_strands_ = 0;  // rows that the sums of strands are of, at most
     simd::Parts parts_{};
-    Buffer<simd::PartFacts> facts_;
+    Buffer<RegionFacts> facts_;
+    static_assert(sizeof(RegionFacts) == simd::kFactColumns * sizeof(std::int64_t));
     Buffer<std::int32_t> parent_;
     RegionSlab slab_;
 };

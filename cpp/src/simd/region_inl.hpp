@@ -505,22 +505,41 @@ inline std::int64_t sum_of_positions(std::uint32_t begin, std::uint32_t end) {
     return static_cast<std::int64_t>(length * begin + length * (length - 1) / 2);
 }
 
+inline std::int64_t* facts_of(std::int32_t part, const Parts& parts) {
+    return parts.facts + std::int64_t{kFactColumns} * part;
+}
+
 inline std::int32_t new_part(const StrandRow& row, std::int32_t run, Parts& parts) {
-    const std::uint32_t begin = row.begin[run];
-    parts.facts[parts.count] = {row.position + begin, 0, 0, 0, 0, 0, begin, 0};
+    const std::int64_t begin = row.begin[run];
+    std::int64_t* facts = facts_of(parts.count, parts);
+    for (std::int32_t column = 0; column < kFactColumns; ++column) facts[column] = 0;
+    facts[kValue] = parts.value;
+    facts[kFirst] = row.position + begin;
+    facts[kLowY] = row.y;
+    facts[kLowX] = begin;
+    facts[kHighZ] = 1;
     parts.parent[parts.count] = parts.count;
     return parts.count++;
 }
 
+// Adds some runs in rows up to end_y.
+inline void add_to_part(std::int64_t* facts, std::int64_t area, std::int64_t num_runs,
+                        std::int64_t sum_y, std::int64_t sum_x, std::int64_t low_x,
+                        std::int64_t high_x, std::int64_t end_y) {
+    facts[kArea] += area;
+    facts[kNumRuns] += num_runs;
+    facts[kSumY] += sum_y;
+    facts[kSumX] += sum_x;
+    facts[kLowX] = low_x < facts[kLowX] ? low_x : facts[kLowX];
+    facts[kHighX] = high_x > facts[kHighX] ? high_x : facts[kHighX];
+    facts[kHighY] = end_y;
+}
+
 inline void end_strand(const Strands& strands, std::int32_t i, std::int64_t end_y, Parts& parts) {
-    PartFacts& facts = parts.facts[strands.part[i]];
-    facts.area += strands.area[i];
-    facts.sum_x += static_cast<std::int64_t>(strands.sum_x[i]);
-    facts.sum_y += static_cast<std::int64_t>(strands.sum_y[i]);
-    facts.end_y = end_y;
-    facts.num_runs += strands.num_runs[i];
-    facts.low_x = strands.low_x[i] < facts.low_x ? strands.low_x[i] : facts.low_x;
-    facts.high_x = strands.high_x[i] > facts.high_x ? strands.high_x[i] : facts.high_x;
+    add_to_part(facts_of(strands.part[i], parts), strands.area[i], strands.num_runs[i],
+                static_cast<std::int64_t>(strands.sum_y[i]),
+                static_cast<std::int64_t>(strands.sum_x[i]), strands.low_x[i], strands.high_x[i],
+                end_y);
 }
 
 // Of nothing, so far.
@@ -532,8 +551,7 @@ inline void clear_strand(const Strands& strands, std::int32_t i) {
 
 void end_strands(const StrandRow& row, Parts& parts) {
     for (std::int32_t i = 0; i < row.count; ++i) {
-        if (row.strands.num_runs[i] > 0) end_strand(row.strands, i, row.y + 1, parts);
-        clear_strand(row.strands, i);
+        end_strand(row.strands, i, row.y + 1, parts);
     }
 }
 
@@ -740,15 +758,9 @@ void grow_parts(const StrandRow& row, const RowEdges& changes, const StrandRow& 
     for (std::int32_t run = 0; run < row.count; ++run) {
         const std::uint32_t begin = row.begin[run];
         const std::uint32_t end = row.end[run];
-        PartFacts& facts = parts.facts[row.strands.part[run]];
-        facts.area += end - begin;
-        facts.sum_x += sum_of_positions(begin, end);
-        facts.sum_y += row.y * (end - begin);
-        facts.end_y = row.y + 1;
-        facts.num_runs += 1;
-        facts.low_x = begin < facts.low_x ? begin : facts.low_x;
-        facts.high_x = end > facts.high_x ? end : facts.high_x;
-        clear_strand(row.strands, run);
+        const std::int64_t area = end - begin;
+        add_to_part(facts_of(row.strands.part[run], parts), area, 1, row.y * area,
+                    sum_of_positions(begin, end), begin, end, row.y + 1);
     }
 }
 

@@ -75,24 +75,32 @@ struct FlatJoin {
 // Gives the runs [first, last) their parents, and joins those of the row before that they link.
 using JoinFlat = void (*)(const FlatJoin& row, std::int32_t* parent);
 
-// What is known of a part of a component of a flat map while it grows.
-struct PartFacts {
-    std::int64_t first;  // position of its first pixel
-    std::int64_t area;
-    std::int64_t sum_x;
-    std::int64_t sum_y;
-    std::int64_t end_y;
-    std::uint32_t num_runs;
-    std::uint32_t low_x;
-    std::uint32_t high_x;
+// What is known of a component, or of a part of one while it grows: a row of numbers in the order
+// of RegionFacts.
+enum FactColumn : std::int32_t {
+    kValue,
+    kFirst,
+    kArea,
+    kNumRuns,
+    kSumZ,
+    kSumY,
+    kSumX,
+    kLowZ,
+    kLowY,
+    kLowX,
+    kHighZ,
+    kHighY,
+    kHighX,
+    kFactColumns
 };
 
 // Parts found so far, numbered in raster order of their first pixels, and by `parent` which are of
 // one component: the smallest stands for it. There is room for one more of every run to come.
 struct Parts {
-    PartFacts* facts;
+    std::int64_t* facts;  // kFactColumns of each
     std::int32_t* parent;
     std::int32_t count;
+    std::int64_t value;  // of all
 };
 
 // A strand is a pile of runs, one in each row, each of which touches the one above. Sums over its
@@ -124,12 +132,12 @@ struct StrandRow {
 using GrowStrands = void (*)(const StrandRow& row, const StrandRow& before, std::uint32_t reach,
                              Parts& parts);
 
-// The same for a row in which strands are no longer than their runs: `changes` tell the runs of the
-// row before; no sums are kept in strands, and those before hold none.
+// The same for a row whose strands are given no sums, only parts: `changes` tell the runs of the
+// row before, of which just the parts of strands are read.
 using GrowParts = void (*)(const StrandRow& row, const RowEdges& changes, const StrandRow& before,
                            std::uint32_t reach, Parts& parts);
 
-// Adds the strands of a row to their parts, and leaves nothing in them.
+// Adds the strands of a row to their parts.
 using EndStrands = void (*)(const StrandRow& row, Parts& parts);
 
 // A row of a volume, or one that it sees.
