@@ -121,7 +121,9 @@ def test_dilation_equals_scipy(
     runs = region.dilate(mask, offsets=offsets, iterations=iterations)
     expected = mask != 0
     if iterations:
-        expected = ndimage.binary_dilation(mask, structure, iterations=iterations)
+        # Its faster way sets wrong pixels in 1 of 100 such cases, where two dilations in a row set
+        # none.
+        expected = ndimage.binary_dilation(mask, structure, iterations=iterations, brute_force=True)
     np.testing.assert_array_equal(runs.to_array() != 0, expected)
     from_runs = region.dilate(region.RunList.from_array(mask), iterations=iterations)
     np.testing.assert_array_equal(
