@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "segmeter/parallel.hpp"
@@ -13,7 +12,6 @@ namespace {
 
 using simd::kLanes;
 
-constexpr double kFar = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kNone = -1;
 // What a pixel costs in the quarter nanoseconds of thread_count(), for each view and kind.
 constexpr std::int64_t kWorkPerPixel = 16;

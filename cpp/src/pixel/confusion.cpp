@@ -123,6 +123,7 @@ struct ZeroedTable {
 // Room for n run starts that begins with a page: tiles have few, and vectors of them that are
 // stored across the border of two pages cost many times the others.
 std::unique_ptr<std::uint16_t[], FreeMemory> page_of_runs(std::int64_t n) {
+    if (n == 0) return nullptr;
     constexpr std::size_t kPage = 4096;
     const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(std::uint16_t);
     void* memory = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
@@ -165,7 +166,7 @@ class Counter {
                  1,
                  nullptr,
                  nullptr},
-          scratch_(is_binary_ ? nullptr : page_of_runs(kTilePixels + kSlack)) {}
+          scratch_(page_of_runs(is_binary_ ? 0 : kTilePixels + kSlack)) {}
 
     void count(const Pair& pair, std::int64_t begin, std::int64_t end) {
         busy_ = false;

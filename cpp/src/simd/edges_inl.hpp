@@ -277,7 +277,8 @@ class Walker {
     explicit Walker(const T* x) : x_(x) {}
     Neighbours<T> next() {
         const T* x = x_;
-        x_ += 64 / sizeof(T);
+        constexpr int kStep = 64 / static_cast<int>(sizeof(T));
+        x_ += kStep;
         return {load(x), load(x - 1)};
     }
 

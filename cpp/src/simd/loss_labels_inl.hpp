@@ -47,7 +47,7 @@ struct Ahead {
 
     // Not a function that GCC can take for one without effect.
     template <int n>
-    [[gnu::always_inline]] inline void ask() {
+    [[gnu::always_inline]] void ask() {
         constexpr int kLine = 64 / static_cast<int>(sizeof(Real));
         for (int i = 0; i < n * kLossLanes; i += kLine)
             __builtin_prefetch(row + kLossLanes * asked + i, 0, 3);
