@@ -36,8 +36,12 @@ class WeightedDistances {
         // Neighbours are about equally far: each is added to a sum of its own, so that none waits
         // for the one before.
         std::vector<double> sums(kCopies * kAll);
-        for (std::size_t i = 0; i < distances.size(); ++i)
-            sums[kCopies * bucket_of(distances[i]) + i % kCopies] += weights[i];
+        first_ = kBuckets;
+        for (std::size_t i = 0; i < distances.size(); ++i) {
+            const std::size_t bucket = bucket_of(distances[i]);
+            first_ = std::min(first_, bucket);
+            sums[kCopies * bucket + i % kCopies] += weights[i];
+        }
         summed_.resize(kAll);
         double sum = 0.0;
         for (std::size_t bucket = 0; bucket < kAll; ++bucket) {
@@ -45,7 +49,6 @@ class WeightedDistances {
             sum += (copies[0] + copies[1]) + (copies[2] + copies[3]);
             summed_[bucket] = sum;
         }
-        first_ = bucket_of(*std::min_element(distances.begin(), distances.end()));
         last_ = bucket_of(largest_);
         slack_ = static_cast<double>(distances.size() + 8) *
                  std::numeric_limits<double>::epsilon() * sum;
@@ -90,8 +93,11 @@ class WeightedDistances {
     void collect(std::size_t bucket) {
         inside_.clear();
         bool is_sorted = true;
+        const auto begin = static_cast<double>(bucket);
+        const double end = bucket < kBuckets ? begin + 1.0 : kInfinite;
         for (std::size_t i = 0; i < distances_.size(); ++i) {
-            if (bucket_of(distances_[i]) != bucket) continue;
+            const double at = distances_[i] * scale_;
+            if (at < begin || at >= end) continue;
             is_sorted = is_sorted && (inside_.empty() || inside_.back().first <= distances_[i]);
             inside_.emplace_back(distances_[i], weights_[i]);
         }

@@ -36,6 +36,8 @@ namespace {
 constexpr std::int64_t kSlabPixels = std::int64_t{1} << 19;  // at least
 constexpr std::int64_t kSlabsPerThread = 8;
 constexpr int kMaxBlock = 8;
+constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kPrefetchBytes = 8192;  // as far ahead as the vector loops look
 
 using Place = std::array<std::int64_t, 3>;
 
@@ -183,6 +185,16 @@ class SlabFinder {
         row_begin_ = row_begin;
         row_end_ = row_end;
         plane_mixed_.assign(static_cast<std::size_t>((row_end - row_begin) * words_), 0);
+        was_empty_.assign(static_cast<std::size_t>(row_end - row_begin), 0);
+    }
+
+    // Whether all pixels of a row have the label that stands for those beyond the image.
+    [[nodiscard]] bool is_empty(const T* pixels) const {
+        const auto size = static_cast<std::size_t>(n_) * sizeof(T);
+        const auto* bytes = reinterpret_cast<const std::byte*>(pixels);
+        for (std::size_t i = 0; i < size; i += kCacheLine)
+            __builtin_prefetch(bytes + kPrefetchBytes + i);
+        return std::memcmp(pixels, nobodys_.data(), size) == 0;
     }
 
     // Bits of the blocks in rows [row_begin_, row_end_) of a plane of corners; planes in order,
@@ -205,7 +217,18 @@ class SlabFinder {
             const T* first = row(z, row_begin_ - 1);
             find(row_begin_ - 1, first, first, unused.data());
         }
+        bool above = false;   // whether the row before is empty
+        bool corner = false;  // and that one in the plane before
         for (std::int64_t y = row_begin_; y < row_end_; ++y) {
+            const bool here = task_.has_outside && is_empty(row(z, y));
+            char& in_plane_before = was_empty_[static_cast<std::size_t>(y - row_begin_)];
+            const bool before = flat || in_plane_before != 0;
+            in_plane_before = static_cast<char>(here);
+            const bool all_empty = here && above && before && (flat || corner);
+            above = here;
+            corner = before;
+            // Then nothing is mixed, and what was kept of the rows before says so already.
+            if (all_empty) continue;
             bool any = find(y, row(z, y - 1), flat ? row(z, y) : row(z - 1, y),
                             plane_mixed_.data() + (y - row_begin_) * words_);
             if (task_.options.closed && !task_.has_outside) {
@@ -698,6 +721,7 @@ class SlabFinder {
     std::vector<T> nobodys_;
     Bits row_changes_;
     Bits plane_mixed_;
+    std::vector<char> was_empty_;  // by row of the plane before
     Bits mixed_;
     std::vector<std::int32_t> byte_groups_;
     std::vector<std::uint8_t> bytes_met_;

@@ -44,7 +44,8 @@ class DirectedDistances:
     target_to_pred : numpy.ndarray of float64
         The same from the target's surface to the predicted one.
     pred_weight : numpy.ndarray of float64
-        Weight of each point of the predicted surface: 1, or its share of the area.
+        Weight of each point of the predicted surface: 1 (then read-only, and one number in memory),
+        or its share of the area.
     target_weight : numpy.ndarray of float64
         Weight of each point of the target's surface.
 
@@ -382,7 +383,9 @@ def _measure(
 def _points(side: Any) -> tuple[FloatArray, FloatArray, list[int]]:
     """Distances and weights of all points of one map, and where those of each class begin."""
     distances, weights, first, _ = side
-    return distances, np.ones(len(distances)) if weights is None else weights, first.tolist()
+    if weights is None:  # one number for all of them
+        weights = np.broadcast_to(np.float64(1), len(distances))
+    return distances, weights, first.tolist()
 
 
 def _memory_order(array: NDArray[Any]) -> tuple[int, ...]:
