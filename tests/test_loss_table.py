@@ -229,6 +229,27 @@ def test_same_bits_for_threads_and_levels(problem: dict[str, Any], level: str) -
         assert all_bits(2) == best
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_noise_in_many_classes_equals_the_twin(weighted: bool) -> None:
+    """More labels within a run of pixels than are booked one after the other."""
+    rng = np.random.default_rng(8)
+    shape = (1, 120, 1100)
+    logits = rng.normal(size=shape).astype(np.float32)
+    target = rng.integers(0, 120, (1, 1100))
+    target[:, :200] %= 30
+    options: dict[str, Any] = {
+        "activation": "softmax",
+        "pixel_terms": TERMS[:2],
+        "squares": True,
+    }
+    if weighted:
+        options["pixel_weight"] = rng.random(target.shape)
+    counts = soft_counts(logits, target, **options).to_arrays()
+    expected = loss_table.soft_counts(logits, target, **twin_options(target, options))
+    for name, array in counts.items():
+        assert_allclose(array, expected[name], rtol=3e-6, atol=1e-9, err_msg=name)
+
+
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_same_bits_for_any_number_of_threads(activation: str) -> None:
     rng = np.random.default_rng(2)

@@ -139,17 +139,39 @@ inline void book_label(const std::int32_t* label, std::uint32_t tiles, std::int3
     store(row.sums + kLossLanes * wanted, sum);
 }
 
+// Adds the values of the pixels of a tile that are named by bits to the lanes of their labels.
+inline void book_pixels(const std::int32_t* label, std::uint64_t pixels, std::int64_t first,
+                        Real* counts, int rows, const LabelRow* row) {
+    for (; pixels != 0; pixels &= pixels - 1) {
+        const std::int64_t i = first + __builtin_ctzll(pixels);
+        const std::int64_t lanes = std::int64_t{kLossLanes} * label[i];
+        if (counts != nullptr) counts[lanes] += Real{1};
+        for (int r = 0; r < rows; ++r) row[r].sums[lanes + i % kLossLanes] += row[r].values[i];
+    }
+}
+
+// Labels of a run that are booked one after the other. Of noise in many classes each has few
+// pixels, and what is left is booked pixel by pixel.
+constexpr int kMostLabels = 24;
+
 // Books the pixels of a run to the sums of their labels: for each label that there is, first how
 // many have it (unless `counts` is null), then row by row.
 inline void book(const std::int32_t* label, int tiles, Real* counts, int rows,
                  const LabelRow* row) {
     std::uint64_t left[kLossRun];
     for (int k = 0; k < tiles; ++k) left[k] = ~with_label(label + k * kLossTile, -1);
+    int labels = 0;
     for (int first = 0; first < tiles;) {
         if (left[first] == 0) {
             ++first;
             continue;
         }
+        if (labels == kMostLabels) {
+            book_pixels(label, left[first], std::int64_t{kLossTile} * first, counts, rows, row);
+            ++first;
+            continue;
+        }
+        ++labels;
         const std::int32_t found = label[first * kLossTile + __builtin_ctzll(left[first])];
         std::uint32_t having = 0;
         int pixels = 0;
