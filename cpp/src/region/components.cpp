@@ -479,7 +479,7 @@ class FlatSlab {
     }
 
     // Of rows, and of what a strand may cover: sums of them stay within their types.
-    static constexpr std::int64_t kLongest = std::int64_t{1} << 31;
+    static constexpr std::int64_t kLongest = (std::int64_t{1} << 31) - 1;
 
     const simd::RegionKernels& kernels_ = region_kernels();
     std::int64_t length_;
