@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -863,6 +864,37 @@ def test_npy_headers_are_read_while_garbage_is_collected() -> None:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(give_way)
     assert together == [[probe(file)] * 300] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_does_not_inherit_the_lock_of_npy_headers(tmp_path: Path) -> None:
+    """Another thread of the parent may be reading a header when it forks."""
+    path = tmp_path / "labels.npy"
+    np.save(path, np.zeros((2, 3), np.uint8))
+    code = f"""if True:
+        import os, signal, threading
+        from segmeter.io import _numpy, probe
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with _numpy._parser:
+                held.set()
+                done.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # a deadlock must end
+            probe({str(path)!r})
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        done.set()
+        thread.join()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "7\n", done.stderr
 
 
 def test_npy_of_several_arrays_gives_the_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import zipfile
 from contextlib import contextmanager
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
 # NumPy reads headers with the parser of Python, which in some versions (python/cpython#106905)
 # keeps one depth for all threads: if garbage is collected meanwhile, one that parses at the same
 # time makes it fail with a SystemError.
-_PARSER = threading.RLock()
+_parser = threading.RLock()
+
+
+def _unlock_in_child() -> None:
+    """Another thread may have held the lock when this process was forked, and is not in it."""
+    global _parser
+    _parser = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)
 
 
 class _ArrayHeader(NamedTuple):
@@ -75,7 +86,7 @@ def _array_header(source: Source, stream: IO[bytes]) -> _ArrayHeader:
         }.get(version)
         if read is None:  # version 3 is for field names of structured types only
             raise source.error(f"is of NPY version {version}; label arrays have version 1 or 2")
-        with _PARSER:
+        with _parser:
             header = _ArrayHeader(*read(stream))
     if header.dtype.kind not in "buif":
         raise source.error(
