@@ -231,8 +231,8 @@ struct Chances {
 
 // The gradient of one vector of pixels, from the derivative of the terms by -log p[t].
 template <Kind kKind>
-inline void combine_slopes(const Pixel& pixel, const Chances& chance, Vec by_terms, int j,
-                           GradientParts& parts) {
+[[gnu::always_inline]] inline void combine_slopes(const Pixel& pixel, const Chances& chance,
+                                                  Vec by_terms, int j, GradientParts& parts) {
     Vec at = zero() - chance.rest * by_terms;
     Vec balance = by_terms;
     if constexpr (kKind.regions) {
@@ -268,9 +268,10 @@ struct TermSlopes {
 
 // The terms of vector j of a tile, at `at` of the run; returns their derivative by -log p[t].
 template <Kind kKind>
-inline Vec evaluate_terms(const Rule& rule, const Sums* sums, const Slopes* slopes,
-                          const TermSlopes& by_label, const Pixel& pixel, const Chances& chance,
-                          int j, int at, LabelRows& rows) {
+[[gnu::always_inline]] inline Vec evaluate_terms(const Rule& rule, const Sums* sums,
+                                                 const Slopes* slopes, const TermSlopes& by_label,
+                                                 const Pixel& pixel, const Chances& chance, int j,
+                                                 int at, LabelRows& rows) {
     const int i = kLossLanes * j;
     Vec by_terms = zero();
     if (rule.num_terms == 0) return by_terms;
