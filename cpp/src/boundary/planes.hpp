@@ -10,7 +10,7 @@
 // Method: that of edt.hpp. Along the first axis the nearest points to either side are found in
 // bits, 64 planes to a word, and the others are searched for the rows and columns of a plane where
 // there are places. Memory beyond input and output: a bit per pixel of the box and kind; and for
-// each thread 8 to 32 bytes per pixel of a plane.
+// each thread 8 to 32 bytes per pixel of a plane, and 32 per place in it.
 #pragma once
 
 #include <algorithm>

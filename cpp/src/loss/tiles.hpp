@@ -72,9 +72,9 @@ class TileReader {
     simd::LossTile<Real> read(std::int64_t sample, std::int64_t first, std::int64_t n,
                               bool with_logits, TileBuffers<Real>& buffers, TileTally& tally) const;
 
-    // Tiles of a run. What a softmax asks for ahead must fit the second cache.
+    // Tiles of a run.
     [[nodiscard]] std::int64_t longest_run() const {
-        return input_.activation == Activation::kSoftmax ? simd::kLossRun / 2 : simd::kLossRun;
+        return input_.activation == Activation::kSoftmax ? simd::kSoftmaxRun : simd::kLossRun;
     }
 
     // As `read`, for as many whole tiles of [first, first + n) as fit a run, if there is a label

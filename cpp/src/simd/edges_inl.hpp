@@ -285,36 +285,31 @@ class Walker {
    private:
     const T* x_;
 };
-template <>
-class Walker<std::uint32_t> {
+template <class T>
+    requires(sizeof(T) >= 4)
+class Walker<T> {
    public:
-    explicit Walker(const std::uint32_t* x)
-        : x_(x), last_(_mm512_set1_epi32(static_cast<int>(x[-1]))) {}
-    Neighbours<std::uint32_t> next() {
+    explicit Walker(const T* x) : x_(x), last_(all_lanes(x[-1])) {}
+    Neighbours<T> next() {
         const __m512i before = last_;
         last_ = load(x_);
-        x_ += 16;
-        return {last_, _mm512_alignr_epi32(last_, before, 15)};
+        constexpr int kStep = 64 / static_cast<int>(sizeof(T));
+        x_ += kStep;
+        if constexpr (sizeof(T) == 4)
+            return {last_, _mm512_alignr_epi32(last_, before, kStep - 1)};
+        else
+            return {last_, _mm512_alignr_epi64(last_, before, kStep - 1)};
     }
 
    private:
-    const std::uint32_t* x_;
-    __m512i last_;
-};
-template <>
-class Walker<std::uint64_t> {
-   public:
-    explicit Walker(const std::uint64_t* x)
-        : x_(x), last_(_mm512_set1_epi64(static_cast<long long>(x[-1]))) {}
-    Neighbours<std::uint64_t> next() {
-        const __m512i before = last_;
-        last_ = load(x_);
-        x_ += 8;
-        return {last_, _mm512_alignr_epi64(last_, before, 7)};
+    static __m512i all_lanes(T x) {
+        if constexpr (sizeof(T) == 4)
+            return _mm512_set1_epi32(static_cast<int>(x));
+        else
+            return _mm512_set1_epi64(static_cast<long long>(x));
     }
 
-   private:
-    const std::uint64_t* x_;
+    const T* x_;
     __m512i last_;
 };
 

@@ -13,6 +13,8 @@ inline constexpr int kLossLanes = 16;
 inline constexpr int kMostLossTerms = 8;
 // Most tiles of a run.
 inline constexpr int kLossRun = 16;
+// Of a softmax, whose kernel asks for the next run's logits: they must fit the second cache.
+inline constexpr int kSoftmaxRun = 8;
 
 // In the order of segmeter::TermKind.
 enum class LossTerm : int {
@@ -115,7 +117,8 @@ using SweepLossTile = void (*)(const LossTile<Real>& tile, const LossRule<Real>&
 
 template <class Real>
 struct LossKernels {
-    SweepLossTile<Real> softmax_labels;  // one label per pixel, not smoothed
+    // One label per pixel, not smoothed; at most kSoftmaxRun tiles.
+    SweepLossTile<Real> softmax_labels;
     SweepLossTile<Real> softmax_dense;
     SweepLossTile<Real> channelwise;
     // Probabilities of a tile (or logits, for the hinge), channel c at p + c * kLossTile.

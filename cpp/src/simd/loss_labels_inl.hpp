@@ -249,9 +249,9 @@ template <Kind kKind>
 
 // What is booked to the labelled classes of a run's pixels.
 struct LabelRows {
-    alignas(64) Real pred[kLossRun * kLossTile];
-    alignas(64) Real pred_squared[kLossRun * kLossTile];
-    alignas(64) Real terms[kMostLossTerms][kLossRun * kLossTile];
+    alignas(64) Real pred[kSoftmaxRun * kLossTile];
+    alignas(64) Real pred_squared[kSoftmaxRun * kLossTile];
+    alignas(64) Real terms[kMostLossTerms][kSoftmaxRun * kLossTile];
 };
 
 // -log p[t]

@@ -26,12 +26,13 @@ def label_components(
     background: int | None = 0,
     binary: bool = False,
     ignore_index: int | Sequence[int] | ArrayLike | None = None,
+    return_runs: bool = True,
     return_labels: bool = True,
     threads: int = 0,
 ) -> Any:
     """NumPy twin of :func:`segmeter.label_components`; returns a table and the label image.
 
-    The table is a dict of the columns of :class:`segmeter.Regions`.
+    The table is a dict of the columns of :class:`segmeter.Regions`, without runs in either case.
 
     Examples
     --------
@@ -42,7 +43,7 @@ def label_components(
     >>> table["area"]
     array([2, 1, 1])
     """
-    del threads  # one thread only: the twin defines the result, not the speed
+    del return_runs, threads  # the twin defines the result, not the speed
     values = np.asarray(label_map)
     counted = _counted(values, background, ignore_index)
     if binary:

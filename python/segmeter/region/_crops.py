@@ -53,9 +53,8 @@ class RegionCrops:
             rows = place[:, :-1]
             kept = (begin < end) & ((rows >= 0) & (rows < extent[:-1])).all(axis=1)
             row = tuple(rows[kept].T)
-            steps[(*row, begin[kept])] += (
-                1  # no two runs of a region begin at a place, or end there
-            )
+            # No two runs of a region begin at one place, or end there.
+            steps[(*row, begin[kept])] += 1
             steps[(*row, end[kept])] -= 1
         return np.asarray(np.cumsum(steps, axis=-1, dtype=np.int8)[..., :-1] > 0)
 

@@ -20,7 +20,8 @@
 // elements at each of six places behind a corner need three searches of the pixels, one for each
 // kind of face, where a transform of the lattice of thirds has 27 times as many points as pixels.
 // Memory beyond input and output: 3 bits per pixel of the box around a group, and when elements are
-// measured plane by plane as much again and 56 bytes per pixel of a plane and thread.
+// measured plane by plane as much again, and for each thread 56 bytes per pixel of a plane and 32
+// per element in it.
 #pragma once
 
 #include <cstdint>
