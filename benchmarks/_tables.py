@@ -181,7 +181,8 @@ def _state(report: dict[str, Any]) -> str:
 def start_child(script: str, threads: int, out: Path, *more: str) -> list[dict[str, Any]]:
     """Run a benchmark script for one number of threads, in a process whose pools have that size."""
     pools = ("OMP", "MKL", "OPENBLAS", "NUMBA", "RAYON")
-    environment = os.environ | {f"{pool}_NUM_THREADS": str(threads) for pool in pools}
+    names = (*(f"{pool}_NUM_THREADS" for pool in pools), "OPENCV_FOR_THREADS_NUM")
+    environment = os.environ | dict.fromkeys(names, str(threads))
     arguments = [*sys.argv[1:], "--child", "--threads", str(threads), "--json", str(out), *more]
     subprocess.run([sys.executable, script, *arguments], env=environment, check=True)
     return json.loads(out.read_text())
