@@ -241,86 +241,78 @@ inline std::uint64_t changes(const T* x) {
 
 #if defined(__AVX512BW__)
 
-// The labels of a vector and the label before each of them.
-template <class T>
-struct Neighbours {
-    __m512i now;
-    __m512i before;
-};
-
 // Bits that differ from the label before, in either map.
 template <class T>
-inline __m512i differences(const Neighbours<T>& x, const Neighbours<T>& y) {
-    return _mm512_ternarylogic_epi64(_mm512_xor_si512(x.now, x.before), y.now, y.before, 0xF6);
+inline __m512i differences(const T* x, const T* y) {
+    return _mm512_ternarylogic_epi64(_mm512_xor_si512(load(x), load(x - 1)), load(y), load(y - 1),
+                                     0xF6);
+}
+inline std::uint64_t joint_changes(const std::uint8_t* x, const std::uint8_t* y) {
+    const __m512i differing = differences(x, y);
+    return _mm512_test_epi8_mask(differing, differing);
+}
+inline std::uint64_t joint_changes(const std::uint16_t* x, const std::uint16_t* y) {
+    const auto part = [&](int i) {
+        const __m512i differing = differences(x + i, y + i);
+        return _mm512_test_epi16_mask(differing, differing);
+    };
+    return join(part(0), part(32));
 }
 
-inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint8_t*) {
-    return _mm512_test_epi8_mask(v[0], v[0]);
-}
-inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint16_t*) {
-    return join(_mm512_test_epi16_mask(v[0], v[0]), _mm512_test_epi16_mask(v[1], v[1]));
-}
-inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint32_t*) {
-    const auto part = [&](int i) { return _mm512_test_epi32_mask(v[i], v[i]); };
-    return join(part(0), part(1), part(2), part(3));
-}
-inline std::uint64_t nonzero_labels(const __m512i* v, const std::uint64_t*) {
-    const auto part = [&](int i) { return _mm512_test_epi64_mask(v[i], v[i]); };
-    return join(join(part(0), part(1), part(2), part(3)), join(part(4), part(5), part(6), part(7)));
-}
-
-// The vectors of one map in turn. Wide labels are moved up by one in registers, with the last of
-// the vector before: loading them once more would touch two cache lines.
-template <class T>
-class Walker {
+// Wide labels are limited by memory, and the fewer instructions there are between loads, the more
+// of them a core has under way. So labels are moved up by one in registers, with the last of the
+// vector before (loading them once more would touch two cache lines), and only those that have not
+// changed in the first map are compared in the second.
+class Walker32 {
    public:
-    explicit Walker(const T* x) : x_(x) {}
-    Neighbours<T> next() {
-        const T* x = x_;
-        constexpr int kStep = 64 / static_cast<int>(sizeof(T));
-        x_ += kStep;
-        return {load(x), load(x - 1)};
-    }
-
-   private:
-    const T* x_;
-};
-template <class T>
-    requires(sizeof(T) >= 4)
-class Walker<T> {
-   public:
-    explicit Walker(const T* x) : x_(x), last_(all_lanes(x[-1])) {}
-    Neighbours<T> next() {
+    using Mask = __mmask16;
+    explicit Walker32(const std::uint32_t* x)
+        : x_(x), last_(_mm512_set1_epi32(static_cast<int>(x[-1]))) {}
+    // Which of the next 16 labels, out of `those`, are equal to the ones before.
+    Mask next(Mask those) {
         const __m512i before = last_;
         last_ = load(x_);
-        constexpr int kStep = 64 / static_cast<int>(sizeof(T));
-        x_ += kStep;
-        if constexpr (sizeof(T) == 4)
-            return {last_, _mm512_alignr_epi32(last_, before, kStep - 1)};
-        else
-            return {last_, _mm512_alignr_epi64(last_, before, kStep - 1)};
+        x_ += 16;
+        return _mm512_mask_cmpeq_epi32_mask(those, last_, _mm512_alignr_epi32(last_, before, 15));
     }
 
    private:
-    static __m512i all_lanes(T x) {
-        if constexpr (sizeof(T) == 4)
-            return _mm512_set1_epi32(static_cast<int>(x));
-        else
-            return _mm512_set1_epi64(static_cast<long long>(x));
-    }
-
-    const T* x_;
+    const std::uint32_t* x_;
     __m512i last_;
 };
+class Walker64 {
+   public:
+    using Mask = __mmask8;
+    explicit Walker64(const std::uint64_t* x)
+        : x_(x), last_(_mm512_set1_epi64(static_cast<long long>(x[-1]))) {}
+    // The same of 8 labels.
+    Mask next(Mask those) {
+        const __m512i before = last_;
+        last_ = load(x_);
+        x_ += 8;
+        return _mm512_mask_cmpeq_epi64_mask(those, last_, _mm512_alignr_epi64(last_, before, 7));
+    }
 
-template <class T>
-inline std::uint64_t joint_changes(const T* x, const T* y) {
-    Walker<T> walk_x(x);
-    Walker<T> walk_y(y);
-    __m512i differing[sizeof(T)];
+   private:
+    const std::uint64_t* x_;
+    __m512i last_;
+};
+// The labels at which both walks go on, `kParts` vectors of each.
+template <int kParts, class Walker>
+inline void walk(Walker x, Walker y, typename Walker::Mask (&alike)[kParts]) {
 #pragma GCC unroll 8
-    for (auto& v : differing) v = differences(walk_x.next(), walk_y.next());
-    return nonzero_labels(differing, x);
+    for (auto& part : alike) part = y.next(x.next(static_cast<typename Walker::Mask>(-1)));
+}
+inline std::uint64_t joint_changes(const std::uint32_t* x, const std::uint32_t* y) {
+    __mmask16 alike[4];
+    walk(Walker32(x), Walker32(y), alike);
+    return ~static_cast<std::uint64_t>(join(alike[0], alike[1], alike[2], alike[3]));
+}
+inline std::uint64_t joint_changes(const std::uint64_t* x, const std::uint64_t* y) {
+    __mmask8 alike[8];
+    walk(Walker64(x), Walker64(y), alike);
+    return ~static_cast<std::uint64_t>(join(join(alike[0], alike[1], alike[2], alike[3]),
+                                            join(alike[4], alike[5], alike[6], alike[7])));
 }
 
 #else
