@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -415,6 +415,26 @@ BAD_USAGE = [
         "a name ending in .csv",
     ),
 ]
+
+
+def test_a_matrix_beyond_memory_is_no_internal_error(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zeros = np.zeros
+
+    def little_memory(shape: Any, *arguments: Any, **options: Any) -> Any:
+        if shape == (40_000, 40_001):
+            raise MemoryError
+        return zeros(shape, *arguments, **options)
+
+    monkeypatch.setattr(np, "zeros", little_memory)
+    places = write_maps(tmp_path, ["a"])[:4]
+    code, out, err = run("evaluate", *places, "--num-classes", "40000")
+    assert (code, out) == (2, "")
+    assert err == (
+        "segmeter: --num-classes is 40000: the matrix takes 11.9 GiB, more memory than there is; "
+        "give the classes that occur numbers from 0 with --mapping\n"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "expected"), BAD_USAGE, ids=lambda value: str(value)[:60])

@@ -1048,6 +1048,52 @@ def test_bad_options(call: Callable[[Any], Any], message: str) -> None:
         call([[1, 2], [3, 4]])
 
 
+MAP = np.zeros((2, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: pixel.normalize(m, MAP), ValueError, "by must be one of .*, got ndarray"),
+        (lambda m: pixel.iou(m, absent=MAP), ValueError, "absent must be one of .*, got ndarray"),
+        (lambda m: pixel.group_counts(m, MAP), TypeError, "groups must map names .* got ndarray"),
+        (lambda m: pixel.group_counts(m, "WT"), TypeError, "groups must map names .*, got 'WT'"),
+        (
+            lambda m: pixel.group_counts(m, {"a": 1}),
+            ValueError,
+            r"groups\['a'\] must be a non-empty",
+        ),
+        (lambda m: pixel.top_confusions(m, MAP), TypeError, "k must be an integer, got ndarray"),
+        (lambda m: pixel.top_confusions(m, 1.5), TypeError, "k must be an integer, got 1.5"),
+        (lambda m: pixel.scores(m, class_names=2), TypeError, "class_names must be a sequence of"),
+        (lambda m: pixel.scores(m, class_names="ab"), TypeError, "sequence of names, got 'ab'"),
+        (lambda m: pixel.mean_iou(m, classes=[[1], [0, 1]]), ValueError, "sequence of class ind"),
+        (lambda m: pixel.mutual_information(m, base="2"), TypeError, "base must be a number, got"),
+        (lambda m: pixel.f_beta(m, beta=True), TypeError, "beta must be a number, got True"),
+        (lambda m: pixel.aggregate([m], "iou"), TypeError, "score must be a function .*'iou'"),
+        (lambda m: pixel.fine_grained_iou([m], worst="x"), TypeError, "worst must be a number"),
+        (lambda m: pixel.iou([*m, [1]]), ValueError, "matrix must have rows of one length"),
+    ],
+)
+def test_arguments_of_another_type(call: Callable[[Any], Any], error: type, message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        call([[1, 2], [3, 4]])
+    assert "\n" not in str(caught.value)
+
+
+def test_members_of_groups_may_be_a_set() -> None:
+    matrix = [[5, 1, 0], [2, 4, 1], [0, 3, 6]]
+    np.testing.assert_array_equal(
+        pixel.group_counts(matrix, {"any": {1, 2}}),  # type: ignore[dict-item]
+        pixel.group_counts(matrix, {"any": [1, 2]}),
+    )
+
+
+def test_a_huge_weight_is_a_weight() -> None:
+    matrix = [[6, 2], [1, 3]]
+    assert pixel.tversky_index(matrix, alpha=10**30, beta=0).tolist() == [6e-30, 1.5e-30]
+
+
 @pytest.mark.parametrize("beta", [1e155, 1e200, 10**200, 1.7e308])
 def test_a_huge_beta_leaves_recall(beta: float) -> None:
     matrix = [[6, 2], [1, 3]]
@@ -1057,5 +1103,5 @@ def test_a_huge_beta_leaves_recall(beta: float) -> None:
 
 
 def test_a_weight_that_is_no_number():
-    with pytest.raises(TypeError, match="beta must be a number, got str"):
+    with pytest.raises(TypeError, match="beta must be a number, got 'x'"):
         pixel.f_beta([[1, 0], [0, 1]], beta="x")  # type: ignore[arg-type]

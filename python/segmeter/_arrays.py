@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_THREADS = 1024
+_SHOWN = 60  # letters of an argument in an error
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
@@ -78,6 +79,12 @@ def is_list_of_arrays(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) > 0 and hasattr(value[0], "shape")
 
 
+def shown(value: Any) -> str:
+    """An argument in an error of one line: what it is, or of what type where that is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN and "\n" not in text else type(value).__name__
+
+
 def integer(value: Any, name: str) -> int:
     """Give an integer argument as it is; truth values are none.
 
@@ -93,7 +100,20 @@ def integer(value: Any, name: str) -> int:
             return operator.index(value)
         except TypeError:
             pass
-    raise TypeError(f"{name} must be an integer, got {value!r}")
+    raise TypeError(f"{name} must be an integer, got {shown(value)}")
+
+
+def truth_value(value: Any, name: str) -> bool:
+    """Give a truth value as a bool; numbers are none.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is neither True nor False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
 
 
 def real_number(value: Any, name: str) -> float:
@@ -108,7 +128,7 @@ def real_number(value: Any, name: str) -> float:
         value = value[()]
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if not is_number or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
     return float(value)
 
 

@@ -80,8 +80,8 @@ def _explain(error: Exception) -> int:
         if message:  # none when the help was printed for want of options
             say(f"{message} (see {command} --help)")
         return USAGE
-    if isinstance(error, ValueError | OSError | ImportError):
-        say(usage(str(error)))
+    if isinstance(error, ValueError | OSError | ImportError | MemoryError):
+        say(usage(str(error)) or "not enough memory")
         return USAGE
     say(f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)")
     return INTERNAL

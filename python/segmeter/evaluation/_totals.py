@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,7 +82,15 @@ class Totals:
         self.notes: dict[str, tuple[int, str]] = {}
         self._plan = plan
         empty = {name: MEASURES[name].empty(plan) for name in plan.measures if name in MEASURES}
-        matrix = np.zeros((plan.num_classes, plan.num_classes + 1), np.int64)
+        shape = (plan.num_classes, plan.num_classes + 1)
+        try:
+            matrix = np.zeros(shape, np.int64)
+        except MemoryError:
+            raise MemoryError(
+                f"num_classes is {plan.num_classes}: the matrix takes "
+                f"{8 * math.prod(shape) / 2**30:,.1f} GiB, more memory than there is; give the "
+                "classes that occur numbers from 0 with mapping="
+            ) from None
         self._sums = _Sums(_frozen(matrix), None, empty, 0)
         self._no_pixels = np.zeros((plan.num_classes + len(plan.label_groups), 3), np.int64)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from .._arrays import real_number
 from ._counts import (
     Absent,
     Counts,
@@ -292,7 +293,7 @@ def _log(values: FloatArray) -> FloatArray:
 
 
 def _entropy(what: str, counts: Counts, terms: FloatArray, base: float, absent: Absent) -> Score:
-    if not (math.isfinite(base) and base > 1):
+    if not (math.isfinite(real_number(base, "base")) and base > 1):
         raise ValueError(f"base must be a finite number above 1, got {base!r}")
     # The sums are never negative; rounding can make them so by the last bit.
     values = np.maximum(terms.sum(axis=(-2, -1)), 0.0) / math.log(base)

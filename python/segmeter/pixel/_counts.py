@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .._arrays import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,14 +208,31 @@ def class_indices(
     """Indices of the selected classes; all of them for None. `name` is the argument's in errors."""
     if classes is None:
         return np.arange(num_classes)
-    indices = np.asarray(classes)
+    try:
+        indices = np.asarray(classes)
+    except ValueError:  # lists of different lengths
+        indices = np.empty(0)
     if indices.ndim != 1 or indices.size == 0 or indices.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be a non-empty sequence of class indices, got {classes!r}")
+        raise ValueError(
+            f"{name} must be a non-empty sequence of class indices, got {shown(classes)}"
+        )
     if indices.min() < 0 or indices.max() >= num_classes:
         raise ValueError(f"{name} must lie in 0..{num_classes - 1}, got {classes!r}")
     if len(np.unique(indices)) != len(indices):
         raise ValueError(f"{name} must name every class once, got {classes!r}")
     return indices.astype(np.intp)
+
+
+def checked_names(class_names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+    """One name for each class; the indices for None."""
+    if class_names is None:
+        return tuple(map(str, range(num_classes)))
+    if isinstance(class_names, str) or not isinstance(class_names, Iterable):
+        raise TypeError(f"class_names must be a sequence of names, got {shown(class_names)}")
+    names = tuple(map(str, class_names))
+    if len(names) != num_classes:
+        raise ValueError(f"class_names must name all {num_classes} classes, got {len(names)} names")
+    return names
 
 
 def nan_mean(values: FloatArray) -> FloatArray:
@@ -235,12 +255,18 @@ def exported(values: NDArray[Any]) -> NDArray[Any]:
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse an option that is not one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    # Anything but text could be an array, which has no truth value.
+    if not isinstance(value, str | None) or value not in choices:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}"
+        )
 
 
 def _validated(matrix: MatrixLike) -> NDArray[Any]:
-    array = np.asarray(getattr(matrix, "matrix", matrix))
+    try:
+        array = np.asarray(getattr(matrix, "matrix", matrix))
+    except ValueError:
+        raise ValueError("matrix must have rows of one length, got a ragged list") from None
     if array.ndim < 2 or array.shape[-2] < 1 or array.shape[-1] - array.shape[-2] not in (0, 1):
         is_metric = callable(getattr(matrix, "counts", None))  # of segmeter.torch
         way_out = "confusion_matrix(pred, target, num_classes=...) makes one of label maps"

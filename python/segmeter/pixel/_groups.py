@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arrays import shown
 from ._counts import Absent, Counts, MatrixLike, class_indices, exported
 from ._summary import plain, score_table
 
@@ -48,12 +49,15 @@ def group_counts(matrix: MatrixLike, groups: Groups) -> NDArray[Any]:
             [ 3,  6]]])
     """
     counts = Counts.of(matrix)
+    if not isinstance(groups, Mapping):
+        raise TypeError(f"groups must map names to class indices, got {shown(groups)}")
     if not groups:
         raise ValueError("groups must name at least one group, got an empty mapping")
     values = counts.matrix
     result = np.zeros((*values.shape[:-2], len(groups), 2, 2), values.dtype)
     for g, (name, members) in enumerate(groups.items()):
-        inside = class_indices(list(members), counts.num_classes, f"groups[{name!r}]")
+        chosen = list(members) if isinstance(members, Set) else members
+        inside = class_indices(chosen, counts.num_classes, f"groups[{name!r}]")
         for i, rows in enumerate((np.setdiff1d(np.arange(values.shape[-2]), inside), inside)):
             sums = values[..., rows, :].sum(axis=-2)
             for j, columns in enumerate(

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
 
 from .. import _core
-from .._arrays import as_array, integer, is_list_of_arrays, thread_limit
+from .._arrays import as_array, integer, is_list_of_arrays, thread_limit, truth_value
+from ._counts import check_choice, checked_names
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -192,15 +193,16 @@ def confusion_matrix(
         num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
         out_of_range, void_column, threads,
     )  # fmt: skip
-    if weights is not None and from_scores:
-        raise ValueError("weights cannot be combined with from_scores=True; pass pred as labels")
-    if pred_labels is not None and from_scores:
-        raise ValueError(_CHANNELS_ARE_CLASSES)
-    scoring = mask = (
-        None  # small images come in millions: no call that the usual case can do without
-    )
-    if from_scores or threshold is not None or channel_axis != 1:
+    # Small images come in millions: no call that the usual case can do without.
+    scoring = mask = None
+    if from_scores is not False or threshold is not None or channel_axis != 1:
         scoring = _scoring(from_scores, channel_axis, threshold)
+    if weights is not None and scoring is not None:
+        raise ValueError("weights cannot be combined with from_scores=True; pass pred as labels")
+    if pred_labels is not None and scoring is not None:
+        raise ValueError(_CHANNELS_ARE_CLASSES)
+    if per_image is not False:
+        per_image = truth_value(per_image, "per_image")
     if ignore_index is not None:
         mask = mask_of(ignore_index)
     if type(target) is not np.ndarray and is_list_of_arrays(target):
@@ -265,13 +267,10 @@ class ConfusionMatrix:
             num_classes, ignore_index, labels, pred_labels, reduce_zero_label,
             out_of_range, True, threads,
         )  # fmt: skip
-        if class_names is not None and len(class_names) != self._rules.num_classes:
-            raise ValueError(
-                f"class_names must hold num_classes={self._rules.num_classes} names, "
-                f"got {len(class_names)}"
-            )
         self._has_pred_labels = pred_labels is not None
-        self.class_names = None if class_names is None else tuple(map(str, class_names))
+        self.class_names = None
+        if class_names is not None:
+            self.class_names = checked_names(class_names, self._rules.num_classes)
         shape = (self._rules.num_classes, self._rules.num_classes + 1)
         try:
             self._matrix = np.zeros(shape, np.int64)
@@ -314,9 +313,9 @@ class ConfusionMatrix:
         ValueError, TypeError
             As :func:`confusion_matrix`; the counts are then as before the call.
         """
-        if from_scores and self._has_pred_labels:
-            raise ValueError(_CHANNELS_ARE_CLASSES)
         scoring = _scoring(from_scores, channel_axis, threshold)
+        if self._has_pred_labels and scoring is not None:
+            raise ValueError(_CHANNELS_ARE_CLASSES)
         if isinstance(target, (list, tuple)) and len(target) == 0:
             return self
         if is_list_of_arrays(target):
@@ -495,9 +494,9 @@ def rules_of(
     ignore_index: Any,
     labels: Labels | None,
     pred_labels: Labels | None,
-    reduce_zero_label: bool,
+    reduce_zero_label: Any,
     out_of_range: str,
-    void_column: bool | None,
+    void_column: Any,
     threads: int,
 ) -> Rules:
     """Validated rules; those of the usual calls are kept, since small images come in millions."""
@@ -509,6 +508,8 @@ def rules_of(
         and type(threads) is int
         and (ignore_index is None or type(ignore_index) is int)
         and type(out_of_range) is str
+        and type(reduce_zero_label) is bool
+        and (void_column is None or type(void_column) is bool)
     ):
         return _usual_rules(
             num_classes, ignore_index, reduce_zero_label, out_of_range, void_column, threads
@@ -532,15 +533,17 @@ def _validated(
     num_classes = integer(num_classes, "num_classes")
     if not 1 <= num_classes <= MAX_CLASSES:
         raise ValueError(f"num_classes must be between 1 and {MAX_CLASSES}, got {num_classes}")
-    if out_of_range not in ("raise", "ignore", "wrong"):
-        raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
+    check_choice("out_of_range", out_of_range, get_args(OutOfRange))
     threads = thread_limit(threads)
-    wide = out_of_range == "wrong" if void_column is None else bool(void_column)
+    wide = out_of_range == "wrong"
+    if void_column is not None:
+        wide = truth_value(void_column, "void_column")
     if out_of_range == "wrong" and not wide:
         raise ValueError("out_of_range='wrong' needs void_column=True: wrong pixels go there")
     pred, target, gone = meanings_of(
-        num_classes, ignored_labels(ignore_index), labels, pred_labels, reduce_zero_label
-    )
+        num_classes, ignored_labels(ignore_index), labels, pred_labels,
+        truth_value(reduce_zero_label, "reduce_zero_label"),
+    )  # fmt: skip
     return Rules(
         num_classes, _stored(pred, num_classes), _stored(target, num_classes), gone,
         cast("OutOfRange", out_of_range), wide, threads,
@@ -654,7 +657,7 @@ def ignored_labels(ignore_index: Any) -> tuple[int, ...]:
         return (label_value(ignore_index, "ignore_index"),)
     if mask_of(ignore_index) is not None:
         return ()
-    values = np.asarray(ignore_index)
+    values = as_array(ignore_index, "ignore_index")
     if values.dtype == np.bool_:
         raise TypeError("ignore_index: a mask must be a bool array, such as numpy.array(mask)")
     if values.ndim > 1:
@@ -677,7 +680,7 @@ class _Scoring(NamedTuple):
 
 
 def _scoring(from_scores: bool, channel_axis: int, threshold: float | None) -> _Scoring | None:
-    if not from_scores:
+    if not truth_value(from_scores, "from_scores"):
         if threshold is not None or channel_axis != 1:
             raise ValueError("threshold and channel_axis are for scores: pass from_scores=True")
         return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from .._arrays import real_number, shown
 from ._counts import (
     Absent,
     Counts,
@@ -107,6 +108,8 @@ def aggregate(
     0.3056
     """
     check_choice("aggregation", aggregation, get_args(Aggregation))
+    if not callable(score):
+        raise TypeError(f"score must be a function such as segmeter.dice, got {shown(score)}")
     counts = _image_counts(matrices)
     if aggregation == "dataset":
         if worst is not None:
@@ -233,7 +236,7 @@ def _lowest_mean(
     defined = (~np.isnan(values)).sum(axis=0)
     number = defined
     if fraction is not None:
-        if not 0 < fraction <= 1:
+        if not 0 < real_number(fraction, "worst") <= 1:
             raise ValueError(f"worst must be a fraction in (0, 1], got {fraction!r}")
         # 0.29 * 100 is a hair below 29 in binary; the whole number is meant.
         wanted = np.floor(np.round(fraction * defined, 9)).astype(np.int64)

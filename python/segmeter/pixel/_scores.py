@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arrays import real_number
 from ._counts import (
     Absent,
     Counts,
@@ -180,8 +181,8 @@ def f_beta(
     >>> f_beta([[6, 2], [1, 3]], beta=2).round(3)
     array([0.769, 0.714])
     """
-    _check_weight("beta", beta)
-    square = float(beta) * float(beta)  # infinite where a power would raise; then recall is left
+    weight = _checked_weight("beta", beta)
+    square = weight * weight  # infinite where a power would raise; then recall is left
     share = square / (1 + square) if math.isfinite(square) else 1.0
     return _overlap("f_beta", matrix, 1 / (1 + square), share, absent, present)
 
@@ -214,9 +215,11 @@ def tversky_index(
     >>> tversky_index([[6, 2], [1, 3]], alpha=0.3, beta=0.7).round(3)
     array([0.779, 0.698])
     """
-    _check_weight("alpha", alpha)
-    _check_weight("beta", beta)
-    return _overlap("tversky_index", matrix, alpha, beta, absent, present)
+    false_positive_weight = _checked_weight("alpha", alpha)
+    false_negative_weight = _checked_weight("beta", beta)
+    return _overlap(
+        "tversky_index", matrix, false_positive_weight, false_negative_weight, absent, present
+    )
 
 
 def recall(matrix: MatrixLike, *, absent: Absent = "nan", present: Present = "any") -> FloatArray:
@@ -663,8 +666,8 @@ def _pred_spread(counts: Counts) -> NDArray[Any]:
     return np.asarray(predicted * (c.false_negatives + c.true_negatives))
 
 
-def _check_weight(name: str, value: float) -> None:
-    if not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    if not (math.isfinite(value) and value >= 0):
+def _checked_weight(name: str, value: float) -> float:
+    weight = real_number(value, name)
+    if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return weight

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from .._arrays import integer
 from . import _agreement, _scores
 from ._counts import (
     Absent,
@@ -14,6 +15,7 @@ from ._counts import (
     FloatArray,
     MatrixLike,
     check_choice,
+    checked_names,
     class_indices,
     exported,
     ratio,
@@ -125,7 +127,7 @@ def scores(
     [('road', 0.6667), ('car', 0.5)]
     """
     counts = Counts.of(matrix)
-    names = _names(class_names, counts.num_classes)
+    names = checked_names(class_names, counts.num_classes)
     chosen = class_indices(classes, counts.num_classes)
     void = counts.columns[..., counts.num_classes :].sum(axis=-1)
     result: dict[str, Any] = {
@@ -188,9 +190,9 @@ def top_confusions(
     counts = Counts.of(matrix)
     if counts.matrix.ndim != 2:
         raise ValueError(f"matrix must be one matrix, got a batch of shape {counts.matrix.shape}")
-    if k < 1:
+    if integer(k, "k") < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    names = [*_names(class_names, counts.num_classes), VOID]
+    names = [*checked_names(class_names, counts.num_classes), VOID]
     errors = counts.matrix.copy()
     np.fill_diagonal(errors, 0)
     total = errors.sum()
@@ -267,12 +269,3 @@ def plain(value: Any) -> Any:
     """A Python number for a scalar, the array itself for a batch."""
     array = np.asarray(value)
     return array.item() if array.ndim == 0 else array
-
-
-def _names(class_names: Sequence[str] | None, num_classes: int) -> list[str]:
-    names = [str(k) for k in range(num_classes)] if class_names is None else list(class_names)
-    if len(names) != num_classes:
-        raise ValueError(
-            f"class_names must name all {num_classes} classes of the matrix, got {len(names)} names"
-        )
-    return names
