@@ -680,6 +680,8 @@ def test_wrong_use_is_named(tmp_path: Path) -> None:
     pred = save(tmp_path / "p", scenes())
     with pytest.raises(ValueError, match="sample must be at least 1"):
         check(pred, pred, sample=0)
+    with pytest.raises(TypeError, match=r"sample must be an integer, got 1.5"):
+        check(pred, pred, sample=1.5)
     with pytest.raises(ValueError, match="unknown"):
         check(pred, pred, protocol="none")
     with pytest.raises(ValueError, match="does not exist"):

@@ -805,7 +805,11 @@ def test_equal_plans_have_equal_hashes_and_different_ones_do_not() -> None:
         ({"mapping": "0:1"}, TypeError, "mapping must map labels"),
         ({"mapping": 3}, TypeError, "mapping must map labels"),
         ({"mapping": {None: 1}}, TypeError, r"mapping \(label\) must be an integer"),
-        ({"num_classes": 2, "out_of_range": "drop"}, ValueError, "'raise', 'ignore' or 'wrong'"),
+        (
+            {"num_classes": 2, "out_of_range": "drop"},
+            ValueError,
+            "must be one of 'raise', 'ignore', 'wrong'",
+        ),
         ({"threshold": "x"}, TypeError, "threshold must be a number"),
         ({"threshold": math.nan}, ValueError, "got NaN"),
         ({"threshold": 1, "num_classes": 3}, ValueError, "threshold makes two classes"),
@@ -819,7 +823,17 @@ def test_equal_plans_have_equal_hashes_and_different_ones_do_not() -> None:
         ({"num_classes": 2, "label_groups": {"g": []}}, ValueError, "is empty"),
         ({"num_classes": 2, "label_groups": {"g": ["x"]}}, ValueError, "no class 'x'"),
         ({"num_classes": 2, "label_groups": {"g": "0"}}, TypeError, "sequence of classes"),
-        ({"num_classes": 2, "color_table": [1]}, TypeError, "color_table must map"),
+        ({"num_classes": 2, "label_groups": ["WT"]}, TypeError, "label_groups must map names to"),
+        ({"num_classes": 2, "color_table": [1]}, TypeError, "color_table must be a mapping"),
+        (
+            {"num_classes": 2, "color_table": {7: 1}},
+            ValueError,
+            r"key 7; keys are tuples \(r, g, b",
+        ),
+        ({"class_names": 2}, TypeError, "class_names must be a sequence of names, got 2"),
+        ({"num_classes": 2, "reduce_zero_label": 255}, TypeError, "True or False, got 255"),
+        ({"instances": "yes"}, TypeError, "instances must be True or False, got 'yes'"),
+        ({"protocol": ["voc"]}, TypeError, r"protocol must be a name, got \['voc'\]"),
         ({"protocol": "pascal"}, ValueError, "unknown; there are cityscapes, .*binary"),
         ({"protocol": "voc", "num_classes": 21}, ValueError, "'voc' fixes num_classes"),
         ({"protocol": "voc", "ignore_index": 0}, ValueError, "fixes ignore_index"),
@@ -838,6 +852,10 @@ def test_wrong_run_options_are_named(noisy: Any) -> None:
         evaluate(pred, target, num_classes=2, missing="skip")
     with pytest.raises(ValueError, match="threads must be"):
         evaluate(pred, target, num_classes=2, threads=-1)
+    with pytest.raises(TypeError, match="threads must be an integer, got '2'"):
+        evaluate(pred, target, num_classes=2, threads="2")
+    with pytest.raises(TypeError, match=r"progress must be a function .*, got True"):
+        evaluate(pred, target, num_classes=2, progress=True)
     with pytest.raises(ValueError, match="number of classes is not known"):
         evaluate(pred, target)
 

@@ -129,6 +129,12 @@ def test_suffix_rules(tmp_path: Path) -> None:
     assert pairing.skipped == ((str(pred / "b_color.png"), "pred: names that do not end in _pred"),)
 
 
+def test_a_suffix_is_text(tmp_path: Path) -> None:
+    pred = touch(tmp_path / "p", "a_1.png")
+    with pytest.raises(TypeError, match="a suffix must be text such as '_pred', got 1"):
+        pair_files(pred, pred, pred_suffix=1)  # type: ignore[arg-type]
+
+
 def test_suffix_rule_may_name_the_file_suffix(tmp_path: Path) -> None:
     pred = touch(tmp_path / "p", "a_pred.png", "a_pred.npy")
     pairing = pair_files(pred, touch(tmp_path / "t", "a.png"), pred_suffix="_pred.npy")

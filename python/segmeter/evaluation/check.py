@@ -9,6 +9,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from segmeter._arrays import integer
 from segmeter.evaluation._facts import SIDES, Facts, evenly, gather
 from segmeter.evaluation._findings import (
     Case,
@@ -152,7 +153,7 @@ def check(
     >>> [(finding.level, finding.code) for finding in report.findings]
     [('error', 'binary-values')]
     """
-    if sample is not None and sample < 1:
+    if sample is not None and integer(sample, "sample") < 1:
         raise ValueError(f"sample must be at least 1, or None for all, got {sample}")
     plan: Plan | None
     try:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from segmeter._arrays import shown
 from segmeter.evaluation._advice import Rule, guess_rule
 from segmeter.evaluation._files import file_stem
 from segmeter.evaluation._listing import (
@@ -360,6 +361,8 @@ def pair_files(
 
 def _suffix_key(suffix: str | None) -> Callable[[str], str | None]:
     """Relative path without file suffix and without the decoration; None if it lacks that."""
+    if not isinstance(suffix, str | None):
+        raise TypeError(f"a suffix must be text such as '_pred', got {shown(suffix)}")
     ending = None if suffix is None else unicodedata.normalize("NFC", suffix)
 
     def key(relative: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
-from segmeter._arrays import integer
+from segmeter._arrays import integer, shown, truth_value
 from segmeter.evaluation import protocols
 from segmeter.evaluation._options import (
     Color,
@@ -29,6 +29,8 @@ from segmeter.evaluation._surface_options import (
 )
 from segmeter.evaluation.measures import MEASURES, PIXEL, band_sentence
 from segmeter.evaluation.measures.boundary import surface_classes
+from segmeter.io._types import ColorTable
+from segmeter.pixel._counts import check_choice
 
 if TYPE_CHECKING:
     from segmeter.evaluation.protocols import EvaluationProtocol
@@ -434,8 +436,9 @@ def make_plan(
     >>> make_plan(mapping={0: 0, 255: 1, 7: "ignore"}).labels
     ((0, 0), (7, None), (255, 1))
     """
-    if out_of_range not in get_args(OutOfRange):
-        raise ValueError(f"out_of_range must be 'raise', 'ignore' or 'wrong', got {out_of_range!r}")
+    check_choice("out_of_range", out_of_range, get_args(OutOfRange))
+    reduce_zero_label = truth_value(reduce_zero_label, "reduce_zero_label")
+    instances = truth_value(instances, "instances")
     _check_threshold(threshold)
     common: dict[str, Any] = {
         "out_of_range": out_of_range,
@@ -445,7 +448,7 @@ def make_plan(
     ignored = _ignored(ignore_index)
     looks: dict[str, Any] = {
         "measures": _measures(measures, instances, protocol),
-        "instances": bool(instances),
+        "instances": instances,
         "connectivity": _connectivity(connectivity),
     }
     _check_looks(looks, things)
@@ -499,7 +502,7 @@ def make_plan(
             pred_labels=pred_labels,
             pred_relabel=None,
             ignore_index=ignored,
-            reduce_zero_label=bool(reduce_zero_label),
+            reduce_zero_label=reduce_zero_label,
             binary=binary,
             label_groups=_groups(label_groups, names),
             things=_things(things, names),
@@ -697,7 +700,7 @@ def _check_threshold(threshold: float | None) -> None:
     if threshold is None:
         return
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise TypeError(f"threshold must be a number, got {threshold!r}")
+        raise TypeError(f"threshold must be a number, got {shown(threshold)}")
     if math.isnan(threshold):
         raise ValueError("threshold must be a number, got NaN")
 
@@ -767,9 +770,11 @@ def _names(
     two: bool,
 ) -> tuple[str, ...]:
     """Class names, from whatever says how many classes there are."""
-    if isinstance(class_names, str):
-        raise TypeError(f"class_names must be a sequence of names, got the text {class_names!r}")
-    names = None if class_names is None else tuple(str(name) for name in class_names)
+    names = None
+    if class_names is not None:
+        if isinstance(class_names, str) or not isinstance(class_names, Iterable):
+            raise TypeError(f"class_names must be a sequence of names, got {shown(class_names)}")
+        names = tuple(str(name) for name in class_names)
     if names is not None and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"class_names holds {twice!r} twice")
@@ -810,8 +815,12 @@ def _check_classes(table: Table | None, num_classes: int, option: str) -> None:
 def _groups(
     label_groups: Mapping[str, Sequence[int | str]] | None, names: Sequence[str]
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    if label_groups is None:
+        return ()
+    if not isinstance(label_groups, Mapping):
+        raise TypeError(f"label_groups must map names to classes, got {shown(label_groups)}")
     groups = []
-    for name, members in (label_groups or {}).items():
+    for name, members in label_groups.items():
         if isinstance(members, str) or not isinstance(members, Iterable):
             raise TypeError(
                 f"label_groups[{name!r}] must be a sequence of classes, got {members!r}"
@@ -839,11 +848,10 @@ def _member(member: int | str, option: str, names: Sequence[str]) -> int:
 
 
 def _colors(table: Mapping[Color, int] | None) -> tuple[tuple[Color, int], ...] | None:
-    """The colour table in a fixed order; the reader checks it when it is used first."""
+    """The colour table in a fixed order."""
     if table is None:
         return None
-    if not isinstance(table, Mapping):
-        raise TypeError(f"color_table must map (r, g, b) to a label, got {table!r}")
+    ColorTable.from_mapping(table)
     return tuple(sorted(table.items()))
 
 

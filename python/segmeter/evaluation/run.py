@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from segmeter._arrays import shown, thread_limit
 from segmeter._core import max_threads
 from segmeter.evaluation import protocols
 from segmeter.evaluation._options import PlanOptions, hands_on
@@ -117,8 +118,11 @@ def evaluate(
     """
     if missing not in ("report", "raise"):
         raise ValueError(f"missing must be 'report' or 'raise', got {missing!r}")
-    if threads < 0:
-        raise ValueError(f"threads must be 0 (all) or more, got {threads}")
+    thread_limit(threads)
+    if progress is not None and not callable(progress):
+        raise TypeError(
+            f"progress must be a function of (done, total, problems), got {shown(progress)}"
+        )
     plan = make_plan(**options)
     if cause_maps is not None and "cause" not in plan.measures:
         raise ValueError("cause_maps is for causes; name 'cause' among the measures")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 
+from segmeter._arrays import shown
 from segmeter.evaluation.protocols import (
     ade20k,
     binary,
@@ -86,6 +87,8 @@ def get(name: str) -> EvaluationProtocol:
     >>> get("binary").class_names
     ('background', 'foreground')
     """
+    if not isinstance(name, str):
+        raise TypeError(f"protocol must be a name, got {shown(name)}")
     if name not in PROTOCOLS:
         close = difflib.get_close_matches(name, PROTOCOLS, n=1)
         hint = f"did you mean {close[0]!r}? There" if close else "there"
