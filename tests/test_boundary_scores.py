@@ -164,6 +164,27 @@ def test_percentiles_that_rounding_decides_are_left_open() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [2047, 2048, 2051, 9000])
+@pytest.mark.parametrize("percentiles", [[95.0], [100.0], [50.0, 99.0], [0.0, 3.0]])
+def test_percentiles_of_many_distances(size: int, percentiles: list[float]) -> None:
+    # Only what is farther than a floor is looked at; what it is taken from may be far off.
+    rng = np.random.default_rng(size)
+    weights = rng.uniform(0.5, 1.5, size)
+    tied = np.sqrt(rng.integers(0, 5, size))
+    spread = rng.exponential(size=size)
+    step = size // 256
+    by_definition = boundary_scores.weighted_percentile
+    for is_misled in (False, True):
+        for values in (tied, spread):
+            if is_misled:
+                values[::step] = 50.0
+            expected = [by_definition(values, weights, p) for p in percentiles]
+            found = weighted_percentiles(values, weights, percentiles)
+            np.testing.assert_array_equal(found, expected)
+            decided = _core.weighted_percentiles(values, weights, np.array(percentiles))
+            assert np.isfinite(decided[np.array(percentiles) > 0]).all()
+
+
 def test_sums_need_a_weight_for_each_distance() -> None:
     for call in (_core.distance_sums, _core.weighted_percentiles):
         with pytest.raises(ValueError, match="equally many"):

@@ -18,7 +18,7 @@ from segmeter.boundary._steps import steps_to
 from segmeter.reference import boundary_surfaces as reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -196,6 +196,42 @@ def test_memory_layouts(maps: NDArray[Any], axes: list[int], surface: Any) -> No
         for name in expected:
             for a, b in zip(as_sets(found[name]), as_sets(expected[name]), strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(params=_core.simd_levels())
+def each_level(request: pytest.FixtureRequest) -> Iterator[None]:
+    best = _core.simd_level()
+    _core.set_simd_level(request.param)
+    yield
+    _core.set_simd_level(best)
+
+
+@pytest.mark.usefixtures("each_level")
+@pytest.mark.parametrize("width", [3, 63, 64, 65, 255, 256, 257, 330])
+def test_one_pixel_of_a_row(width: int) -> None:
+    # Rows of nobody's pixels are passed over; one that differs anywhere is none.
+    for column in {0, 1, 62, 63, 64, 255, 256, width - 65, width - 2, width - 1}:
+        if not 0 <= column < width:
+            continue
+        pixel = np.zeros((3, 5, width), np.uint8)
+        pixel[1, 2, column] = 1
+        found = segmeter.surface_distances(pixel, pixel, surface="corner", weights="count")[1]
+        assert found.pred_to_target.tolist() == [0] * 8
+
+
+@pytest.mark.usefixtures("each_level")
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_many_points_of_each_label(dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    pred, target = rng.integers(0, 5, (2, 12, 60, 70)).astype(dtype)
+    found = segmeter.surface_distances(pred, target, num_classes=5, threads=1)
+    for label in range(1, 5):
+        masks = pred == label, target == label
+        alone = segmeter.surface_distances(*masks)[True]
+        assert found[label].pred_to_target.size > 10_000
+        for name in ("pred_to_target", "target_to_pred", "pred_weight", "target_weight"):
+            ours, expected = getattr(found[label], name), getattr(alone, name)
+            np.testing.assert_array_equal(ours, expected)
 
 
 def test_unaligned_and_read_only() -> None:

@@ -55,20 +55,13 @@ struct Box {
             const int shift = 8 + (axis < 2 ? layout.bits[2] : 0) + (axis < 1 ? layout.bits[1] : 0);
             return ((std::uint64_t{1} << layout.bits[axis]) - 1) << shift;
         };
-        const std::uint64_t rows = field(1);
-        const std::uint64_t columns = field(2);
-        std::uint64_t first_row = ~std::uint64_t{0};
-        std::uint64_t first_column = ~std::uint64_t{0};
-        std::uint64_t last_row = 0;
-        std::uint64_t last_column = 0;
-        for (const std::uint64_t point : points) {
-            first_row = std::min(first_row, point & rows);
-            last_row = std::max(last_row, point & rows);
-            first_column = std::min(first_column, point & columns);
-            last_column = std::max(last_column, point & columns);
-        }
-        const Place first = layout.place((points.front() & field(0)) | first_row | first_column);
-        const Place last = layout.place((points.back() & field(0)) | last_row | last_column);
+        const std::array<std::uint64_t, 2> fields = {field(1), field(2)};
+        std::array<simd::FieldRange, 2> ranges{};
+        surface_kernels().find_ranges(points.data(), static_cast<std::int64_t>(points.size()),
+                                      fields.data(), ranges.data());
+        const auto [rows, columns] = ranges;
+        const Place first = layout.place((points.front() & field(0)) | rows.least | columns.least);
+        const Place last = layout.place((points.back() & field(0)) | rows.most | columns.most);
         for (std::size_t axis = 0; axis < 3; ++axis) {
             low[axis] = std::min(low[axis], first[axis]);
             high[axis] = std::max(high[axis], last[axis]);

@@ -36,8 +36,7 @@ namespace {
 constexpr std::int64_t kSlabPixels = std::int64_t{1} << 19;  // at least
 constexpr std::int64_t kSlabsPerThread = 8;
 constexpr int kMaxBlock = 8;
-constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kPrefetchBytes = 8192;  // as far ahead as the vector loops look
+constexpr std::size_t kFirstListSize = 512;  // points of a label in a slab
 
 using Place = std::array<std::int64_t, 3>;
 
@@ -130,6 +129,8 @@ struct Task {
 // Points of one slab, and what else was seen there.
 struct Found {
     std::vector<std::uint64_t> points;  // group in the upper 16 bits
+    // Or those of one group each, in no order.
+    std::vector<std::vector<std::uint64_t>> lists;
     bool met_invalid = false;
     bool met_class = false;
     std::uint64_t lowest = std::numeric_limits<std::uint64_t>::max();  // by bit pattern
@@ -153,6 +154,7 @@ class SlabFinder {
           found_(found),
           n_(task.map.shape[2]),
           words_(n_ / 64 + 1),
+          same_bytes_(surface_kernels().same_bytes),
           find_mixed_(surface_kernels().find_mixed[std::countr_zero(sizeof(T))]),
           find_faced_(surface_kernels().find_faced[std::countr_zero(sizeof(T))]) {}
 
@@ -190,11 +192,7 @@ class SlabFinder {
 
     // Whether all pixels of a row have the label that stands for those beyond the image.
     [[nodiscard]] bool is_empty(const T* pixels) const {
-        const auto size = static_cast<std::size_t>(n_) * sizeof(T);
-        const auto* bytes = reinterpret_cast<const std::byte*>(pixels);
-        for (std::size_t i = 0; i < size; i += kCacheLine)
-            __builtin_prefetch(bytes + kPrefetchBytes + i);
-        return std::memcmp(pixels, nobodys_.data(), size) == 0;
+        return same_bytes_(pixels, nobodys_.data(), n_ * static_cast<std::int64_t>(sizeof(T)));
     }
 
     // Bits of the blocks in rows [row_begin_, row_end_) of a plane of corners; planes in order,
@@ -275,6 +273,7 @@ class SlabFinder {
                     for_each_bit(bits, words_, [&](std::int64_t x) { add_corner(z, y, x); });
             });
         }
+        end_lists();
         for (std::size_t label = 0; label < bytes_met_.size(); ++label)
             if (bytes_met_[label] != 0)
                 found_.met_invalid |= look_up(static_cast<T>(label)) == kSlotInvalid;
@@ -298,17 +297,13 @@ class SlabFinder {
 
     using Labels = std::array<T, kMaxBlock>;
 
-    // Room for the points of a row, which are written before it is known whether they are any.
     void add_plain_corners(std::int64_t z, std::int64_t y, const std::uint64_t* bits) {
-        row_points_.resize(static_cast<std::size_t>(kMaxBlock * (n_ + 2)));
-        next_point_ = row_points_.data();
         const std::uint64_t base = task_.packed(z, y, 0, 0);
         // Where every label is somebody's there is none that the kernel could pass over.
         if (sizeof(T) == 1 && task_.has_outside && surface_kernels().list_corners != nullptr)
             list_corners(base, bits);
         else
             add_one_by_one(base, bits);
-        found_.points.insert(found_.points.end(), row_points_.data(), next_point_);
     }
 
     void list_corners(std::uint64_t base, const std::uint64_t* bits) {
@@ -324,10 +319,34 @@ class SlabFinder {
         corners.base = base;
         corners.labels_met = bytes_met_.data();
         corners.usual = &usual_byte_;
-        next_point_ += surface_kernels().list_corners(corners, next_point_);
+        corners.lists = lists_.data();
+        corners.owner = this;
+        corners.grow = [](void* finder, std::uint8_t label) {
+            static_cast<SlabFinder*>(finder)->grow_list(label);
+        };
+        surface_kernels().list_corners(corners);
     }
 
+    void grow_list(std::uint8_t label) {
+        std::vector<std::uint64_t>& points = found_.lists[label];
+        simd::PointList& list = lists_[label];
+        const std::ptrdiff_t used = points.empty() ? 0 : list.next - points.data();
+        points.resize(std::max(kFirstListSize, 2 * points.size()));
+        list = {points.data() + used, points.data() + points.size()};
+    }
+
+    void end_lists() {
+        for (std::size_t label = 0; label < lists_.size(); ++label) {
+            std::vector<std::uint64_t>& points = found_.lists[label];
+            if (points.empty()) continue;
+            points.resize(static_cast<std::size_t>(lists_[label].next - points.data()));
+        }
+    }
+
+    // Room for the points of a row, which are written before it is known whether they are any.
     void add_one_by_one(std::uint64_t base, const std::uint64_t* bits) {
+        row_points_.resize(static_cast<std::size_t>(kMaxBlock * (n_ + 1)));
+        next_point_ = row_points_.data();
         for_each_bit(bits, words_, [&](std::int64_t x) {
             Labels labels;
             if (x > 0 && x < n_) {
@@ -338,6 +357,7 @@ class SlabFinder {
             }
             add_plain_corner(base | static_cast<std::uint64_t>(x) << 8, labels);
         });
+        found_.points.insert(found_.points.end(), row_points_.data(), next_point_);
     }
 
     void read_edge(std::int64_t x, Labels& labels) const {
@@ -391,6 +411,8 @@ class SlabFinder {
     void list_groups_of_bytes() {
         if constexpr (sizeof(T) == 1) {
             bytes_met_.assign(256, 0);
+            lists_.assign(256, {});
+            found_.lists.resize(256);
             byte_groups_.resize(256);
             for (std::uint64_t label = 0; label < 256; ++label) {
                 const std::uint32_t slot = task_.slots(label);
@@ -714,6 +736,7 @@ class SlabFinder {
     Found& found_;
     const std::int64_t n_;
     const std::int64_t words_;
+    const simd::SameBytes same_bytes_;
     const simd::FindMixed find_mixed_;
     const simd::FindFaced find_faced_;
     std::int64_t row_begin_ = 0;
@@ -726,6 +749,7 @@ class SlabFinder {
     std::vector<std::int32_t> byte_groups_;
     std::vector<std::uint8_t> bytes_met_;
     std::uint8_t usual_byte_ = 1;
+    std::vector<simd::PointList> lists_;  // by label: where its points in found_.lists go on
     std::vector<std::uint64_t> row_points_;
     std::uint64_t* next_point_ = nullptr;
     std::array<const T*, 4> block_{};
@@ -765,24 +789,36 @@ std::vector<Slab> slabs_of(const Task& task, int threads) {
 // All points, group by group; within a group in the order of the slabs.
 void sort_by_group(std::vector<Found>& found, SurfacePoints& result) {
     std::vector<std::int64_t>& begin = result.begin;
-    if (begin.size() == 2) {
-        for (const Found& part : found) begin[1] += static_cast<std::int64_t>(part.points.size());
-        result.points.reserve(static_cast<std::size_t>(begin[1]));
+    const bool is_one = begin.size() == 2;
+    for (Found& part : found) {
+        if (is_one) part.lists.push_back(std::move(part.points));
+        for (const std::uint64_t point : part.points) ++begin[(point >> 48) + 1];
+        for (const auto& list : part.lists)
+            if (!list.empty())
+                begin[(list.front() >> 48) + 1] += static_cast<std::int64_t>(list.size());
+    }
+    for (std::size_t g = 1; g < begin.size(); ++g) begin[g] += begin[g - 1];
+    if (is_one) {
+        result.points.reserve(static_cast<std::size_t>(begin.back()));
         for (Found& part : found) {
-            result.points.insert(result.points.end(), part.points.begin(), part.points.end());
-            std::vector<std::uint64_t>().swap(part.points);
+            for (const auto& list : part.lists)
+                result.points.insert(result.points.end(), list.begin(), list.end());
+            part = {};
         }
         return;
     }
-    for (const Found& part : found)
-        for (const std::uint64_t point : part.points) ++begin[(point >> 48) + 1];
-    for (std::size_t g = 1; g < begin.size(); ++g) begin[g] += begin[g - 1];
     result.points.resize(static_cast<std::size_t>(begin.back()));
     std::vector<std::int64_t> next(begin.begin(), begin.end() - 1);
     for (Found& part : found) {
         for (const std::uint64_t point : part.points)
             result.points[static_cast<std::size_t>(next[point >> 48]++)] = point;
-        std::vector<std::uint64_t>().swap(part.points);
+        for (const auto& list : part.lists) {
+            if (list.empty()) continue;
+            std::int64_t& at = next[list.front() >> 48];
+            std::copy(list.begin(), list.end(), result.points.begin() + at);
+            at += static_cast<std::int64_t>(list.size());
+        }
+        part = {};
     }
 }
 

@@ -98,6 +98,27 @@ bool find_mixed(const MixedRow& row) {
     return keep(row, 0, with_end(found, row, x, y, z)) != 0;
 }
 
+// --- rows of one label ---
+
+bool same_bytes(const void* row, const void* other, std::int64_t size) {
+    const auto* x = static_cast<const std::uint8_t*>(row);
+    const auto* y = static_cast<const std::uint8_t*>(other);
+    if (size < 64) return std::memcmp(x, y, static_cast<std::size_t>(size)) == 0;
+    constexpr std::int64_t kStep = 256;
+    std::int64_t i = 0;
+    std::uint64_t differs = 0;
+    for (; i + kStep <= size && differs == 0; i += kStep)
+        for (std::int64_t part = i; part < i + kStep; part += 64) {
+            prefetch_ahead<kPrefetchRows>(x + part);
+            differs |= unequal(x + part, y + part);
+        }
+    for (; i + 64 <= size && differs == 0; i += 64) {
+        prefetch_ahead<kPrefetchRows>(x + i);
+        differs |= unequal(x + i, y + i);
+    }
+    return differs == 0 && unequal(x + size - 64, y + size - 64) == 0;
+}
+
 // --- pixels with an unequal neighbour ---
 
 // Bits of the pixels [at, at + 64), but for neighbours along the row.
@@ -197,8 +218,8 @@ inline __m512i codes_of(const Corners& corners, std::uint8_t label) {
     __m512i codes = _mm512_setzero_si512();
     for (int i = 0; i < 8; ++i) {
         const __mmask64 equal = _mm512_cmpeq_epi8_mask(corners.pixels[i], wanted);
-        const auto bit = static_cast<char>(0x80 >> i);
-        codes = _mm512_or_si512(codes, _mm512_maskz_set1_epi8(equal, bit));
+        const __m512i bit = _mm512_set1_epi8(static_cast<char>(0x80 >> i));
+        codes = _mm512_mask_add_epi8(codes, equal, codes, bit);
     }
     return codes;
 }
@@ -244,11 +265,10 @@ inline std::uint8_t label_at(const CornerRow& row, std::int64_t at, std::uint64_
     return row.rows[pixel / 2][x < 0 ? 0 : x < row.n ? x : row.n - 1];
 }
 
-std::int64_t list_corners(const CornerRow& row, std::uint64_t* points) {
+void list_corners(const CornerRow& row) {
     const __m512i full = _mm512_set1_epi8(static_cast<char>(row.full));
     const __m512i all = _mm512_set1_epi8(-1);
     std::uint8_t label = *row.usual;
-    std::int64_t count = 0;
     for (std::int64_t at = 0; at <= row.n; at += 64) {
         const std::uint64_t mixed = row.mixed[at / 64];
         if (mixed == 0) continue;
@@ -269,7 +289,9 @@ std::int64_t list_corners(const CornerRow& row, std::uint64_t* points) {
             if (row.groups[label] >= 0) {
                 const __mmask64 which = touching & _mm512_cmpneq_epi8_mask(own, full);
                 const auto group = static_cast<std::uint64_t>(row.groups[label]) << 48;
-                count += write_points(which, own, base | group, points + count);
+                PointList& list = row.lists[label];
+                if (list.end - list.next < kListRoom) row.grow(row.owner, label);
+                list.next += write_points(which, own, base | group, list.next);
             }
             const std::uint64_t left = mixed & _mm512_cmpneq_epi8_mask(known, all);
             if (left == 0) break;
@@ -277,7 +299,6 @@ std::int64_t list_corners(const CornerRow& row, std::uint64_t* points) {
         }
     }
     *row.usual = label;
-    return count;
 }
 
 constexpr ListCorners kListCorners = list_corners;
@@ -308,14 +329,6 @@ inline Window window_of(const NearPoints& to, std::uint64_t point) {
             static_cast<int>(column & 63)};
 }
 
-// The sum in the order that defines a distance, of what is in `both`, or of `planes` and `rows`.
-// The square of more steps than a window has says that there was no bit.
-inline double settled(double best, const NearGroups& groups, double beyond, bool& is_settled) {
-    is_settled = best <= groups.complete;
-    if (is_settled) return __builtin_sqrt(best);
-    return best < beyond ? -best : -__builtin_inf();
-}
-
 #if defined(__AVX512F__)
 
 constexpr std::int64_t kRowsAtOnce = 8;
@@ -343,31 +356,95 @@ inline __m512d squares_in(const NearGroups& groups, std::int64_t group, const st
                          _mm512_loadu_pd(last + 8 * group));
 }
 
+// Squares become distances, or what says that they are not certain. Returns how many are not. The
+// square of more steps than a window has says that there was no bit.
+inline std::int64_t settle(const NearGroups& groups, std::int64_t n, double* squares) {
+    const __m512d complete = _mm512_set1_pd(groups.complete);
+    const __m512d beyond = _mm512_set1_pd((64 * groups.spacing) * (64 * groups.spacing));
+    std::int64_t open = 0;
+    for (std::int64_t i = 0; i < n; i += 8) {
+        const auto present = static_cast<__mmask8>(n - i >= 8 ? 0xFF : (1 << (n - i)) - 1);
+        const __m512d best = _mm512_maskz_loadu_pd(present, squares + i);
+        const __mmask8 is_settled = _mm512_cmp_pd_mask(best, complete, _CMP_LE_OQ);
+        const __mmask8 is_bound = _mm512_cmp_pd_mask(best, beyond, _CMP_LT_OQ);
+        __m512d found = _mm512_set1_pd(-__builtin_inf());
+        found = _mm512_mask_sub_pd(found, is_bound, _mm512_setzero_pd(), best);
+        found = _mm512_mask_sqrt_pd(found, is_settled, best);
+        _mm512_mask_storeu_pd(squares + i, present, found);
+        open += __builtin_popcount(present & ~is_settled);
+    }
+    return open;
+}
+
+// A point for which rows farther away may be nearer.
+struct OpenPoint {
+    Window window;
+    std::int32_t index;
+};
+constexpr std::int64_t kPointsAtOnce = 256;
+constexpr std::int64_t kRounds = 2;
+
+// Many points look at the first group, then those that are open at the next two, and so on: whether
+// a point goes on to the next round is no branch, as a wrong guess would cost as much as two
+// groups. What is open after the last round looks on by itself.
 template <int kLast>
 NearFound search_near(const NearPoints& to, const NearGroups& groups, const std::uint64_t* points,
                       std::int64_t n, double* distances) {
     const __m512d spacing = _mm512_set1_pd(groups.spacing);
-    const double beyond = (64 * groups.spacing) * (64 * groups.spacing);
+    const auto look_at = [&](std::int64_t group, const Window& window) {
+        return squares_in<kLast>(groups, group, window.word, to.column_words,
+                                 _mm512_set1_epi64(window.shift), spacing);
+    };
+    // Mostly the same rows of the planes on both sides.
+    const auto look_at_two = [&](std::int64_t group, const Window& window) {
+        const __m512d found = look_at(group, window);
+        return group + 1 < groups.count ? _mm512_min_pd(found, look_at(group + 1, window)) : found;
+    };
+    const auto least = [&](std::int64_t group) {
+        return group < groups.count ? groups.least[group] : __builtin_inf();
+    };
     NearFound result = {0, 0};
-    for (std::int64_t i = 0; i < n; ++i) {
-        const Window window = window_of(to, points[i]);
-        const __m512i shift = _mm512_set1_epi64(window.shift);
-        const auto look_at = [&](std::int64_t group) {
-            return squares_in<kLast>(groups, group, window.word, to.column_words, shift, spacing);
-        };
-        __m512d found = look_at(0);
-        double best = _mm512_reduce_min_pd(found);
-        // Two groups at a time: mostly the same rows of the planes on both sides.
-        std::int64_t g = 1;
-        for (; g < groups.count && groups.least[g] < best; g += 2) {
-            found = _mm512_min_pd(found, look_at(g));
-            if (g + 1 < groups.count) found = _mm512_min_pd(found, look_at(g + 1));
-            best = _mm512_reduce_min_pd(found);
+    OpenPoint open[kPointsAtOnce];
+    for (std::int64_t begin = 0; begin < n; begin += kPointsAtOnce) {
+        const std::int64_t count = n - begin < kPointsAtOnce ? n - begin : kPointsAtOnce;
+        double* squares = distances + begin;
+        std::int64_t num_open = 0;
+        double next = least(1);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const Window window = window_of(to, points[begin + i]);
+            const double found = _mm512_reduce_min_pd(look_at(0, window));
+            squares[i] = found;
+            open[num_open] = {window, static_cast<std::int32_t>(i)};
+            num_open += next < found;
         }
-        bool is_settled;
-        distances[i] = settled(best, groups, beyond, is_settled);
-        result.open += !is_settled;
-        result.groups += g;
+        result.groups += count;
+        std::int64_t group = 1;
+        for (; num_open > 0 && group < 1 + 2 * kRounds; group += 2) {
+            result.groups += 2 * num_open;
+            next = least(group + 2);
+            std::int64_t kept = 0;
+            for (std::int64_t k = 0; k < num_open; ++k) {
+                const OpenPoint point = open[k];
+                const double found = _mm512_reduce_min_pd(look_at_two(group, point.window));
+                const double before = squares[point.index];
+                const double square = found < before ? found : before;
+                squares[point.index] = square;
+                open[kept] = point;
+                kept += next < square;
+            }
+            num_open = kept;
+        }
+        for (std::int64_t k = 0; k < num_open; ++k) {
+            const Window window = open[k].window;
+            double& square = squares[open[k].index];
+            std::int64_t g = group;
+            for (; g < groups.count && groups.least[g] < square; g += 2) {
+                const double found = _mm512_reduce_min_pd(look_at_two(g, window));
+                square = found < square ? found : square;
+            }
+            result.groups += g - group;
+        }
+        result.open += settle(groups, count, squares);
     }
     return result;
 }
@@ -401,7 +478,8 @@ NearFound search_near(const NearPoints& to, const NearGroups& groups, const std:
     for (std::int64_t i = 0; i < n; ++i) {
         const Window window = window_of(to, points[i]);
         double best = __builtin_inf();
-        // No branch depends on the bits: a row without any is 64 steps away, which is too far.
+        // No branch depends on the bits: a row without any is 64 steps away, which is too far, and
+        // a square of so many says that there was none.
         std::int64_t g = 0;
         for (; g < groups.count && groups.least[g] < best; ++g) {
             const std::uint64_t* row = window.word + groups.offsets[g];
@@ -415,8 +493,9 @@ NearFound search_near(const NearPoints& to, const NearGroups& groups, const std:
                                                : (groups.rows[g] + column) + groups.planes[g];
             best = square < best ? square : best;
         }
-        bool is_settled;
-        distances[i] = settled(best, groups, columns[64], is_settled);
+        const bool is_settled = best <= groups.complete;
+        const double bound = best < columns[64] ? -best : -__builtin_inf();
+        distances[i] = is_settled ? __builtin_sqrt(best) : bound;
         result.open += !is_settled;
         result.groups += g;
     }
@@ -424,6 +503,30 @@ NearFound search_near(const NearPoints& to, const NearGroups& groups, const std:
 }
 
 #endif
+
+// --- boxes around points ---
+
+void find_ranges(const std::uint64_t* points, std::int64_t n, const std::uint64_t* fields,
+                 FieldRange* ranges) {
+    // Signed, as not every instruction set compares the others; fields do not have the highest bit.
+    const auto rows = static_cast<std::int64_t>(fields[0]);
+    const auto columns = static_cast<std::int64_t>(fields[1]);
+    std::int64_t least_row = rows;
+    std::int64_t least_column = columns;
+    std::int64_t most_row = 0;
+    std::int64_t most_column = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const auto point = static_cast<std::int64_t>(points[i]);
+        const std::int64_t row = point & rows;
+        const std::int64_t column = point & columns;
+        least_row = row < least_row ? row : least_row;
+        most_row = row > most_row ? row : most_row;
+        least_column = column < least_column ? column : least_column;
+        most_column = column > most_column ? column : most_column;
+    }
+    ranges[0] = {static_cast<std::uint64_t>(least_row), static_cast<std::uint64_t>(most_row)};
+    ranges[1] = {static_cast<std::uint64_t>(least_column), static_cast<std::uint64_t>(most_column)};
+}
 
 // --- sums of distances ---
 
@@ -506,6 +609,29 @@ double sum_within(const double* distances, const double* weights, std::int64_t n
     return total;
 }
 
+std::int64_t keep_farther(const double* distances, const double* weights, std::int64_t n,
+                          double floor, double* kept_distances, double* kept_weights) {
+    std::int64_t kept = 0;
+    std::int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 8 <= n; i += 8) {
+        const __m512d distance = _mm512_loadu_pd(distances + i);
+        const __mmask8 is_kept = _mm512_cmp_pd_mask(distance, _mm512_set1_pd(floor), _CMP_GT_OQ);
+        _mm512_storeu_pd(kept_distances + kept, _mm512_maskz_compress_pd(is_kept, distance));
+        _mm512_storeu_pd(kept_weights + kept,
+                         _mm512_maskz_compress_pd(is_kept, _mm512_loadu_pd(weights + i)));
+        kept += __builtin_popcount(is_kept);
+    }
+#endif
+    // Written before it is known whether they are kept.
+    for (; i < n; ++i) {
+        kept_distances[kept] = distances[i];
+        kept_weights[kept] = weights[i];
+        kept += distances[i] > floor;
+    }
+    return kept;
+}
+
 }  // namespace
 
 extern const SurfaceKernels kSurfaceKernels;
@@ -513,10 +639,13 @@ const SurfaceKernels kSurfaceKernels = {{find_mixed<std::uint8_t>, find_mixed<st
                                          find_mixed<std::uint32_t>, find_mixed<std::uint64_t>},
                                         {find_faced<std::uint8_t>, find_faced<std::uint16_t>,
                                          find_faced<std::uint32_t>, find_faced<std::uint64_t>},
+                                        same_bytes,
                                         kListCorners,
                                         {search_near<0>, search_near<1>, search_near<2>},
                                         kRowsAtOnce,
+                                        find_ranges,
                                         sum_distances,
-                                        sum_within};
+                                        sum_within,
+                                        keep_farther};
 
 }  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE

@@ -22,6 +22,9 @@ struct MixedRow {
 // Returns whether any bit is set.
 using FindMixed = bool (*)(const MixedRow& row);
 
+// Whether two rows are equal; the first is fetched ahead, as in the other loops over rows.
+using SameBytes = bool (*)(const void* row, const void* other, std::int64_t size);
+
 // A row of n pixels and those across its faces (in 2-D two of them the row itself).
 struct FacedRow {
     const void* row;
@@ -34,6 +37,14 @@ struct FacedRow {
 };
 // Returns whether any bit is set.
 using FindFaced = bool (*)(const FacedRow& row);
+
+// Points of one label, written one behind the other.
+struct PointList {
+    std::uint64_t* next;
+    std::uint64_t* end;
+};
+// Points that are written at most before a list is asked again for room.
+constexpr std::int64_t kListRoom = 72;
 
 // A row of corners between bytes of pixels, each label of a group of its own, or of none.
 struct CornerRow {
@@ -49,10 +60,13 @@ struct CornerRow {
     std::uint64_t base;          // of packed points: all but group (from bit 48), column and code
     std::uint8_t* labels_met;    // by label, set to 1
     std::uint8_t* usual;         // a label that is expected; out: the last one that was met
+    PointList* lists;            // by label
+    // Makes room in a list.
+    void (*grow)(void* owner, std::uint8_t label);
+    void* owner;
 };
-// Writes the points of a row, word of corners by word, and returns their number; space for
-// 8 (n + 2).
-using ListCorners = std::int64_t (*)(const CornerRow& row, std::uint64_t* points);
+// Appends the points of a row to the list of each label, in the order of their columns.
+using ListCorners = void (*)(const CornerRow& row);
 
 // Points as bits: words of 64 columns, `column_words` from one column of words to the next and
 // `plane_words` from one plane to the next, rows side by side. How packed points are read: the low
@@ -88,6 +102,15 @@ struct NearFound {
 using SearchNear = NearFound (*)(const NearPoints& to, const NearGroups& groups,
                                  const std::uint64_t* points, std::int64_t n, double* distances);
 
+// Smallest and largest value of two fields of bits, neither of which has the highest one, of n
+// packed points.
+struct FieldRange {
+    std::uint64_t least;
+    std::uint64_t most;
+};
+using FindRanges = void (*)(const std::uint64_t* points, std::int64_t n,
+                            const std::uint64_t* fields, FieldRange* ranges);
+
 // Largest distance, sum of the weights, and sum of distance times weight, of n points.
 struct DistanceTotals {
     double largest;
@@ -99,15 +122,21 @@ using SumDistances = DistanceTotals (*)(const double* distances, const double* w
 // Weight of the distances up to a tolerance.
 using SumWithin = double (*)(const double* distances, const double* weights, std::int64_t n,
                              double tolerance);
+// Copies what is farther than the floor and returns how many these are; space for n of each.
+using KeepFarther = std::int64_t (*)(const double* distances, const double* weights, std::int64_t n,
+                                     double floor, double* kept_distances, double* kept_weights);
 
 struct SurfaceKernels {
     FindMixed find_mixed[4];  // labels of 1, 2, 4, 8 bytes
     FindFaced find_faced[4];
+    SameBytes same_bytes;
     ListCorners list_corners;   // null: one corner after another is as fast
     SearchNear search_near[3];  // by the axis added last: plane, row, column
     std::int64_t rows_at_once;
+    FindRanges find_ranges;
     SumDistances sum_distances;
     SumWithin sum_within;
+    KeepFarther keep_farther;
 };
 
 namespace baseline {

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-_NO_TOLERANCES = np.empty(0)
-
 
 class Directions:
     """Distances of one class in both directions, neither of them empty.
@@ -31,9 +29,14 @@ class Directions:
     distances : DirectedDistances
     is_counted : bool
         Whether every point has weight 1.
+    tolerances : sequence of float
+        What `within` is asked about.
     """
 
-    def __init__(self, distances: DirectedDistances, *, is_counted: bool) -> None:
+    def __init__(
+        self, distances: DirectedDistances, *, is_counted: bool, tolerances: Sequence[float]
+    ) -> None:
+        self.tolerances = np.asarray(tolerances, dtype=np.float64)
         self.sets = (distances.pred_to_target, distances.target_to_pred)
         self.weights = (distances.pred_weight, distances.target_weight)
         self.is_counted = is_counted
@@ -48,13 +51,13 @@ class Directions:
         """Sum of the weights of each direction."""
         if self.is_counted:
             return [float(part.size) for part in self.sets]
-        return [weight for _, weight, _ in self._all_sums]
+        return [weight for _, weight, *_ in self._all_sums]
 
     def maxima(self) -> list[float]:
         """The largest distance of each direction."""
         if self.is_counted:
             return [float(part.max()) for part in self.sets]
-        return [largest for largest, _, _ in self._all_sums]
+        return [largest for largest, *_ in self._all_sums]
 
     @cached_property
     def means(self) -> list[float]:
@@ -90,16 +93,14 @@ class Directions:
             ]
         return np.stack(directed, axis=-1) if rule == "directed" else np.maximum(*directed)
 
-    def within(self, tolerances: Sequence[float], *, single_precision: bool) -> FloatArray:
+    def within(self, *, single_precision: bool) -> FloatArray:
         """Weight of the points within each tolerance in each direction, (T, 2)."""
         if not self.is_counted and not single_precision:
-            limits = np.asarray(tolerances, dtype=np.float64)
-            sides = zip(self.sets, self.weights, strict=True)
-            return np.array([_core.distance_sums(*side, limits)[3:] for side in sides]).T
-        result = np.empty((len(tolerances), 2))
+            return np.array([within for _, _, _, *within in self._all_sums]).T
+        result = np.empty((len(self.tolerances), 2))
         for side, (part, weight) in enumerate(zip(self.sets, self.weights, strict=True)):
             values: NDArray[Any] = part.astype(np.float32) if single_precision else part
-            for row, tolerance in enumerate(tolerances):
+            for row, tolerance in enumerate(self.tolerances):
                 near = values <= values.dtype.type(tolerance)
                 inside = np.count_nonzero(near) if self.is_counted else weight[near].sum()
                 result[row, side] = inside
@@ -109,13 +110,13 @@ class Directions:
     def _sums(self) -> list[float]:
         if self.is_counted:
             return [float(part.sum()) for part in self.sets]
-        return [weighted for _, _, weighted in self._all_sums]
+        return [weighted for _, _, weighted, *_ in self._all_sums]
 
     @cached_property
     def _all_sums(self) -> list[list[float]]:
-        """Largest distance, weight, and sum of both multiplied, of each direction."""
+        """Largest distance, weight, sum of both multiplied and weights within, by direction."""
         sides = zip(self.sets, self.weights, strict=True)
-        return [_core.distance_sums(*side, _NO_TOLERANCES).tolist() for side in sides]
+        return [_core.distance_sums(*side, self.tolerances).tolist() for side in sides]
 
 
 def share(within: FloatArray, totals: Sequence[float], rule: OverlapRule) -> FloatArray:

@@ -567,7 +567,10 @@ class Reductions:
         self._rules = rules
         is_counted = distances.weights == "count"
         self._tolerances = np.empty((len(distances), 0)) if tolerances is None else tolerances
-        self._classes = [Directions(one, is_counted=is_counted) for one in distances.values()]
+        self._classes = [
+            Directions(one, is_counted=is_counted, tolerances=row)
+            for one, row in zip(distances.values(), self._tolerances, strict=True)
+        ]
         self._cases = [_empty_case(one) for one in self._classes]
 
     def hausdorff(self) -> FloatArray:
@@ -619,12 +622,9 @@ class Reductions:
     @cached_property
     def within(self) -> FloatArray:
         """Weight of the points within each tolerance, (K, T, 2)."""
-        limits, single = self._tolerances, self._rules.single_precision
-        parts = [
-            one.within(row, single_precision=single)
-            for row, one in zip(limits, self._classes, strict=True)
-        ]
-        return np.array(parts, dtype=np.float64).reshape(*limits.shape, 2)
+        single = self._rules.single_precision
+        parts = [one.within(single_precision=single) for one in self._classes]
+        return np.array(parts, dtype=np.float64).reshape(*self._tolerances.shape, 2)
 
     def points(self) -> NDArray[np.int64]:
         """Number of points of each surface, (K, 2)."""
