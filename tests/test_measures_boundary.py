@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 import segmeter
@@ -17,7 +19,7 @@ from label_files import save
 from segmeter.cli import main
 from segmeter.evaluation import check, evaluate, make_plan
 from segmeter.evaluation.measures import MEASURES, Maps
-from segmeter.evaluation.measures._histogram import DistanceHistogram
+from segmeter.evaluation.measures._histogram import bins_of, ends_of
 from segmeter.io import read_label_map
 
 if TYPE_CHECKING:
@@ -78,12 +80,6 @@ OPTIONS: dict[str, Any] = {"class_names": NAMES, "measures": ["boundary"]}
 
 
 # --- the numbers ------------------------------------------------------------------------------
-
-
-def test_distances_that_no_bin_holds_are_refused() -> None:
-    found = segmeter.surface_distances([[0, 1, 1]], [[0, 1, 0]], classes=[1], spacing=(1e12, 1e12))
-    with pytest.raises(ValueError, match="too large for percentiles over all images"):
-        DistanceHistogram.of([(0, found[1])], 1)
 
 
 def test_scores_are_those_of_the_functions(volumes: tuple[Path, Path]) -> None:
@@ -651,31 +647,91 @@ def test_knee(shared: Path, tmp_path: Path, peer: Callable[[str], ModuleType]) -
 PERCENTILES = (50, 75, 90, 95, 99)
 
 
+def rounded_up(distance: float) -> float:
+    """The distance itself if it has four significant digits, else the next that has."""
+    near = float(f"{distance:.4g}")
+    return (
+        near
+        if near >= distance
+        else float(f"{near + 10 ** (math.floor(math.log10(near)) - 3):.4g}")
+    )
+
+
+@given(
+    st.one_of(
+        st.floats(1e-99, 1e99),
+        st.floats(1e-4, 1e5),
+        st.builds(
+            lambda digits, power: float(f"{digits}e{power}"),
+            st.integers(1, 99_999),
+            st.integers(-20, 18),
+        ),
+    )
+)
+@example(1.0)
+@example(0.3)
+@example(3 * 0.1)
+@example(9999.5)
+@example(0.99995)
+@example(math.nextafter(1000, 0))
+@example(math.nextafter(1000, 2000))
+@example(math.nextafter(1.126, 2))  # its quotient is a whole number of units
+def test_bins_end_at_four_significant_digits(distance: float) -> None:
+    bins = bins_of(np.array([distance, 0.0]))
+    end, nothing = ends_of(bins)
+    assert nothing == 0
+    assert end == pytest.approx(rounded_up(distance), rel=1e-15)
+    if 1e-18 < distance < 1e22:  # where powers of ten are exact, ends are the floats as written
+        assert end == rounded_up(distance)
+    assert distance <= end <= 1.001 * distance
+    below, _ = ends_of(bins - np.array([1, 0]))
+    assert below < distance
+
+
+def pooled_percentile(sides: list[tuple[Any, Any]], percentile: float) -> float:
+    """Smallest distance within which that share of the weight lies, from all distances."""
+    values = np.concatenate([values for values, _ in sides])
+    weights = np.concatenate([weight for _, weight in sides])
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    share = percentile / 100 * summed[-1] * (1 - 1e-12)
+    return float(values[order][np.searchsorted(summed, share)])
+
+
+@pytest.mark.parametrize("unit", [1, 1e-3, 1e-6, 1e5])
 @pytest.mark.parametrize("preset", [None, "monai", "medpy", "distorch", "meshmetrics"])
-def test_percentiles_of_all_images_are_those_of_the_functions(
-    volumes: tuple[Path, Path], preset: str | None
+def test_percentiles_of_all_images_are_those_of_all_distances(
+    volumes: tuple[Path, Path], preset: str | None, unit: float
 ) -> None:
+    """Worked out from the distances themselves; as fine in metres as in micrometres."""
     groups = {"both": [1, 2]}
-    result = evaluate(*volumes, **OPTIONS, preset=preset, label_groups=groups)
+    steps = tuple(unit * step for step in STEPS)
+    result = evaluate(*volumes, **OPTIONS, preset=preset, label_groups=groups, spacing=steps)
     rows = [*result.rows("boundary_per_class")[1:], *result.rows("boundary_per_group")]
     curves = result.rows("boundary_nsd_curve")
+    rules = segmeter.SURFACE_PRESETS[preset or "deepmind"]
     for number, options in enumerate(({"classes": [1]}, {"classes": [2]}, {"groups": groups})):
-        total: Any = 0
+        sides: list[list[tuple[Any, Any]]] = [[], []]
         for name in "abc":
-            maps = (read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes)
-            how: dict[str, Any] = {"background": None, "empty": "inf", **options}
-            total += segmeter.boundary_counts(
-                *maps, num_classes=3, spacing=STEPS, preset=preset, **how
-            )
-        wanted = segmeter.dataset_percentile(total, PERCENTILES)[0]
-        found = [rows[number][f"hd{percentile}"] for percentile in PERCENTILES]
-        np.testing.assert_array_equal(found, wanted)
-        curve = segmeter.nsd_curve(total)
+            pred, target = (read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes)
+            how: dict[str, Any] = {"num_classes": 3, "background": None, **options}
+            (found,) = segmeter.surface_distances(
+                pred, target, spacing=steps, surface=rules.surface, weights=rules.weights,
+                border=rules.border, **how,
+            ).values()  # fmt: skip
+            sides[0].append((found.pred_to_target, found.pred_weight))
+            sides[1].append((found.target_to_pred, found.target_weight))
+        ways = [sides[0] + sides[1]] if rules.percentile == "pooled" else sides
+        for percentile in PERCENTILES:
+            wanted = max(pooled_percentile(way, percentile) for way in ways)
+            wanted = wanted if wanted in (0, math.inf) else rounded_up(wanted)
+            assert rows[number][f"hd{percentile}"] == wanted
         own = [row for row in curves if row["surface"] == ["organ", "tumour", "both"][number]]
-        at = [round(row["tolerance"] / 0.1) for row in own]
-        assert own[-1]["nsd"] == pytest.approx(curve.nsd[0, -1])
-        if preset != "distorch":
-            np.testing.assert_allclose([row["nsd"] for row in own], curve.nsd[0, at], rtol=1e-12)
+        assert len(own) > 1 or number == 1  # tumours are alike or missing
+        values, weights = map(np.concatenate, zip(*sides[0], *sides[1], strict=True))
+        for row in own:
+            within = weights[values <= row["tolerance"]].sum() / weights.sum()
+            assert row["nsd"] == pytest.approx(within, rel=1e-12)
     assert math.isinf(rows[1]["hd95"])  # a tumour was missed
     means = [row["hd95"] for row in result.rows("boundary_per_class")[1:]]
     assert result.scores["mean_hd95"] == np.mean(means)

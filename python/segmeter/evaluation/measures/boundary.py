@@ -7,9 +7,9 @@ surface Dice). Distances are in the unit of the spacing. A class that neither ma
 where one of them lacks it, distances are infinite, counted, and left out of means.
 
 Percentiles of distances are no sums. So there are those of every image, with means over images, and
-those of the surfaces of all images together, from a histogram with bins of 0.1: infinite where so
-much surface has no other, and else the distance rounded up to a multiple of 0.1. The same histogram
-gives the surface Dice at every tolerance.
+those of the surfaces of all images together, from a histogram: infinite where so much surface has
+no other, and else the distance rounded up to four significant digits. The same histogram gives the
+surface Dice at every tolerance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from segmeter.boundary import (
     surface_scores,
 )
 from segmeter.boundary._band import DILATION_RATIO
-from segmeter.evaluation.measures._histogram import RESOLUTION, DistanceHistogram
+from segmeter.evaluation.measures._histogram import DIGITS, DistanceHistogram
 from segmeter.evaluation.measures._measure import (
     BACKGROUND,
     Maps,
@@ -503,8 +503,8 @@ def sentences(plan: Plan) -> Iterator[str]:
     )
     which = "both directions" if _rules(plan.preset).percentile == "pooled" else "the larger of two"
     yield (
-        f"distances of all images together: percentiles ({which}) rounded up to a multiple of "
-        f"{RESOLUTION:g}, infinite where so much surface has no other"
+        f"distances of all images together: percentiles ({which}) rounded up to "
+        f"{DIGITS} significant digits, infinite where so much surface has no other"
     )
 
 
