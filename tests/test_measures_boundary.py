@@ -16,7 +16,7 @@ from PIL import Image
 
 import segmeter
 from label_files import save
-from segmeter.cli import main
+from segmeter.cli import _values, main
 from segmeter.evaluation import check, evaluate, make_plan
 from segmeter.evaluation.measures import MEASURES, Maps
 from segmeter.evaluation.measures._histogram import bins_of, ends_of
@@ -417,6 +417,10 @@ def test_presets(volumes: tuple[Path, Path], preset: str) -> None:
         ({"tolerance": {"organ": 1}}, "tumour missing"),
         ({"tolerance": {"organ": 1, "tumour": 1, "bone": 1}}, "'bone', which is not measured"),
         ({"tolerance": {"background": 1}}, "'background', which is not measured"),
+        ({"tolerance": 1, "tolerance_unit": "cm"}, "tolerance_unit must be 'mm' or 'pixel'"),
+        ({"tolerance_unit": "mm"}, "tolerance_unit is the unit of tolerance, which is not given"),
+        ({"tolerance": 1, "tolerance_unit": "mm", "spacing": "pixel"}, "leave out one of them"),
+        ({"tolerance": 1, "tolerance_unit": "pixel", "spacing": [1, 1]}, "in the unit of the spac"),
         ({"preset": "none"}, "preset must be one of deepmind"),
         ({"measures": ["pixel"], "spacing": [1, 1]}, "spacing is for boundaries and causes"),
         ({"measures": ["region"], "tolerance": 1}, "tolerance is for boundaries"),
@@ -437,6 +441,109 @@ def test_options_of_wrong_type(options: dict[str, Any]) -> None:
         make_plan(**(OPTIONS | options))
 
 
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, Path]:
+    """Two images whose files say no spacing."""
+    target = np.zeros((30, 30), np.uint8)
+    target[5:20, 5:20] = 1
+    for side, mask in (("pred", np.roll(target, 2, axis=0)), ("target", target)):
+        (tmp_path / side).mkdir()
+        for name in "ab":
+            Image.fromarray(mask).save(tmp_path / side / f"{name}.png")
+    return tmp_path / "pred", tmp_path / "target"
+
+
+def command(folders: tuple[Path, Path], *options: str) -> list[str]:
+    files = ["--pred", str(folders[0]), "--target", str(folders[1]), "--num-classes", "3"]
+    return [*files, "--measures", "boundary", *options]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "unit"),
+    [
+        ("1,2mm", (1, 2), "mm"),
+        ("1mm, 2 mm", (1, 2), "mm"),
+        (" 0.5 MM ,2", (0.5, 2), "mm"),
+        ("2px", (2,), "pixel"),
+        ("1,2 pixels", (1, 2), "pixel"),
+        ("1.5voxel", (1.5,), "pixel"),
+        ("1e1", (10,), None),
+        ("1=2,2=3px", {"1": 2, "2": 3}, "pixel"),
+    ],
+)
+def test_units_of_tolerances_are_read(text: str, values: Any, unit: str | None) -> None:
+    read, own = _values.tolerance(text)
+    assert (tuple(read) if isinstance(read, list) else read, own) == (values, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1mm,2px", "--tolerance: mm and px are two units; give all in one"),
+        ("1cm", "--tolerance: '1cm' is no number (expected for example 1,2 or 1,2mm or 2px"),
+        ("mm", "--tolerance: 'mm' is no number"),
+        ("", "--tolerance: '' is no number"),
+        ("1,,2", "--tolerance: '' is no number"),
+        ("1;2", "--tolerance: '1;2' is no number"),
+        ("inf", "--tolerance must be a finite distance from 0 on, got inf"),
+        ("nan", "--tolerance must be a finite distance from 0 on, got nan"),
+        ("-1mm", "--tolerance must be a finite distance from 0 on, got -1"),
+        ("1,1.0mm", "--tolerance holds a distance twice: 1, 1"),
+        ("1=,2=1", "--tolerance: '' is no number"),
+        ("=1", "--tolerance: '=1' is not CLASS=distance"),
+        ("1=1,1=2", "--tolerance: the class '1' is named twice"),
+        ("1=1", "--tolerance must be given for every class that is measured; 2 missing"),
+    ],
+)
+def test_tolerances_that_are_none(
+    pictures: tuple[Path, Path], text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *command(pictures, "--tolerance", text)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_a_tolerance_in_mm_of_images_in_pixels_is_a_problem(
+    pictures: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *command(pictures, "--tolerance", "1,2mm", "--quiet")]) == 3
+    said = capsys.readouterr().err
+    assert "2 of 2 images could not be evaluated" in said
+    assert "tolerance is in mm, but no file says the spacing of this image: give it with " in said
+    assert "--spacing, or the tolerance in pixels" in said
+    for options in (("2px",), ("2",), ("2mm", "--spacing", "0.5,0.5")):
+        assert main(["evaluate", *command(pictures, "--quiet", "--tolerance", *options)]) == 0
+    assert main(["evaluate", *command(pictures, "--spacing", "pixel", "--tolerance", "1mm")]) == 2
+    said = capsys.readouterr().err
+    assert "--tolerance is in mm, but --spacing pixel measures in pixels" in said
+    findings = check(*pictures, num_classes=3, measures=["boundary"], tolerance=1,
+                     tolerance_unit="mm").findings  # fmt: skip
+    (found,) = [finding for finding in findings if finding.code == "tolerance-unit"]
+    assert found.level == "error"
+    assert "--tolerance is in mm, but no file says the spacing of " in found.message
+
+
+def test_a_tolerance_in_pixels_of_volumes_in_mm_is_a_problem(
+    volumes: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *command(volumes, "--tolerance", "2px", "--quiet")]) == 3
+    said = capsys.readouterr().err
+    assert "tolerance is in pixels, but distances are in mm" in said
+    assert "measure with --spacing pixel" in said
+    assert main(["evaluate", *command(volumes, "--tolerance", "2px", "--spacing", "pixel")]) == 0
+    assert "tolerance of the surface Dice (NSD): 2, in pixels" in capsys.readouterr().out
+    assert main(["evaluate", *command(volumes, "--tolerance", "1,2mm")]) == 0
+    assert "tolerance of the surface Dice (NSD): 1, 2, in mm" in capsys.readouterr().out
+    options: dict[str, Any] = {"num_classes": 3, "measures": ["boundary"], "tolerance": [1, 2]}
+    report = check(*volumes, **options, tolerance_unit="pixel")
+    assert "tolerance-unit" in [finding.code for finding in report.findings]
+    del options["num_classes"]  # which it finds, and says with the other options
+    report = check(*volumes, **options, tolerance_unit="mm")
+    assert "tolerance-unit" not in [finding.code for finding in report.findings]
+    assert "--tolerance 1,2mm" in str(report.command)
+
+
 def test_plans_differ_where_numbers_do() -> None:
     changes: list[dict[str, Any]] = [
         *(
@@ -447,6 +554,7 @@ def test_plans_differ_where_numbers_do() -> None:
             {"tolerance": [2, 1]},
         ),
         *({"tolerance": {"organ": 1, "tumour": 1}}, {"preset": "deepmind"}),
+        {"tolerance": 1, "tolerance_unit": "mm"},
     ]
     hashes = [make_plan(**OPTIONS, **change).hash() for change in changes]
     assert len(set(hashes)) == len(hashes)
