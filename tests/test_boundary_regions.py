@@ -102,6 +102,10 @@ def test_pairs_of_a_matching_components_and_bad_pairs() -> None:
             segmeter.region_surface_distances(pred, target, pairs=wrong)
     with pytest.raises(TypeError, match="two maps or two Regions"):
         segmeter.region_surface_distances(regions[0], target)
+    with pytest.raises(TypeError, match="pred must hold integers or bools, got float64"):
+        segmeter.region_surface_distances(np.zeros((4, 4)), np.zeros((4, 4), int))
+    with pytest.raises(TypeError, match="target must hold integers or bools, got object"):
+        segmeter.object_hausdorff_counts(np.zeros((4, 4), int), None)
     with pytest.raises(ValueError, match="same shape"):
         segmeter.region_surface_distances(pred[1:], target)
     with pytest.raises(ValueError, match="read already"):

@@ -556,6 +556,11 @@ def test_counts_refuse_what_does_not_fit() -> None:
     for resolution in (0, -1, 1e-9, math.nan, math.inf):
         with pytest.raises(ValueError, match="resolution must be"):
             segmeter.boundary_counts(PRED, TARGET, num_classes=3, resolution=resolution)
+    small = {"num_classes": 3, "spacing": (1.0, 0.05)}
+    with pytest.raises(ValueError, match=r"resolution must be given .* got 0.05: .* such as 0.005"):
+        segmeter.boundary_counts(PRED, TARGET, **small)
+    assert segmeter.boundary_counts(PRED, TARGET, **small, resolution=0.2).resolution == 0.2
+    assert segmeter.boundary_counts(PRED, TARGET, num_classes=3, spacing=(1, 0.1)).resolution == 0.1
     with pytest.raises(TypeError, match="counts must be BoundaryCounts, as boundary_counts"):
         segmeter.boundary_scores(segmeter.surface_scores(PRED, TARGET, num_classes=3))
     arrays = counts.to_arrays()

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 import segmeter
 from label_files import save
-from segmeter.cli import main
+from segmeter.cli import _values, main
 from segmeter.evaluation import check, evaluate, make_plan
 from segmeter.evaluation.measures import MEASURES, Maps
-from segmeter.evaluation.measures._histogram import DistanceHistogram
+from segmeter.evaluation.measures._histogram import bins_of, ends_of
 from segmeter.io import read_label_map
 
 if TYPE_CHECKING:
@@ -78,12 +80,6 @@ OPTIONS: dict[str, Any] = {"class_names": NAMES, "measures": ["boundary"]}
 
 
 # --- the numbers ------------------------------------------------------------------------------
-
-
-def test_distances_that_no_bin_holds_are_refused() -> None:
-    found = segmeter.surface_distances([[0, 1, 1]], [[0, 1, 0]], classes=[1], spacing=(1e12, 1e12))
-    with pytest.raises(ValueError, match="too large for percentiles over all images"):
-        DistanceHistogram.of([(0, found[1])], 1)
 
 
 def test_scores_are_those_of_the_functions(volumes: tuple[Path, Path]) -> None:
@@ -421,6 +417,10 @@ def test_presets(volumes: tuple[Path, Path], preset: str) -> None:
         ({"tolerance": {"organ": 1}}, "tumour missing"),
         ({"tolerance": {"organ": 1, "tumour": 1, "bone": 1}}, "'bone', which is not measured"),
         ({"tolerance": {"background": 1}}, "'background', which is not measured"),
+        ({"tolerance": 1, "tolerance_unit": "cm"}, "tolerance_unit must be 'mm' or 'pixel'"),
+        ({"tolerance_unit": "mm"}, "tolerance_unit is the unit of tolerance, which is not given"),
+        ({"tolerance": 1, "tolerance_unit": "mm", "spacing": "pixel"}, "leave out one of them"),
+        ({"tolerance": 1, "tolerance_unit": "pixel", "spacing": [1, 1]}, "in the unit of the spac"),
         ({"preset": "none"}, "preset must be one of deepmind"),
         ({"measures": ["pixel"], "spacing": [1, 1]}, "spacing is for boundaries and causes"),
         ({"measures": ["region"], "tolerance": 1}, "tolerance is for boundaries"),
@@ -441,6 +441,109 @@ def test_options_of_wrong_type(options: dict[str, Any]) -> None:
         make_plan(**(OPTIONS | options))
 
 
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, Path]:
+    """Two images whose files say no spacing."""
+    target = np.zeros((30, 30), np.uint8)
+    target[5:20, 5:20] = 1
+    for side, mask in (("pred", np.roll(target, 2, axis=0)), ("target", target)):
+        (tmp_path / side).mkdir()
+        for name in "ab":
+            Image.fromarray(mask).save(tmp_path / side / f"{name}.png")
+    return tmp_path / "pred", tmp_path / "target"
+
+
+def command(folders: tuple[Path, Path], *options: str) -> list[str]:
+    files = ["--pred", str(folders[0]), "--target", str(folders[1]), "--num-classes", "3"]
+    return [*files, "--measures", "boundary", *options]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "unit"),
+    [
+        ("1,2mm", (1, 2), "mm"),
+        ("1mm, 2 mm", (1, 2), "mm"),
+        (" 0.5 MM ,2", (0.5, 2), "mm"),
+        ("2px", (2,), "pixel"),
+        ("1,2 pixels", (1, 2), "pixel"),
+        ("1.5voxel", (1.5,), "pixel"),
+        ("1e1", (10,), None),
+        ("1=2,2=3px", {"1": 2, "2": 3}, "pixel"),
+    ],
+)
+def test_units_of_tolerances_are_read(text: str, values: Any, unit: str | None) -> None:
+    read, own = _values.tolerance(text)
+    assert (tuple(read) if isinstance(read, list) else read, own) == (values, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1mm,2px", "--tolerance: mm and px are two units; give all in one"),
+        ("1cm", "--tolerance: '1cm' is no number (expected for example 1,2 or 1,2mm or 2px"),
+        ("mm", "--tolerance: 'mm' is no number"),
+        ("", "--tolerance: '' is no number"),
+        ("1,,2", "--tolerance: '' is no number"),
+        ("1;2", "--tolerance: '1;2' is no number"),
+        ("inf", "--tolerance must be a finite distance from 0 on, got inf"),
+        ("nan", "--tolerance must be a finite distance from 0 on, got nan"),
+        ("-1mm", "--tolerance must be a finite distance from 0 on, got -1"),
+        ("1,1.0mm", "--tolerance holds a distance twice: 1, 1"),
+        ("1=,2=1", "--tolerance: '' is no number"),
+        ("=1", "--tolerance: '=1' is not CLASS=distance"),
+        ("1=1,1=2", "--tolerance: the class '1' is named twice"),
+        ("1=1", "--tolerance must be given for every class that is measured; 2 missing"),
+    ],
+)
+def test_tolerances_that_are_none(
+    pictures: tuple[Path, Path], text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *command(pictures, "--tolerance", text)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_a_tolerance_in_mm_of_images_in_pixels_is_a_problem(
+    pictures: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *command(pictures, "--tolerance", "1,2mm", "--quiet")]) == 3
+    said = capsys.readouterr().err
+    assert "2 of 2 images could not be evaluated" in said
+    assert "tolerance is in mm, but no file says the spacing of this image: give it with " in said
+    assert "--spacing, or the tolerance in pixels" in said
+    for options in (("2px",), ("2",), ("2mm", "--spacing", "0.5,0.5")):
+        assert main(["evaluate", *command(pictures, "--quiet", "--tolerance", *options)]) == 0
+    assert main(["evaluate", *command(pictures, "--spacing", "pixel", "--tolerance", "1mm")]) == 2
+    said = capsys.readouterr().err
+    assert "--tolerance is in mm, but --spacing pixel measures in pixels" in said
+    findings = check(*pictures, num_classes=3, measures=["boundary"], tolerance=1,
+                     tolerance_unit="mm").findings  # fmt: skip
+    (found,) = [finding for finding in findings if finding.code == "tolerance-unit"]
+    assert found.level == "error"
+    assert "--tolerance is in mm, but no file says the spacing of " in found.message
+
+
+def test_a_tolerance_in_pixels_of_volumes_in_mm_is_a_problem(
+    volumes: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *command(volumes, "--tolerance", "2px", "--quiet")]) == 3
+    said = capsys.readouterr().err
+    assert "tolerance is in pixels, but distances are in mm" in said
+    assert "measure with --spacing pixel" in said
+    assert main(["evaluate", *command(volumes, "--tolerance", "2px", "--spacing", "pixel")]) == 0
+    assert "tolerance of the surface Dice (NSD): 2, in pixels" in capsys.readouterr().out
+    assert main(["evaluate", *command(volumes, "--tolerance", "1,2mm")]) == 0
+    assert "tolerance of the surface Dice (NSD): 1, 2, in mm" in capsys.readouterr().out
+    options: dict[str, Any] = {"num_classes": 3, "measures": ["boundary"], "tolerance": [1, 2]}
+    report = check(*volumes, **options, tolerance_unit="pixel")
+    assert "tolerance-unit" in [finding.code for finding in report.findings]
+    del options["num_classes"]  # which it finds, and says with the other options
+    report = check(*volumes, **options, tolerance_unit="mm")
+    assert "tolerance-unit" not in [finding.code for finding in report.findings]
+    assert "--tolerance 1,2mm" in str(report.command)
+
+
 def test_plans_differ_where_numbers_do() -> None:
     changes: list[dict[str, Any]] = [
         *(
@@ -451,6 +554,7 @@ def test_plans_differ_where_numbers_do() -> None:
             {"tolerance": [2, 1]},
         ),
         *({"tolerance": {"organ": 1, "tumour": 1}}, {"preset": "deepmind"}),
+        {"tolerance": 1, "tolerance_unit": "mm"},
     ]
     hashes = [make_plan(**OPTIONS, **change).hash() for change in changes]
     assert len(set(hashes)) == len(hashes)
@@ -651,31 +755,91 @@ def test_knee(shared: Path, tmp_path: Path, peer: Callable[[str], ModuleType]) -
 PERCENTILES = (50, 75, 90, 95, 99)
 
 
+def rounded_up(distance: float) -> float:
+    """The distance itself if it has four significant digits, else the next that has."""
+    near = float(f"{distance:.4g}")
+    return (
+        near
+        if near >= distance
+        else float(f"{near + 10 ** (math.floor(math.log10(near)) - 3):.4g}")
+    )
+
+
+@given(
+    st.one_of(
+        st.floats(1e-99, 1e99),
+        st.floats(1e-4, 1e5),
+        st.builds(
+            lambda digits, power: float(f"{digits}e{power}"),
+            st.integers(1, 99_999),
+            st.integers(-20, 18),
+        ),
+    )
+)
+@example(1.0)
+@example(0.3)
+@example(3 * 0.1)
+@example(9999.5)
+@example(0.99995)
+@example(math.nextafter(1000, 0))
+@example(math.nextafter(1000, 2000))
+@example(math.nextafter(1.126, 2))  # its quotient is a whole number of units
+def test_bins_end_at_four_significant_digits(distance: float) -> None:
+    bins = bins_of(np.array([distance, 0.0]))
+    end, nothing = ends_of(bins)
+    assert nothing == 0
+    assert end == pytest.approx(rounded_up(distance), rel=1e-15)
+    if 1e-18 < distance < 1e22:  # where powers of ten are exact, ends are the floats as written
+        assert end == rounded_up(distance)
+    assert distance <= end <= 1.001 * distance
+    below, _ = ends_of(bins - np.array([1, 0]))
+    assert below < distance
+
+
+def pooled_percentile(sides: list[tuple[Any, Any]], percentile: float) -> float:
+    """Smallest distance within which that share of the weight lies, from all distances."""
+    values = np.concatenate([values for values, _ in sides])
+    weights = np.concatenate([weight for _, weight in sides])
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    share = percentile / 100 * summed[-1] * (1 - 1e-12)
+    return float(values[order][np.searchsorted(summed, share)])
+
+
+@pytest.mark.parametrize("unit", [1, 1e-3, 1e-6, 1e5])
 @pytest.mark.parametrize("preset", [None, "monai", "medpy", "distorch", "meshmetrics"])
-def test_percentiles_of_all_images_are_those_of_the_functions(
-    volumes: tuple[Path, Path], preset: str | None
+def test_percentiles_of_all_images_are_those_of_all_distances(
+    volumes: tuple[Path, Path], preset: str | None, unit: float
 ) -> None:
+    """Worked out from the distances themselves; as fine in metres as in micrometres."""
     groups = {"both": [1, 2]}
-    result = evaluate(*volumes, **OPTIONS, preset=preset, label_groups=groups)
+    steps = tuple(unit * step for step in STEPS)
+    result = evaluate(*volumes, **OPTIONS, preset=preset, label_groups=groups, spacing=steps)
     rows = [*result.rows("boundary_per_class")[1:], *result.rows("boundary_per_group")]
     curves = result.rows("boundary_nsd_curve")
+    rules = segmeter.SURFACE_PRESETS[preset or "deepmind"]
     for number, options in enumerate(({"classes": [1]}, {"classes": [2]}, {"groups": groups})):
-        total: Any = 0
+        sides: list[list[tuple[Any, Any]]] = [[], []]
         for name in "abc":
-            maps = (read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes)
-            how: dict[str, Any] = {"background": None, "empty": "inf", **options}
-            total += segmeter.boundary_counts(
-                *maps, num_classes=3, spacing=STEPS, preset=preset, **how
-            )
-        wanted = segmeter.dataset_percentile(total, PERCENTILES)[0]
-        found = [rows[number][f"hd{percentile}"] for percentile in PERCENTILES]
-        np.testing.assert_array_equal(found, wanted)
-        curve = segmeter.nsd_curve(total)
+            pred, target = (read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes)
+            how: dict[str, Any] = {"num_classes": 3, "background": None, **options}
+            (found,) = segmeter.surface_distances(
+                pred, target, spacing=steps, surface=rules.surface, weights=rules.weights,
+                border=rules.border, **how,
+            ).values()  # fmt: skip
+            sides[0].append((found.pred_to_target, found.pred_weight))
+            sides[1].append((found.target_to_pred, found.target_weight))
+        ways = [sides[0] + sides[1]] if rules.percentile == "pooled" else sides
+        for percentile in PERCENTILES:
+            wanted = max(pooled_percentile(way, percentile) for way in ways)
+            wanted = wanted if wanted in (0, math.inf) else rounded_up(wanted)
+            assert rows[number][f"hd{percentile}"] == wanted
         own = [row for row in curves if row["surface"] == ["organ", "tumour", "both"][number]]
-        at = [round(row["tolerance"] / 0.1) for row in own]
-        assert own[-1]["nsd"] == pytest.approx(curve.nsd[0, -1])
-        if preset != "distorch":
-            np.testing.assert_allclose([row["nsd"] for row in own], curve.nsd[0, at], rtol=1e-12)
+        assert len(own) > 1 or number == 1  # tumours are alike or missing
+        values, weights = map(np.concatenate, zip(*sides[0], *sides[1], strict=True))
+        for row in own:
+            within = weights[values <= row["tolerance"]].sum() / weights.sum()
+            assert row["nsd"] == pytest.approx(within, rel=1e-12)
     assert math.isinf(rows[1]["hd95"])  # a tumour was missed
     means = [row["hd95"] for row in result.rows("boundary_per_class")[1:]]
     assert result.scores["mean_hd95"] == np.mean(means)

@@ -40,6 +40,7 @@ _SCORES = ("hausdorff", "hausdorff_percentile", "asd", "assd", "masd", "nsd", "s
 _PER_CASE = (*_SCORES, "points", "weight", "within")
 _COMMON = ("classes", "percentiles", "tolerances", "resolution", "rules")
 _MOST_BINS = 10_000_000
+_RESOLUTION = 0.1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -249,7 +250,7 @@ def boundary_counts(
     *,
     percentile: Percentile = 95,
     tolerance: Tolerance = 1.0,
-    resolution: float = 0.1,
+    resolution: float | None = None,
     percentile_rule: PercentileRule | None = None,
     mean_rule: MeanRule | None = None,
     overlap_rule: OverlapRule | None = None,
@@ -265,8 +266,9 @@ def boundary_counts(
         Masks, label maps, or distances measured before: as in :func:`hausdorff_distance`.
     percentile, tolerance, percentile_rule, mean_rule, overlap_rule, empty, preset, **options
         As in :func:`surface_scores`.
-    resolution : float, default 0.1
-        Width of a bin of the histogram, in the unit of ``spacing``.
+    resolution : float, optional
+        Width of a bin of the histogram, in the unit of ``spacing``; the same in all cases that are
+        added. Default: 0.1, which no pixel may be smaller than.
 
     Returns
     -------
@@ -276,7 +278,8 @@ def boundary_counts(
     ------
     ValueError
         If ``resolution`` is not a finite number above 0, or so small that the image's diagonal has
-        more than ten million bins; and as :func:`surface_scores`.
+        more than ten million bins; if it is not given, and ``spacing`` below 0.1; and as
+        :func:`surface_scores`.
 
     Examples
     --------
@@ -299,6 +302,14 @@ def boundary_counts(
 
 
 def _resolution(resolution: object, distances: SurfaceDistances) -> float:
+    if resolution is None:
+        finest = min(distances.spacing, default=1.0)
+        if finest < _RESOLUTION:
+            raise ValueError(
+                f"resolution must be given where the spacing is below {_RESOLUTION:g}, got "
+                f"{finest:g}: a width of bins such as {finest / 10:.1g}, the same for all cases"
+            )
+        return _RESOLUTION
     width = number(resolution, "resolution")
     if not (0 < width < math.inf and distances.diagonal / width <= _MOST_BINS):
         raise ValueError(

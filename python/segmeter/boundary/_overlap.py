@@ -189,7 +189,10 @@ def boundary_overlap_table(
         **how,
     )  # fmt: skip
     if maps[1].ndim not in (2, 3):
-        raise ValueError(f"maps must be 2-D or 3-D, got shape {maps[1].shape}")
+        raise ValueError(
+            f"maps must be 2-D or 3-D, got shape {maps[1].shape}; compare the images of a batch "
+            "one by one"
+        )
     reach = band.reach(maps[1].shape)
     mask, labels = mask_and_labels(ignore_index, "ignore_index", maps[1].shape)
     _, pred_labels = mask_and_labels(pred_ignore_index, "pred_ignore_index", maps[0].shape)

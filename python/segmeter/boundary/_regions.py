@@ -22,7 +22,7 @@ from ..region import (
 )
 from ..region._crops import RegionCrops, joint_box
 from ..region._mergeable import MergeableCounts
-from ._checks import one_of, spacing_of
+from ._checks import label_map_pair, one_of, spacing_of
 from ._surfaces import (
     Border,
     Surface,
@@ -197,11 +197,7 @@ def _both_regions(
     elif isinstance(pred, Regions) or isinstance(target, Regions):
         raise TypeError("pred and target must be two maps or two Regions")
     else:
-        maps = as_array(pred, "pred"), as_array(target, "target")
-        if maps[0].shape != maps[1].shape:
-            raise ValueError(
-                f"pred and target must have the same shape, got {maps[0].shape} and {maps[1].shape}"
-            )
+        maps = label_map_pair(pred, target)
         ignored = _ignored(maps[1], ignore_index)
         if instances and connectivity is not None:
             raise ValueError("connectivity is for components; instances need not be connected")

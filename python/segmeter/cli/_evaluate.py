@@ -83,7 +83,7 @@ def call(inputs: Inputs) -> tuple[list[str], dict[str, Any]]:
     if inputs.spacing != "auto":
         keywords["spacing"] = _values.spacing(inputs.spacing)
     if inputs.tolerance is not None:
-        keywords["tolerance"] = _values.tolerance(inputs.tolerance)
+        keywords["tolerance"], keywords["tolerance_unit"] = _values.tolerance(inputs.tolerance)
     patterns = inputs.pattern or []
     if len(patterns) > 2:
         raise ValueError(f"--pattern: at most two (predictions, targets), got {len(patterns)}")

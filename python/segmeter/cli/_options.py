@@ -172,7 +172,8 @@ class Inputs:
             _MEASURES,
             "DISTANCES",
             "Distances that are right in the surface Dice: 1,2 for all classes, or"
-            " liver=3,tumour=1. In mm where files say a spacing, else in pixels. Default: 1.",
+            " liver=3,tumour=1. In mm where files say a spacing, else in pixels; with a unit, as in"
+            " 1,2mm or 2px, images of the other one are problems. Default: 1.",
         ),
     ] = None
     preset: Annotated[

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 Color = tuple[int, int, int]
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_UNITS = {"mm": "mm"} | dict.fromkeys(("px", "pixel", "pixels", "vx", "voxel", "voxels"), "pixel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,40 +226,55 @@ def spacing(text: str) -> str | list[float]:
     """
     if text.strip() in ("auto", "pixel"):
         return text.strip()
-    return _distances(text, "--spacing", "auto, pixel, or for example 3,0.8,0.8")
+    example = "auto, pixel, or for example 3,0.8,0.8"
+    values, unit = _distances(text.split(","), "--spacing", example)
+    if unit == "pixel":
+        raise ValueError(f"--spacing: '{text}' is no size of a pixel (expected {example})")
+    return values
 
 
-def tolerance(text: str) -> list[float] | dict[str, float]:
-    """Read distances for all classes, or one for each class by its name.
+def tolerance(text: str) -> tuple[list[float] | dict[str, float], str | None]:
+    """Read distances for all classes, or one for each class by its name; and their unit, if any.
+
+    One unit, wherever it stands, is that of all.
 
     Examples
     --------
     >>> tolerance("0.5,1"), tolerance("liver=2, tumour=1mm")
-    ([0.5, 1.0], {'liver': 2.0, 'tumour': 1.0})
+    (([0.5, 1.0], None), ({'liver': 2.0, 'tumour': 1.0}, 'mm'))
+    >>> tolerance("2px")
+    ([2.0], 'pixel')
     """
-    example = "for example 1,2 or liver=2,tumour=1"
+    example = "for example 1,2 or 1,2mm or 2px or liver=2,tumour=1"
     if "=" not in text:
-        return _distances(text, "--tolerance", example)
-    table: dict[str, float] = {}
+        return _distances(text.split(","), "--tolerance", example)
+    table: dict[str, str] = {}
     for part in text.split(","):
         name, _, value = (word.strip() for word in part.rpartition("="))
         if not name:
             raise ValueError(f"--tolerance: '{part}' is not CLASS=distance (expected {example})")
         if name in table:
             raise ValueError(f"--tolerance: the class '{name}' is named twice")
-        (table[name],) = _distances(value, "--tolerance", example)
-    return table
+        table[name] = value
+    values, unit = _distances(table.values(), "--tolerance", example)
+    return dict(zip(table, values, strict=True)), unit
 
 
-def _distances(text: str, option: str, example: str) -> list[float]:
-    """Numbers, with or without their unit."""
-    values = []
-    for part in text.split(","):
+def _distances(texts: Iterable[str], option: str, example: str) -> tuple[list[float], str | None]:
+    """Numbers, and the unit that one or all of them have."""
+    values, units = [], dict[str, str]()
+    for text in texts:
+        number = text.strip().lower().rstrip(_LETTERS)
+        unit = text.strip()[len(number) :]
         try:
-            values.append(float(part.strip().removesuffix("mm")))
+            values.append(float(number if unit.lower() in _UNITS else text))
         except ValueError:
-            raise ValueError(f"{option}: '{part}' is no number (expected {example})") from None
-    return values
+            raise ValueError(f"{option}: '{text}' is no number (expected {example})") from None
+        if unit.lower() in _UNITS:
+            units[_UNITS[unit.lower()]] = unit
+    if len(units) > 1:
+        raise ValueError(f"{option}: {' and '.join(units.values())} are two units; give all in one")
+    return values, next(iter(units), None)
 
 
 def limit(text: str) -> tuple[str, float]:

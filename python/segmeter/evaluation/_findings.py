@@ -204,6 +204,28 @@ def _no_spacing(case: Case) -> Iterator[Finding]:
         yield Finding("info", "pixel-units", message, "--spacing 0.5,0.5 gives the size, if known")
 
 
+def _tolerance_unit(case: Case) -> Iterator[Finding]:
+    """A tolerance in mm for files without a spacing, or in pixels for files with one."""
+    unit = None if case.plan is None else case.plan.tolerance_unit
+    if case.plan is None or unit is None or not case.plan.uses_file_spacing:
+        return
+    other = tuple(
+        pair.target
+        for pair, pred, target in case.facts.header_pairs()
+        if (pred.spacing is None and target.spacing is None) == (unit == "mm")
+        and (len(target.shape) == 2 or unit == "pixel")  # of volumes that is said already
+    )
+    if other and unit == "mm":
+        message = f"--tolerance is in mm, but no file says the spacing of {other[0]}"
+        remedy = "--spacing gives the size of a pixel along each axis, --tolerance 2px is in pixels"
+    elif other:
+        message = f"--tolerance is in pixels, but {other[0]} has a spacing"
+        remedy = "--spacing pixel measures in pixels, --tolerance 2mm is in mm"
+    if other:
+        message += _and_more(len(other) - 1)
+        yield Finding("error", "tolerance-unit", message, remedy, other)
+
+
 def _given_spacing(case: Case) -> Iterator[Finding]:
     """A spacing on the command line that contradicts the files."""
     given = None if case.plan is None else case.plan.spacing
@@ -713,6 +735,7 @@ _RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _sizes,
     _spacing,
     _no_spacing,
+    _tolerance_unit,
     _given_spacing,
     _placement,
     _lossy,

@@ -11,6 +11,7 @@ Color: TypeAlias = tuple[int, int, int]
 OutOfRange = Literal["raise", "ignore", "wrong"]
 SpacingOption: TypeAlias = Literal["auto", "pixel"] | Sequence[float]
 ToleranceOption: TypeAlias = float | Sequence[float] | Mapping[str, float]
+ToleranceUnit: TypeAlias = Literal["mm", "pixel"]
 Function = TypeVar("Function", bound="Callable[..., object]")
 
 
@@ -34,6 +35,7 @@ class PlanOptions(TypedDict, total=False):
     things: Sequence[int | str] | None
     spacing: SpacingOption | None
     tolerance: ToleranceOption | None
+    tolerance_unit: ToleranceUnit | None
     preset: str | None
     boundary_ratio: float | None
 

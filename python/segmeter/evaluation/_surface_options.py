@@ -12,7 +12,7 @@ from segmeter.boundary import SURFACE_PRESETS
 from segmeter.boundary._checks import positive_number
 
 if TYPE_CHECKING:
-    from segmeter.evaluation._options import SpacingOption
+    from segmeter.evaluation._options import SpacingOption, ToleranceOption, ToleranceUnit
 
 Spacing: TypeAlias = Literal["auto", "pixel"] | tuple[float, ...]
 
@@ -85,6 +85,34 @@ def checked_tolerances(
             f"{', '.join(missing)} missing"
         )
     return tuple((name, _tolerance(given[name])) for name in names)
+
+
+def checked_unit(
+    given: str | None, tolerance: ToleranceOption | None, spacing: Spacing
+) -> ToleranceUnit | None:
+    """Unit of the tolerance, which distances must be in; None: whichever they are in.
+
+    Examples
+    --------
+    >>> checked_unit("mm", 1, "auto")
+    'mm'
+    """
+    if given is None:
+        return None
+    if given not in ("mm", "pixel"):
+        raise ValueError(f"tolerance_unit must be 'mm' or 'pixel', got {given!r}")
+    if tolerance is None:
+        raise ValueError("tolerance_unit is the unit of tolerance, which is not given")
+    if given == "mm" and spacing == "pixel":
+        raise ValueError(
+            "tolerance is in mm, but spacing='pixel' measures in pixels; leave out one of them"
+        )
+    if given == "pixel" and not isinstance(spacing, str):
+        raise ValueError(
+            "tolerance is in pixels, but distances are in the unit of the spacing that is given; "
+            "leave out the unit, or measure with spacing='pixel'"
+        )
+    return "mm" if given == "mm" else "pixel"
 
 
 def checked_preset(given: str | None) -> str | None:

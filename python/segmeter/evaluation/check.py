@@ -302,11 +302,17 @@ def _measure_options(options: PlanOptions) -> list[str]:
         ("--measures", _listed(options.get("measures"))),
         ("--connectivity", _listed(options.get("connectivity"))),
         ("--spacing", _listed(options.get("spacing"))),
-        ("--tolerance", _listed(options.get("tolerance"))),
+        ("--tolerance", _tolerance(options)),
         ("--preset", options.get("preset")),
         ("--boundary-ratio", _listed(options.get("boundary_ratio"))),
     ]
     return [f"{name} {shlex.quote(value)}" for name, value in given if value is not None]
+
+
+def _tolerance(options: PlanOptions) -> str | None:
+    unit = options.get("tolerance_unit")
+    listed = _listed(options.get("tolerance"))
+    return listed if listed is None or unit is None else listed + {"pixel": "px"}.get(unit, unit)
 
 
 def _listed(value: Any) -> str | None:

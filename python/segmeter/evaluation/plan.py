@@ -17,6 +17,7 @@ from segmeter.evaluation._options import (
     OutOfRange,
     SpacingOption,
     ToleranceOption,
+    ToleranceUnit,
 )
 from segmeter.evaluation._surface_options import (
     DEFAULT_TOLERANCE,
@@ -26,6 +27,7 @@ from segmeter.evaluation._surface_options import (
     checked_spacing,
     checked_tolerance,
     checked_tolerances,
+    checked_unit,
 )
 from segmeter.evaluation.measures import MEASURES, PIXEL, band_sentence
 from segmeter.evaluation.measures.boundary import surface_classes
@@ -89,6 +91,8 @@ class Plan:
         Distances within which a surface is right, for all classes.
     tolerance_of_class : tuple of (str, float), or None
         One for each class and label group instead.
+    tolerance_unit : str or None
+        ``"mm"`` or ``"pixel"``: images whose distances are in the other unit are problems.
     preset : str or None
         Tool whose conventions of distances are followed.
     boundary_ratio : float or None
@@ -118,6 +122,7 @@ class Plan:
     spacing: Spacing = "auto"
     tolerance: tuple[float, ...] = DEFAULT_TOLERANCE
     tolerance_of_class: tuple[tuple[str, float], ...] | None = None
+    tolerance_unit: ToleranceUnit | None = None
     preset: str | None = None
     boundary_ratio: float | None = None
     version: int = _PLAN_VERSION
@@ -321,7 +326,7 @@ class Plan:
 
 _LATER_FIELDS = (
     *("measures", "instances", "connectivity", "things"),
-    *("spacing", "tolerance", "tolerance_of_class", "preset", "boundary_ratio"),
+    *("spacing", "tolerance", "tolerance_of_class", "tolerance_unit", "preset", "boundary_ratio"),
 )
 _DEFAULTS = {entry.name: entry.default for entry in fields(Plan)}
 
@@ -345,6 +350,7 @@ def make_plan(
     things: Sequence[int | str] | None = None,
     spacing: SpacingOption | None = None,
     tolerance: ToleranceOption | None = None,
+    tolerance_unit: ToleranceUnit | None = None,
     preset: str | None = None,
     boundary_ratio: float | None = None,
 ) -> Plan:
@@ -411,6 +417,9 @@ def make_plan(
     tolerance : float, sequence of float or mapping of str to float, optional
         Distances that count as right in the surface Dice (NSD), in the unit of the spacing: of all
         classes, or one for each class and label group by its name. Default: 1.
+    tolerance_unit : {"mm", "pixel"}, optional
+        What ``tolerance`` is in: an image whose distances are in the other unit is a problem.
+        Default: whatever the distances of an image are in.
     preset : str, optional
         Tool whose conventions of distances are followed: a name in
         :data:`segmeter.SURFACE_PRESETS`. Default: segmeter's own.
@@ -510,13 +519,14 @@ def make_plan(
             **looks,
         )
     plan = replace(plan, boundary_ratio=checked_boundary_ratio(boundary_ratio))
-    return _with_distances(plan, spacing, tolerance, preset)
+    return _with_distances(plan, spacing, tolerance, tolerance_unit, preset)
 
 
 def _with_distances(
     plan: Plan,
     spacing: SpacingOption | None,
     tolerance: ToleranceOption | None,
+    tolerance_unit: ToleranceUnit | None,
     preset: str | None,
 ) -> Plan:
     """The plan with the options of distances, of which one may name its classes."""
@@ -529,7 +539,9 @@ def _with_distances(
         limits["tolerance"] = ()
     elif tolerance is not None:
         limits["tolerance"] = checked_tolerance(tolerance)
-    return replace(plan, spacing=checked_spacing(spacing), preset=checked_preset(preset), **limits)
+    limits["spacing"] = checked_spacing(spacing)
+    limits["tolerance_unit"] = checked_unit(tolerance_unit, tolerance, limits["spacing"])
+    return replace(plan, preset=checked_preset(preset), **limits)
 
 
 def _instance_plan(

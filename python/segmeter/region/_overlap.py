@@ -508,7 +508,10 @@ def _classes_of_regions(side: str, regions: Regions, classes: Any, has_classes: 
 def _ids(value: Any, name: str) -> NDArray[Any]:
     array = as_array(value, name)
     if array.dtype.kind not in "biu":
-        raise TypeError(f"{name} must hold integer or bool ids, got dtype {array.dtype}")
+        raise TypeError(
+            f"{name} must hold integer or bool ids, got dtype {array.dtype}; round or cast ids, "
+            "and cut scores at a threshold"
+        )
     return array
 
 

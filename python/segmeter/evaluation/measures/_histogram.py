@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segmeter.boundary._counts import bins_of, percentile_of_bins
+from segmeter.boundary._counts import percentile_of_bins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,20 +20,30 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-RESOLUTION = 0.1
-"""Width of a bin, in the unit of the distances."""
+DIGITS = 4
+"""Significant digits to which a distance is rounded up: the width of bins, in whatever unit."""
 
-_MOST_BINS = 1 << 40  # of a row and direction; a key is below 2**63 for 2**22 rows
 _STEPS = 1000  # of the surface Dice from 0 to 1 that a curve shows
+_MOST_BINS = 1 << 40  # of a row and direction; a key is below 2**63 for 2**22 rows
 _DENSE = 1 << 20  # bins that are counted in a table, however few are filled
+
+_LOW = 10 ** (DIGITS - 1)
+_PER_DECADE = 9 * _LOW  # bins, whose ends are 1000, 1001, ... 9999 units
+_DECADES = range(-102, 122)  # powers of ten at or below a distance; spacing is 1e-100 to 1e100
+_POWERS = np.array([float(f"1e{decade}") for decade in _DECADES])
+# The unit of a decade, one significant digit of its ends, as a factor or as a divisor: whole
+# powers, exact up to 10**22, so that an end such as 0.3 is the float that is written so.
+_FACTORS = np.array([float(f"1e{max(decade - DIGITS + 1, 0)}") for decade in _DECADES])
+_DIVISORS = np.array([float(f"1e{max(DIGITS - 1 - decade, 0)}") for decade in _DECADES])
 
 
 @dataclass(frozen=True, eq=False)
 class DistanceHistogram:
     """Surface by distance, of R rows (classes, then groups) and both directions; it adds up.
 
-    A distance d is in bin b if ``(b - 1) * RESOLUTION < d <= b * RESOLUTION``. Only the bins that
-    are not empty are kept: distances in nanometres cost no more than others.
+    A bin ends at a distance of four significant digits, and includes it: at 0.9999, 1, 1.001, ...,
+    and bin 0 holds the distance 0. Bins are the same in every image, whatever its spacing, and as
+    fine in metres as in micrometres. Only those that are not empty are kept.
 
     Attributes
     ----------
@@ -89,7 +99,7 @@ class DistanceHistogram:
         )
 
     def percentiles(self, row: int, percentiles: Iterable[float], *, pooled: bool) -> FloatArray:
-        """Multiples of the resolution within which these shares of the surface lie.
+        """Ends of the bins within which these shares of the surface lie.
 
         Of both directions together, or the larger of the two; NaN where there is no surface.
         """
@@ -101,7 +111,7 @@ class DistanceHistogram:
         weights[:, -1] = self.infinite[row]
         ways = weights.sum(axis=0, keepdims=True) if pooled else weights
         ways = ways[ways.any(axis=1)]
-        distances = np.append(ends * RESOLUTION, math.inf)
+        distances = np.append(ends_of(ends), math.inf)
         return np.array(
             [
                 max((percentile_of_bins(way, distances, value) for way in ways), default=math.nan)
@@ -124,7 +134,7 @@ class DistanceHistogram:
         shares = within / total if total else within
         kept = np.diff(np.floor(shares * _STEPS), prepend=-1.0) > 0
         kept[-1:] = True
-        return ends[kept] * RESOLUTION, shares[kept]
+        return ends_of(ends[kept]), shares[kept]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays."""
@@ -137,16 +147,43 @@ class DistanceHistogram:
         return self.key[begin:end] - first, self.weight[begin:end]
 
 
+def bins_of(values: FloatArray) -> IntArray:
+    """Bin of each finite distance.
+
+    Examples
+    --------
+    >>> ends_of(bins_of(np.array([0.0, 0.3, 2**0.5, 1e-6, 9999.5])))
+    array([0.000e+00, 3.000e-01, 1.415e+00, 1.000e-06, 1.000e+04])
+    """
+    _, binary = np.frexp(values)
+    # The power of ten at or below a value, guessed from that of two: right or one too low.
+    decade = np.floor((binary - 1) * math.log10(2)).astype(np.int64) - _DECADES[0]
+    decade += values >= _POWERS[decade + 1]
+    units = np.ceil(values * _DIVISORS[decade] / _FACTORS[decade])
+    units -= (units > _LOW) & (_end(units - 1, decade) >= values)
+    units += _end(units, decade) < values
+    bins = decade * _PER_DECADE + (units.astype(np.int64) - _LOW) + 1
+    return np.where(values > 0, bins, 0)
+
+
+def ends_of(bins: IntArray) -> FloatArray:
+    """Largest distance in each bin."""
+    decade, units = np.divmod(bins - 1, _PER_DECADE)
+    return np.where(bins > 0, _end(units + _LOW, np.maximum(decade, 0)), 0.0)
+
+
+def _end(units: NDArray[Any], decade: IntArray) -> FloatArray:
+    ends: FloatArray = units * _FACTORS[decade] / _DIVISORS[decade]
+    return ends
+
+
 def _filled_bins(values: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
-    if values.max(initial=0.0) >= (_MOST_BINS - 1) * RESOLUTION:
-        raise ValueError(
-            f"a distance of {values.max():.3g} is too large for percentiles over all images, which "
-            f"count by steps of {RESOLUTION:g}: give the spacing in a larger unit"
-        )
-    bins = bins_of(values, RESOLUTION)
-    if bins.max(initial=0) < _DENSE:
-        counted = np.bincount(bins, weights)
-        filled = np.flatnonzero(np.bincount(bins)).astype(np.int64)
-        return filled, counted[filled].astype(np.float64)
+    bins = bins_of(values)
+    lowest = bins.min(where=bins > 0, initial=_MOST_BINS)
+    place = np.where(bins > 0, bins - lowest + 1, 0)
+    if place.max(initial=0) < _DENSE:
+        counted = np.bincount(place, weights)
+        filled = np.flatnonzero(np.bincount(place)).astype(np.int64)
+        return np.where(filled > 0, filled + lowest - 1, 0), counted[filled].astype(np.float64)
     filled, place = np.unique(bins, return_inverse=True)
     return filled, np.bincount(place, weights).astype(np.float64)

@@ -7,9 +7,9 @@ surface Dice). Distances are in the unit of the spacing. A class that neither ma
 where one of them lacks it, distances are infinite, counted, and left out of means.
 
 Percentiles of distances are no sums. So there are those of every image, with means over images, and
-those of the surfaces of all images together, from a histogram with bins of 0.1: infinite where so
-much surface has no other, and else the distance rounded up to a multiple of 0.1. The same histogram
-gives the surface Dice at every tolerance.
+those of the surfaces of all images together, from a histogram: infinite where so much surface has
+no other, and else the distance rounded up to four significant digits. The same histogram gives the
+surface Dice at every tolerance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from segmeter.boundary import (
     surface_scores,
 )
 from segmeter.boundary._band import DILATION_RATIO
-from segmeter.evaluation.measures._histogram import RESOLUTION, DistanceHistogram
+from segmeter.evaluation.measures._histogram import DIGITS, DistanceHistogram
 from segmeter.evaluation.measures._measure import (
     BACKGROUND,
     Maps,
@@ -345,14 +345,35 @@ def count(maps: Maps, plan: Plan) -> SurfaceCounts:
     """Measure the surfaces of one image."""
     if maps.target.ndim not in (2, 3):
         raise ValueError(f"surfaces are those of images and volumes, got {maps.target.ndim} axes")
-    spacing = checked_spacing(maps, plan)
+    unit = _unit(checked_spacing(maps, plan), plan)
     classes = surface_classes(plan.class_names, binary=plan.binary)
     found = [_distances(maps, plan, {"classes": classes})]
     if plan.label_groups:
         found.append(_distances(maps, plan, {"groups": dict(plan.label_groups)}))
-    in_pixels = spacing is None or plan.spacing == "pixel"
-    unit = "pixels" if in_pixels else "mm" if plan.spacing == "auto" else "unit"
     return _counts_of([one for one in found if one], _bands(maps, plan), plan, unit=unit)
+
+
+def _unit(spacing: tuple[float, ...] | None, plan: Plan) -> str:
+    """What the distances of an image are in: "pixels", "mm", or "unit", that of given numbers.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is in another one.
+    """
+    if spacing is None or plan.spacing == "pixel":
+        if plan.tolerance_unit == "mm":
+            raise ValueError(
+                "tolerance is in mm, but no file says the spacing of this image: give it with "
+                "spacing=, or the tolerance in pixels"
+            )
+        return "pixels"
+    if plan.tolerance_unit == "pixel":
+        raise ValueError(
+            "tolerance is in pixels, but distances are in mm, as the files say the spacing: give "
+            "it in mm, or measure with spacing='pixel'"
+        )
+    return "mm" if plan.spacing == "auto" else "unit"
 
 
 def _bands(maps: Maps, plan: Plan) -> IntArray:
@@ -496,15 +517,17 @@ def sentences(plan: Plan) -> Iterator[str]:
     else:
         limits = ", ".join(f"{value:g} ({name})" for name, value in plan.tolerance_of_class)
     yield f"Boundary IoU: bands as wide as {100 * _ratio(plan):g} % of the image diagonal"
-    yield f"tolerance of the surface Dice (NSD): {limits}, in the unit of the distances"
+    units = {None: "the unit of the distances", "pixel": "pixels"}
+    unit = units.get(plan.tolerance_unit, plan.tolerance_unit)
+    yield f"tolerance of the surface Dice (NSD): {limits}, in {unit}"
     yield (
         "means of distances are over the images where they are finite; a class in neither map is "
         "left out"
     )
     which = "both directions" if _rules(plan.preset).percentile == "pooled" else "the larger of two"
     yield (
-        f"distances of all images together: percentiles ({which}) rounded up to a multiple of "
-        f"{RESOLUTION:g}, infinite where so much surface has no other"
+        f"distances of all images together: percentiles ({which}) rounded up to "
+        f"{DIGITS} significant digits, infinite where so much surface has no other"
     )
 
 
