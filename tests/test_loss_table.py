@@ -316,6 +316,64 @@ def test_extreme_logits(dtype: str, activation: str) -> None:
         assert_allclose(gradient, wanted, rtol=1e-6, atol=1e-6, err_msg=f"{pairs[i]}")
 
 
+def far_logits(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Tiles of 64 pixels near 0, and among them some that are far from it, or whose label is."""
+    logits = rng.normal(size=(1, 9, 64 * 21)).astype(np.float32)
+    target = rng.integers(0, 9, (1, 64 * 21))
+    for tile, size in enumerate([30.0, -30.0, 43.0, -43.0, 46.0, -46.0, 60.0, -200.0, 1e4, -1e4]):
+        logits[0, :, 64 * (2 * tile) : 64 * (2 * tile) + 64] += np.float32(size)
+    # Alone in their tiles: a class that nobody believes in, and one far from all others.
+    logits[0, :, 100], logits[0, target[0, 100], 100] = 43.9, -43.9
+    logits[0, 3, 200] = -np.inf
+    logits[0, :, 330], logits[0, target[0, 330], 330] = 0.0, 50.0
+    logits[0, :, 460], logits[0, target[0, 460], 460] = 40.0, -50.0
+    return logits, target
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("squares", [True, False])
+def test_logits_far_from_zero_beside_near_ones(plain: bool, squares: bool) -> None:
+    rng = np.random.default_rng(4)
+    logits, target = far_logits(rng)
+    options: dict[str, Any] = {
+        "activation": "softmax",
+        "pixel_terms": TERMS[:2],
+        "squares": squares,
+    }
+    if not plain:
+        options["pixel_weight"] = rng.random(target.shape).astype(np.float32) + 0.5
+        options["ignore_index"] = 4
+    twin = twin_options(target, options)
+    expected = loss_table.soft_counts(logits.astype(np.float64), target, **twin)
+    slopes = {name: rng.normal(size=expected[name].shape) for name in ENTRIES}
+    wanted = loss_table.soft_counts_backward(logits.astype(np.float64), target, slopes, **twin)
+    bits = []
+    for level in _core.simd_levels():
+        with simd_level(level):
+            counts = soft_counts(logits, target, **options)
+            for name, array in counts.to_arrays().items():
+                assert_allclose(array, expected[name], rtol=1e-6, err_msg=name)
+            gradient = soft_counts_backward(logits, target, SoftCountsGradient(**slopes), **options)
+            assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6)
+            if level != "baseline":
+                bits.append([*(array.tobytes() for array in counts.to_arrays().values())])
+                bits[-1].append(gradient.tobytes())
+    assert all(one == bits[0] for one in bits)
+
+
+@pytest.mark.parametrize("size", [20.0, 43.0, 46.0, 300.0])
+def test_gradient_does_not_depend_on_what_all_logits_have_in_common(size: float) -> None:
+    rng = np.random.default_rng(6)
+    logits = rng.integers(-8, 9, (1, 5, 640)).astype(np.float32) / 4
+    target = rng.integers(0, 5, (1, 640))
+    value, gradient = cross_entropy(logits, target, return_grad=True)
+    for shift in (size, -size):
+        shifted = logits + np.float32(shift)
+        value2, gradient2 = cross_entropy(shifted, target, return_grad=True)
+        assert abs(value2 - value) <= 3e-7 * value
+        assert_allclose(gradient2, gradient, rtol=2e-6)
+
+
 @pytest.mark.parametrize("payload", [0x7FC00000, 0x7FC00001, 0xFFFFFFFF])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("level", _core.simd_levels())

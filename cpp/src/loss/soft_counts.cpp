@@ -34,23 +34,40 @@ constexpr std::int64_t kStreamBytes = std::int64_t{16} << 20;
 // Doubles that a row of float32 lanes becomes.
 constexpr std::int64_t kFlushed = 8;
 
-// Rows of a table, in this order.
-enum Row : std::int64_t {
-    kIntersection,
-    kPred,
-    kPredSquared,
-    kOwnSquared,
-    kTarget,
-    kTargetSquared,
-    kTerms
-};
-
 // Which sums a sweep makes.
 enum class Wanted : std::uint8_t { kNothing, kTarget, kTerms, kAll };
 
-std::int64_t rows_of(const LossInput& input) {
-    return kTerms + 2 * static_cast<std::int64_t>(input.terms.size());
-}
+// Where a sweep's table has which sums, in rows of one number a class; -1 for those that it does
+// not make.
+struct Rows {
+    Rows(const LossInput& input, Wanted wanted) {
+        const auto number_of_terms = static_cast<std::int64_t>(input.terms.size());
+        const auto take = [this](bool made, std::int64_t rows = 1) {
+            if (!made) return std::int64_t{-1};
+            count += rows;
+            return count - rows;
+        };
+        const bool all = wanted == Wanted::kAll;
+        const bool with_terms = all || wanted == Wanted::kTerms;
+        intersection = take(all);
+        pred = take(all);
+        pred_squared = take(all && input.squares);
+        target = take(wanted != Wanted::kNothing);
+        target_squared = take(wanted != Wanted::kNothing && input.dense);
+        terms = take(with_terms, number_of_terms);
+        terms_negative =
+            take(with_terms && input.activation != Activation::kSoftmax, number_of_terms);
+    }
+
+    std::int64_t count = 0;
+    std::int64_t intersection;
+    std::int64_t pred;
+    std::int64_t pred_squared;
+    std::int64_t target;
+    std::int64_t target_squared;
+    std::int64_t terms;
+    std::int64_t terms_negative;
+};
 
 // Derivatives of one sample's sums in the kernels' type.
 template <class Real>
@@ -146,7 +163,7 @@ class Sweep {
           reader_(input, gradient == nullptr ? std::span<const std::int64_t>{} : strides,
                   loss::dense_tiles(input)),
           kernel_(kernel(input)),
-          rows_(rows_of(input)) {
+          rows_(input, wanted) {
         const std::int64_t samples = reader_.samples();
         const std::int64_t pixels = reader_.pixels();
         const std::int64_t share = (samples * pixels + kMostBlocks - 1) / kMostBlocks;
@@ -164,8 +181,7 @@ class Sweep {
         }
         const auto blocks = static_cast<std::size_t>(samples * blocks_per_sample_);
         tallies_.resize(blocks);
-        if (wanted_ != Wanted::kNothing)
-            tables_.resize(blocks * static_cast<std::size_t>(rows_ * reader_.channels()));
+        tables_.resize(blocks * static_cast<std::size_t>(rows_.count * reader_.channels()));
     }
 
     // Has the first term of every pixel written down too.
@@ -189,7 +205,7 @@ class Sweep {
     void collect(const SoftCountsView& counts) const {
         const std::int64_t channels = reader_.channels();
         for (std::int64_t n = 0; n < reader_.samples(); ++n) {
-            std::vector<double> sum(static_cast<std::size_t>(rows_ * channels));
+            std::vector<double> sum(static_cast<std::size_t>(rows_.count * channels));
             counts.valid[n] = 0;
             counts.weight[n] = 0.0;
             for (std::int64_t b = n * blocks_per_sample_; b < (n + 1) * blocks_per_sample_; ++b) {
@@ -197,32 +213,26 @@ class Sweep {
                 counts.valid[n] += tally.valid;
                 counts.weight[n] += tally.weight;
                 const double* table =
-                    tables_.data() + static_cast<std::size_t>(b * rows_ * channels);
+                    tables_.data() + static_cast<std::size_t>(b * rows_.count * channels);
                 for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += table[i];
             }
-            // What labelled classes have was summed apart.
-            const auto join = [&](std::int64_t row, std::int64_t to) {
-                std::transform(sum.begin() + row * channels, sum.begin() + (row + 1) * channels,
-                               sum.begin() + to * channels, sum.begin() + to * channels,
-                               std::plus<>());
+            const auto give = [&](std::int64_t row, std::int64_t part, double* to) {
+                if (row < 0)
+                    std::fill_n(to, channels, 0.0);
+                else
+                    std::copy_n(sum.begin() + (row + part) * channels, channels, to);
             };
-            if (kernel_ == loss::kernels_of<Real>().softmax_labels && wanted_ == Wanted::kAll) {
-                join(kIntersection, kPred);
-                join(kOwnSquared, kPredSquared);
-            }
-            const auto give = [&](std::int64_t row, double* to) {
-                std::copy_n(sum.begin() + row * channels, channels, to);
-            };
-            give(kIntersection, counts.intersection + n * channels);
-            give(kPred, counts.pred + n * channels);
-            give(kPredSquared, counts.pred_squared + n * channels);
-            give(kTarget, counts.target + n * channels);
-            give(input_.dense ? kTargetSquared : kTarget, counts.target_squared + n * channels);
+            give(rows_.intersection, 0, counts.intersection + n * channels);
+            give(rows_.pred, 0, counts.pred + n * channels);
+            give(rows_.pred_squared, 0, counts.pred_squared + n * channels);
+            give(rows_.target, 0, counts.target + n * channels);
+            give(input_.dense ? rows_.target_squared : rows_.target, 0,
+                 counts.target_squared + n * channels);
             const auto terms = static_cast<std::int64_t>(input_.terms.size());
             for (std::int64_t t = 0; t < terms; ++t) {
                 const std::int64_t to = (t * reader_.samples() + n) * channels;
-                give(kTerms + t, counts.terms + to);
-                give(kTerms + terms + t, counts.terms_negative + to);
+                give(rows_.terms, t, counts.terms + to);
+                give(rows_.terms_negative, t, counts.terms_negative + to);
             }
         }
     }
@@ -255,21 +265,18 @@ class Sweep {
                (input.squares && any(slopes.pred_squared));
     }
 
-    // Rows of lanes, in the order of Row.
+    // Rows of lanes, null where there is none.
     simd::LossSums<Real> sums_of(Real* lanes) const {
         const auto row = [&](std::int64_t r) {
-            return lanes + r * reader_.channels() * kLossLanes;
+            return r < 0 ? nullptr : lanes + r * reader_.channels() * kLossLanes;
         };
-        const bool all = wanted_ == Wanted::kAll;
-        const auto terms = static_cast<std::int64_t>(input_.terms.size());
-        return {.intersection = all ? row(kIntersection) : nullptr,
-                .pred = all ? row(kPred) : nullptr,
-                .pred_squared = all && input_.squares ? row(kPredSquared) : nullptr,
-                .own_squared = all && input_.squares ? row(kOwnSquared) : nullptr,
-                .target = row(kTarget),
-                .target_squared = input_.dense ? row(kTargetSquared) : nullptr,
-                .terms = row(kTerms),
-                .terms_negative = row(kTerms + terms),
+        return {.intersection = row(rows_.intersection),
+                .pred = row(rows_.pred),
+                .pred_squared = row(rows_.pred_squared),
+                .target = row(rows_.target),
+                .target_squared = row(rows_.target_squared),
+                .terms = row(rows_.terms),
+                .terms_negative = row(rows_.terms_negative),
                 .costs = nullptr};
     }
 
@@ -277,7 +284,7 @@ class Sweep {
         [[maybe_unused]] const loss::FlushDenormals flush_denormals;
         const std::int64_t channels = reader_.channels();
         const bool dense = reader_.dense_tiles();
-        const std::int64_t rows = wanted_ == Wanted::kNothing ? 0 : rows_ * channels;
+        const std::int64_t rows = rows_.count * channels;
         TileMemory<Real> memory(TileBuffers<Real>::size(channels, dense) +
                                 3 * channels * kLossTile + rows * kLossLanes);
         TileBuffers<Real> buffers(memory, channels, dense);
@@ -371,7 +378,7 @@ class Sweep {
     simd::LossRule<Real> rule_;
     TileReader<Real> reader_;
     simd::SweepLossTile<Real> kernel_;
-    std::int64_t rows_;
+    Rows rows_;
     std::int64_t block_pixels_ = kBlockPixels;
     std::int64_t blocks_per_sample_ = 0;
     bool stream_ = false;

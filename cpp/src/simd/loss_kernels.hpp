@@ -69,15 +69,12 @@ struct LossTile {
 };
 
 // Sums as lanes: [C][kLossLanes], terms [T][C][kLossLanes]. Null where not wanted: `pred` and
-// `intersection` together. `target_squared` is for dense targets only. Where pixels of a softmax
-// have one label each, `pred` and `pred_squared` are of the other classes: of the labelled one p is
-// in `intersection` and p^2 in `own_squared`.
+// `intersection` together. `target_squared` is for dense targets only.
 template <class Real>
 struct LossSums {
     Real* intersection;
     Real* pred;
     Real* pred_squared;
-    Real* own_squared;
     Real* target;
     Real* target_squared;
     Real* terms;

@@ -122,68 +122,67 @@ struct LabelRow {
     Real* sums;
 };
 
-// Adds the values of the pixels that have a label to its lanes, for the tiles that have it, by
-// bits.
-inline void book_label(const std::int32_t* label, std::uint32_t tiles, std::int32_t wanted,
-                       const LabelRow& row) {
-    Vec sum = load(row.sums + kLossLanes * wanted);
-    for (; tiles != 0; tiles &= tiles - 1) {
-        const int first = __builtin_ctz(tiles) * kLossTile;
-        Vec part[kVecs];
-        for (int j = 0; j < kVecs; ++j) {
-            const int i = first + kLossLanes * j;
-            part[j] = keep(equal(load_labels(label + i), wanted), load(row.values + i));
-        }
-        sum = sum + lane_sum(part);
-    }
-    store(row.sums + kLossLanes * wanted, sum);
+// The values of a tile's pixels that have a label, lane by lane.
+inline Vec values_of_label(const Real* values, const std::int32_t* label, std::int32_t wanted) {
+    Vec part[kVecs];
+    for (int j = 0; j < kVecs; ++j)
+        part[j] =
+            keep(equal(load_labels(label + kLossLanes * j), wanted), load(values + kLossLanes * j));
+    return lane_sum(part);
+}
+
+// Of all its pixels.
+inline Vec values_of_tile(const Real* values) {
+    Vec part[kVecs];
+    for (int j = 0; j < kVecs; ++j) part[j] = load(values + kLossLanes * j);
+    return lane_sum(part);
 }
 
 // Adds the values of the pixels of a tile that are named by bits to the lanes of their labels.
 inline void book_pixels(const std::int32_t* label, std::uint64_t pixels, std::int64_t first,
                         Real* counts, int rows, const LabelRow* row) {
     for (; pixels != 0; pixels &= pixels - 1) {
-        const std::int64_t i = first + __builtin_ctzll(pixels);
+        const int i = __builtin_ctzll(pixels);
         const std::int64_t lanes = std::int64_t{kLossLanes} * label[i];
         if (counts != nullptr) counts[lanes] += Real{1};
-        for (int r = 0; r < rows; ++r) row[r].sums[lanes + i % kLossLanes] += row[r].values[i];
+        for (int r = 0; r < rows; ++r)
+            row[r].sums[lanes + i % kLossLanes] += row[r].values[first + i];
     }
 }
 
-// Labels of a run that are booked one after the other. Of noise in many classes each has few
+// Labels of a tile that are booked one after the other. Of noise in many classes each has few
 // pixels, and what is left is booked pixel by pixel.
 constexpr int kMostLabels = 24;
 
-// Books the pixels of a run to the sums of their labels: for each label that there is, first how
-// many have it (unless `counts` is null), then row by row.
+// Books the pixels of a tile, whose values begin at `first`, to the sums of their labels: for each
+// label that there is, mostly one, how many have it (unless `counts` is null), and row by row.
+inline void book_tile(const std::int32_t* label, std::int64_t first, Real* counts, int rows,
+                      const LabelRow* row) {
+    std::uint64_t left = ~with_label(label, -1);
+    for (int labels = 0; left != 0; ++labels) {
+        if (labels == kMostLabels) {
+            book_pixels(label, left, first, counts, rows, row);
+            return;
+        }
+        const std::int32_t found = label[__builtin_ctzll(left)];
+        const std::uint64_t same = with_label(label, found);
+        left &= ~same;
+        const std::int64_t lanes = std::int64_t{kLossLanes} * found;
+        if (counts != nullptr) counts[lanes] += static_cast<Real>(__builtin_popcountll(same));
+        const bool alone = ~same == 0;
+        for (int r = 0; r < rows; ++r) {
+            const Real* values = row[r].values + first;
+            add_lanes(row[r].sums + lanes,
+                      alone ? values_of_tile(values) : values_of_label(values, label, found));
+        }
+    }
+}
+
+// Books the pixels of a run.
 inline void book(const std::int32_t* label, int tiles, Real* counts, int rows,
                  const LabelRow* row) {
-    std::uint64_t left[kLossRun];
-    for (int k = 0; k < tiles; ++k) left[k] = ~with_label(label + k * kLossTile, -1);
-    int labels = 0;
-    for (int first = 0; first < tiles;) {
-        if (left[first] == 0) {
-            ++first;
-            continue;
-        }
-        if (labels == kMostLabels) {
-            book_pixels(label, left[first], std::int64_t{kLossTile} * first, counts, rows, row);
-            ++first;
-            continue;
-        }
-        ++labels;
-        const std::int32_t found = label[first * kLossTile + __builtin_ctzll(left[first])];
-        std::uint32_t having = 0;
-        int pixels = 0;
-        for (int k = first; k < tiles; ++k) {
-            const std::uint64_t same = with_label(label + k * kLossTile, found);
-            left[k] &= ~same;
-            having |= static_cast<std::uint32_t>(same != 0) << k;
-            pixels += __builtin_popcountll(same);
-        }
-        if (counts != nullptr) counts[kLossLanes * found] += static_cast<Real>(pixels);
-        for (int r = 0; r < rows; ++r) book_label(label, having, found, row[r]);
-    }
+    for (int k = 0; k < tiles; ++k)
+        book_tile(label + k * kLossTile, std::int64_t{kLossTile} * k, counts, rows, row);
 }
 
 }  // namespace

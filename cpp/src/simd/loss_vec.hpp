@@ -90,6 +90,20 @@ inline Vec mantissa(Vec a) {
     const __m512i low = _mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x007FFFFF));
     return {_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_set1_epi32(0x3F800000)))};
 }
+// Adds to the bits so far those of a, plus an offset.
+inline Labels gather_bits(Labels so_far, Vec a, std::int32_t offset) {
+    const __m512i sum = _mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_set1_epi32(offset));
+    return {_mm512_or_si512(so_far.v, sum)};
+}
+// Of a limit that is a power of two: whether no bit is set but those below.
+inline bool none_beyond(Labels bits, std::int32_t limit) {
+    return _mm512_test_epi32_mask(bits.v, _mm512_set1_epi32(-limit)) == 0;
+}
+// Adds the last bits of t to the exponent of a.
+inline Vec raise(Vec a, Vec t) {
+    const __m512i power = _mm512_slli_epi32(_mm512_castps_si512(t.v), 23);
+    return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), power))};
+}
 // Of whole numbers.
 inline void store_whole(std::int32_t* to, Vec a) {
     _mm512_storeu_si512(to, _mm512_cvtps_epi32(a.v));
@@ -207,6 +221,27 @@ inline Vec mantissa(Vec x) {
         return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_set1_epi32(0x3F800000)));
     };
     return {part(x.a), part(x.b)};
+}
+// Adds to the bits so far those of x, plus an offset.
+inline Labels gather_bits(Labels so_far, Vec x, std::int32_t offset) {
+    const auto part = [offset](__m256i before, __m256 of) {
+        const __m256i sum = _mm256_add_epi32(_mm256_castps_si256(of), _mm256_set1_epi32(offset));
+        return _mm256_or_si256(before, sum);
+    };
+    return {part(so_far.a, x.a), part(so_far.b, x.b)};
+}
+// Of a limit that is a power of two: whether no bit is set but those below.
+inline bool none_beyond(Labels bits, std::int32_t limit) {
+    const __m256i beyond = _mm256_set1_epi32(-limit);
+    return _mm256_testz_si256(_mm256_or_si256(bits.a, bits.b), beyond) != 0;
+}
+// Adds the last bits of t to the exponent of x.
+inline Vec raise(Vec x, Vec t) {
+    const auto part = [](__m256 of, __m256 power) {
+        const __m256i shift = _mm256_slli_epi32(_mm256_castps_si256(power), 23);
+        return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(of), shift));
+    };
+    return {part(x.a, t.a), part(x.b, t.b)};
 }
 // Of whole numbers.
 inline void store_whole(std::int32_t* to, Vec x) {
@@ -386,6 +421,24 @@ inline Vec nearest(const Vec& a) {
     return each([&](int i) { return (a.v[i] + magic) - magic; });
 }
 using BitsPart [[gnu::vector_size(16)]] = std::uint32_t;
+// Adds to the bits so far those of a, plus an offset.
+inline Labels gather_bits(const Labels& so_far, const Vec& a, std::int32_t offset) {
+    Labels result;
+    for (int i = 0; i < kParts; ++i)
+        result.v[i] =
+            so_far.v[i] | (WholePart)((BitsPart)a.v[i] + static_cast<std::uint32_t>(offset));
+    return result;
+}
+// Of a limit that is a power of two: whether no bit is set but those below.
+inline bool none_beyond(const Labels& bits, std::int32_t limit) {
+    WholePart all_of = bits.v[0];
+    for (int i = 1; i < kParts; ++i) all_of |= bits.v[i];
+    return ((all_of[0] | all_of[1] | all_of[2] | all_of[3]) & -limit) == 0;
+}
+// Adds the last bits of t to the exponent of a.
+inline Vec raise(const Vec& a, const Vec& t) {
+    return each([&](int i) { return (Part)((BitsPart)a.v[i] + ((BitsPart)t.v[i] << 23)); });
+}
 // a * 2^n, n whole; both normal.
 inline Vec scale(const Vec& a, const Vec& n) {
     return each([&](int i) {
@@ -406,6 +459,13 @@ inline Vec mantissa(const Vec& a) {
 
 #endif
 
+// Whether `stream` is another thing than `store`.
+#if defined(__AVX2__) && !defined(SEGMETER_LOSS_DOUBLE)
+constexpr bool kStreams = true;
+#else
+constexpr bool kStreams = false;
+#endif
+
 // --- functions ---
 
 inline Vec zero() { return all(Real{0}); }
@@ -415,6 +475,7 @@ inline Mask unequal_zero(Vec a) { return less(zero(), absolute(a)); }
 #if defined(SEGMETER_LOSS_DOUBLE)
 
 constexpr int kAbreast = 1;
+constexpr int kClassesAbreast = 1;
 
 inline Vec exp_of(const Vec& a) {
     return each_lane(a, [](double x) { return __builtin_exp(x); });
@@ -422,6 +483,20 @@ inline Vec exp_of(const Vec& a) {
 template <int n>
 inline void exp_each(Vec (&a)[n]) {
     for (Vec& one_of : a) one_of = exp_of(one_of);
+}
+// As of float32, below: here near is what is below 300.
+template <int n>
+inline void exp_near_each(Vec (&a)[n], Labels& powers) {
+    for (const Vec& one_of : a) {
+        const Mask near = less(absolute(one_of), all(300.0));
+        for (int i = 0; i < kParts; ++i) powers.v[i] |= ~near.v[i];
+    }
+    exp_each(a);
+}
+inline bool are_near(const Labels& powers) {
+    Labels all_of = powers;
+    for (int i = 1; i < kParts; ++i) all_of.v[0] |= all_of.v[i];
+    return (all_of.v[0][0] | all_of.v[0][1]) == 0;
 }
 inline Vec log1p_of(const Vec& a) {
     return each_lane(a, [](double x) { return __builtin_log1p(x); });
@@ -439,8 +514,10 @@ inline Vec one_minus_exp(const Vec& a) {
 // own last step, and the processor can hold only so many that wait; more do not fit the registers.
 #if defined(__AVX512F__)
 constexpr int kAbreast = 4;
+constexpr int kClassesAbreast = 2;  // where one loop has two tiles
 #else
 constexpr int kAbreast = 1;
+constexpr int kClassesAbreast = 1;
 #endif
 
 // exp(a) for a < 88; 0 below -87.3, where float32 ends to be normal. Relative error below 1e-7, and
@@ -468,6 +545,32 @@ template <int n>
     exp_each(one_of);
     return one_of[0];
 }
+
+// exp(a) where a is near 0, with an error below 1.3e-7 and that of ln 2; anything elsewhere, and of
+// NaN, which `powers` then tells. Added to 1.5 * 2^23 a number is rounded to a whole one, n, which
+// is in the last bits; of 2^n (1 + r + r^2 q(r)) no step waits for more than five before it.
+constexpr float kRounding = 12582912.0F;
+constexpr std::int32_t kRoundingBits = 0x4B400000;
+constexpr std::int32_t kNearPowers = 64;
+template <int n>
+[[gnu::always_inline]] inline void exp_near_each(Vec (&a)[n], Labels& powers) {
+    Vec t[n];
+    Vec r[n];
+    Vec square[n];
+    Vec low[n];
+    Vec high[n];
+    for (int i = 0; i < n; ++i) t[i] = fma(a[i], all(1.44269504F), all(kRounding));
+    for (int i = 0; i < n; ++i) powers = gather_bits(powers, t[i], kNearPowers - kRoundingBits);
+    for (int i = 0; i < n; ++i) r[i] = fma(t[i] - all(kRounding), all(-0.693147181F), a[i]);
+    for (int i = 0; i < n; ++i) square[i] = r[i] * r[i];
+    for (int i = 0; i < n; ++i) high[i] = fma(all(8.36874545e-3F), r[i], all(4.1668389e-2F));
+    for (int i = 0; i < n; ++i) low[i] = fma(all(1.66665211e-1F), r[i], all(0.49999994F));
+    for (int i = 0; i < n; ++i) high[i] = fma(all(1.38145406e-3F), square[i], high[i]);
+    for (int i = 0; i < n; ++i) low[i] = fma(high[i], square[i], low[i]);
+    for (int i = 0; i < n; ++i) a[i] = raise(fma(low[i], square[i], one() + r[i]), t[i]);
+}
+// Whether all that `powers` was gathered of was near: below 44 in size.
+inline bool are_near(Labels powers) { return none_beyond(powers, 2 * kNearPowers); }
 
 // log(1 + a) for 0 <= a: 1 + a = 2^n (1 + z), and a polynomial for log(1 + z) / z on [0, 1],
 // interpolated at Chebyshev's points.
