@@ -87,6 +87,44 @@ TEST_CASE("the overlap of maps is what counting pixels gives") {
     check_against_counting<std::uint64_t>(DType::kUInt64);
 }
 
+// More cells than are kept as sums, each of them done with after a few rows, some beyond 16 bits.
+TEST_CASE("pairs of many small cells are added up, whatever becomes of their sums") {
+    constexpr std::int64_t kSide = 8;
+    constexpr std::int64_t kLength = 1024;
+    constexpr std::int64_t kFirst = 40'000;
+    constexpr std::int64_t kShift = 3;  // target's cells begin so many pixels before pred's
+    constexpr std::int64_t kRows = 2048;
+    std::vector<std::uint32_t> pred;
+    std::vector<std::uint32_t> target;
+    for (std::int64_t y = 0; y < kRows; ++y)
+        for (std::int64_t x = 0; x < kLength; ++x) {
+            const auto cell = [&](std::int64_t at) {
+                const bool outside = at >= kLength;
+                return outside ? 0U
+                               : static_cast<std::uint32_t>(kFirst + y / kSide * kLength / kSide +
+                                                            at / kSide);
+            };
+            pred.push_back(cell(x));
+            target.push_back(cell(x + kShift));
+        }
+    const Row<std::uint32_t> pred_row(pred);
+    const Row<std::uint32_t> target_row(target);
+    for (const int threads : {1, 2, 3}) {
+        const Overlap overlap =
+            overlap_of_maps(pred_row.view(DType::kUInt32), {0, {}}, target_row.view(DType::kUInt32),
+                            {0, {}}, nullptr, threads);
+        const OverlapPairs& pairs = overlap.pairs;
+        CHECK(pairs.pred.size() == kRows / kSide * (2 * kLength / kSide - 1));
+        bool as_expected = true;
+        for (std::size_t i = 0; i < pairs.pred.size(); ++i) {
+            const bool is_same = pairs.pred[i] == pairs.target[i];
+            as_expected &= is_same || pairs.pred[i] + 1 == pairs.target[i];
+            as_expected &= pairs.intersection[i] == kSide * (is_same ? kSide - kShift : kShift);
+        }
+        CHECK(as_expected);
+    }
+}
+
 TEST_CASE("run lists of different shapes are refused") {
     const std::vector<std::int64_t> one_row{0, 0};
     const std::vector<std::int64_t> two_rows{0, 0, 0};

@@ -12,10 +12,10 @@
 
 #include "segmeter/cpu.hpp"
 #include "segmeter/parallel.hpp"
+#include "segmeter/region/buffer.hpp"
 
 #include "pixel/tiles.hpp"
-#include "region/kept.hpp"
-#include "region/pair_table.hpp"
+#include "region/pair_sums.hpp"
 #include "simd/overlap_kernels.hpp"
 
 namespace segmeter {
@@ -50,7 +50,13 @@ struct Meeting {
     [[nodiscard]] bool masked() const noexcept { return signed_count < 0; }
     [[nodiscard]] std::int64_t count() const noexcept { return std::abs(signed_count); }
 };
-using Meetings = Kept<Meeting>;
+using Meetings = Buffer<Meeting>;
+
+// Whether labels of a map are signed numbers.
+struct Signs {
+    bool pred;
+    bool target;
+};
 
 constexpr std::size_t kTarget = 0;
 constexpr std::size_t kPred = 1;
@@ -86,8 +92,17 @@ class LaneReader {
     std::vector<Label> scratch_;
 };
 
-// How often pairs of labels meet. Almost all ids of instances are below 2^16: as long as they are,
-// a pair is a word of 32 bits, and a table of them half as large.
+// A label of the kernel's width as a 64-bit pattern.
+template <class Label>
+std::uint64_t widened(std::uint64_t label, bool is_signed) {
+    constexpr int kUnused = 64 - 8 * static_cast<int>(sizeof(Label));
+    if (!is_signed) return label;
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(label << kUnused) >> kUnused);
+}
+
+// How often pairs of labels meet. Those of few are kept as sums; tables take what becomes too long
+// for that, and masked pixels. Almost all ids of instances are below 2^16: as long as they are, a
+// pair of a table is a word of 32 bits, and the table half as large.
 template <class Label>
 class PairCounts {
    public:
@@ -98,18 +113,25 @@ class PairCounts {
     void add(const Label* pred, const Label* target, const std::uint8_t* mask,
              const std::uint16_t* starts, std::size_t count) {
         const auto length = [&](std::size_t i) { return starts[i + 1] - starts[i]; };
+        const auto key = [&](std::size_t i) {
+            return pair_key(pred[starts[i]], target[starts[i]]);
+        };
         if (mask != nullptr) {
             add_masked(pred, target, mask, starts, count);
+        } else if (!is_scattered_) {
+            sums_.add_many(count, key, length);
+            if (sums_.is_long()) [[unlikely]]
+                move_sums_to_tables();
         } else if (is_narrow_ && take_narrow(pred, target, starts, count)) {
             narrow_.add_many(count, [&](std::size_t i) { return keys_[i]; }, length);
         } else {
-            counted_.add_many(
-                count, [&](std::size_t i) { return pair_key(pred[starts[i]], target[starts[i]]); },
-                length);
+            counted_.add_many(count, key, length);
         }
     }
 
     void add_all(PairCounts&& other) {
+        move_sums_to_tables();
+        other.move_sums_to_tables();
         if (is_narrow_ && other.is_narrow_) {
             narrow_.add_all(std::move(other.narrow_));
         } else {
@@ -120,24 +142,30 @@ class PairCounts {
         masked_.add_all(std::move(other.masked_));
     }
 
-    [[nodiscard]] std::size_t size() const noexcept {
+    // Pairs that are in tables.
+    [[nodiscard]] std::size_t tabled() const noexcept {
         return narrow_.size() + counted_.size() + masked_.size();
     }
 
-    // visit(pred, target, count, masked): every pair once.
-    template <class Visit>
-    void for_each(Visit&& visit) const {
-        const auto visitor = [&](bool masked) {
-            return [&visit, masked](const auto& key, std::int64_t count) {
-                visit(pred_of(key), target_of(key), count, masked);
+    void append_to(Meetings& meetings, Signs signs) const {
+        meetings.reserve_more(sums_.most_visits() + tabled());
+        Meeting* end = meetings.end();
+        const auto append = [&](int sign) {
+            return [&, sign](const auto& key, std::int64_t count) {
+                *end = {widened<Label>(pred_of(key), signs.pred),
+                        widened<Label>(target_of(key), signs.target), sign * count};
+                end += std::ptrdiff_t{count != 0};
             };
         };
-        narrow_.for_each(visitor(false));
-        counted_.for_each(visitor(false));
-        masked_.for_each(visitor(true));
+        sums_.for_each(append(1));
+        narrow_.for_each(append(1));
+        counted_.for_each(append(1));
+        masked_.for_each(append(-1));
+        meetings.resize(static_cast<std::size_t>(end - meetings.data()));
     }
 
    private:
+    static constexpr std::uint64_t kMostNarrow = 0xFFFF;
     // No more segments than a tile of single bytes has pixels.
     using Keys = std::array<std::uint32_t, static_cast<std::size_t>(kTileBytes)>;
 
@@ -151,9 +179,23 @@ class PairCounts {
             any |= p | t;
             keys_[i] = narrow_key(p, t);
         }
-        if (std::uint64_t{any} <= 0xFFFFU) return true;
+        if (std::uint64_t{any} <= kMostNarrow) return true;
         widen();
         return false;
+    }
+
+    void move_sums_to_tables() {
+        is_scattered_ = sums_.is_scattered();
+        sums_.for_each([&](const PairKey<Label>& key, std::int64_t count) {
+            if (count == 0) return;
+            if (is_narrow_ && std::max(pred_of(key), target_of(key)) > kMostNarrow) widen();
+            if (is_narrow_)
+                narrow_.add(narrow_key(pred_of(key), target_of(key)),
+                            static_cast<std::uint32_t>(count));
+            else
+                counted_.add(key, count);
+        });
+        sums_.clear();
     }
 
     void widen() {
@@ -183,8 +225,10 @@ class PairCounts {
     PairTable<std::uint32_t, std::uint32_t> narrow_;  // as long as is_narrow_, else empty
     PairTable<PairKey<Label>> counted_;
     PairTable<PairKey<Label>> masked_;
-    bool is_narrow_;
+    PairSums<PairKey<Label>> sums_;
     Keys keys_;
+    bool is_narrow_;
+    bool is_scattered_ = false;
 };
 
 template <class Label>
@@ -227,22 +271,13 @@ class SegmentCounter {
     std::array<std::uint16_t, static_cast<std::size_t>(kTilePixels) + kSlack> starts_;
 };
 
-// A label of the kernel's width as a 64-bit pattern.
-template <class Label>
-std::uint64_t widened(std::uint64_t label, bool is_signed) {
-    constexpr int kUnused = 64 - 8 * static_cast<int>(sizeof(Label));
-    if (!is_signed) return label;
-    return static_cast<std::uint64_t>(static_cast<std::int64_t>(label << kUnused) >> kUnused);
-}
-
 // Tables of more pairs than this are not merged, one insertion after another into memory that no
 // cache holds; their pairs are joined when all are sorted.
 constexpr std::size_t kManyPairs = std::size_t{1} << 18;
 
-// Pairs that several workers found may be listed several times.
+// Some pairs are listed several times.
 template <class Label>
-void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool target_signed,
-                    int threads, std::vector<Meeting>& meetings) {
+void count_meetings(const Walk& walk, bool has_mask, Signs signs, int threads, Meetings& meetings) {
     const int workers = thread_count(threads, walk.size());
     // Several pieces for every worker, so that none waits long for the last.
     const std::int64_t piece =
@@ -250,111 +285,76 @@ void count_meetings(const Walk& walk, bool has_mask, bool pred_signed, bool targ
                      : std::min(kPiecePixels, walk.size() / (std::int64_t{4} * workers) + 1);
     std::atomic<std::int64_t> next{0};
     std::mutex output;
-    const auto append = [&](const PairCounts<Label>& counts) {
-        meetings.reserve(meetings.size() + counts.size());
-        counts.for_each([&](std::uint64_t pred, std::uint64_t target, std::int64_t count,
-                            bool masked) {
-            meetings.push_back({widened<Label>(pred, pred_signed),
-                                widened<Label>(target, target_signed), masked ? -count : count});
-        });
-    };
-    PairCounts<Label> all(walk.size());
+    std::unique_ptr<PairCounts<Label>> tabled;
     run_blocks(workers, workers, [&](std::int64_t) {
         SegmentCounter<Label> counter(walk, has_mask);
         for (std::int64_t begin = next.fetch_add(piece); begin < walk.size();
              begin = next.fetch_add(piece))
             counter.count(begin, std::min(begin + piece, walk.size()));
+        PairCounts<Label>& counts = counter.counts();
         const std::lock_guard lock(output);
-        if (counter.counts().size() < kManyPairs)
-            all.add_all(std::move(counter.counts()));
+        if (counts.tabled() == 0 || counts.tabled() >= kManyPairs)
+            counts.append_to(meetings, signs);
+        else if (tabled == nullptr)
+            tabled = std::make_unique<PairCounts<Label>>(std::move(counts));
         else
-            append(counter.counts());
+            tabled->add_all(std::move(counts));
     });
-    append(all);
+    if (tabled != nullptr) tabled->append_to(meetings, signs);
 }
 
 // --- from meetings of labels to overlaps of regions ---
 
-// The labels of one map in ascending order, and the place of each.
-class LabelOrder {
-   public:
-    // visit_labels(visit) calls visit(label) for every label, one or more times.
-    template <class VisitLabels>
-    LabelOrder(const VisitLabels& visit_labels, bool is_signed)
-        : flip_(is_signed ? std::uint64_t{1} << 63 : 0) {
-        std::uint64_t high = 0;
-        std::size_t count = 0;
-        low_ = std::numeric_limits<std::uint64_t>::max();
-        visit_labels([&](std::uint64_t label) {
-            label ^= flip_;
-            low_ = std::min(low_, label);
-            high = std::max(high, label);
-            ++count;
-        });
-        if (count == 0) return;
-        // Labels close together are looked up in an array, others searched.
-        if ((high - low_) / 4 < count + kDense) {
-            place_.resize(static_cast<std::size_t>(high - low_) + 1);
-            visit_labels([&](std::uint64_t label) { place_[(label ^ flip_) - low_] = 1; });
-            for (std::size_t i = 0; i < place_.size(); ++i) {
-                if (place_[i] == 0) continue;
-                place_[i] = static_cast<std::int64_t>(sorted_.size());
-                sorted_.push_back(low_ + i);
-            }
-            return;
-        }
-        sorted_.reserve(count);
-        visit_labels([&](std::uint64_t label) { sorted_.push_back(label ^ flip_); });
-        std::sort(sorted_.begin(), sorted_.end());
-        sorted_.erase(std::unique(sorted_.begin(), sorted_.end()), sorted_.end());
-    }
-    [[nodiscard]] std::size_t size() const noexcept { return sorted_.size(); }
-    [[nodiscard]] std::uint64_t label(std::size_t place) const { return sorted_[place] ^ flip_; }
-    // Of a label that is there.
-    [[nodiscard]] std::size_t place(std::uint64_t label) const {
-        label ^= flip_;
-        if (!place_.empty()) return static_cast<std::size_t>(place_[label - low_]);
-        return static_cast<std::size_t>(std::lower_bound(sorted_.begin(), sorted_.end(), label) -
-                                        sorted_.begin());
-    }
-
-   private:
-    static constexpr std::uint64_t kDense = 1024;
-
-    std::uint64_t flip_;
-    std::uint64_t low_ = 0;
-    std::vector<std::uint64_t> sorted_;
-    std::vector<std::int64_t> place_;
-};
-
 constexpr std::int64_t kNoRegion = -1;
 constexpr std::int64_t kIgnored = -2;
 
-// Which region, if any, each label of one map is.
+// The regions of one map. Labels are shown to it three times: see(), then mark(), then region().
 class SideBuilder {
    public:
-    template <class VisitLabels>
-    SideBuilder(const VisitLabels& visit_labels, bool is_signed, const LabelRoles& roles)
-        : order_(visit_labels, is_signed) {
-        region_.reserve(order_.size());
-        for (std::size_t i = 0; i < order_.size(); ++i) {
-            const std::uint64_t label = order_.label(i);
-            const bool ignored =
-                std::find(roles.ignored.begin(), roles.ignored.end(), label) != roles.ignored.end();
-            if (ignored) {
-                region_.push_back(kIgnored);
-            } else if (roles.background == label) {
-                region_.push_back(kNoRegion);
-            } else {
-                region_.push_back(static_cast<std::int64_t>(side_.label.size()));
-                side_.label.push_back(label);
-            }
+    SideBuilder(bool is_signed, const LabelRoles& roles)
+        : roles_(roles), flip_(is_signed ? std::uint64_t{1} << 63 : 0) {}
+
+    // To learn which labels lie between.
+    void see(std::uint64_t label) {
+        low_ = std::min(low_, label ^ flip_);
+        high_ = std::max(high_, label ^ flip_);
+    }
+
+    // Labels close together are looked up in an array, others searched. `most`: calls of mark().
+    void expect(std::size_t most) {
+        if (low_ > high_) return;  // no label at all
+        if ((high_ - low_) / 4 < most + kDense)
+            region_.resize(static_cast<std::size_t>(high_ - low_) + 1, kAbsent);
+        else
+            sorted_.reserve(most);
+    }
+    void mark(std::uint64_t label) {
+        if (!region_.empty())
+            region_[(label ^ flip_) - low_] = kNoRegion;
+        else
+            sorted_.push_back(label ^ flip_);
+    }
+
+    // Numbers the regions in the order of their labels.
+    void number() {
+        if (sorted_.empty()) {
+            for (std::size_t i = 0; i < region_.size(); ++i)
+                if (region_[i] != kAbsent) region_[i] = next_region(low_ + i);
+        } else {
+            std::sort(sorted_.begin(), sorted_.end());
+            sorted_.erase(std::unique(sorted_.begin(), sorted_.end()), sorted_.end());
+            region_of_sorted_.reserve(sorted_.size());
+            for (const std::uint64_t label : sorted_)
+                region_of_sorted_.push_back(next_region(label));
         }
         area_.resize(side_.label.size() + kOthers);
         void_area_.resize(side_.label.size() + kOthers);
     }
     [[nodiscard]] std::int64_t region(std::uint64_t label) const {
-        return region_[order_.place(label)];
+        label ^= flip_;
+        if (!region_.empty()) return region_[label - low_];
+        const auto place = std::lower_bound(sorted_.begin(), sorted_.end(), label);
+        return region_of_sorted_[static_cast<std::size_t>(place - sorted_.begin())];
     }
     // Pixels of a region, or of none. Without a branch: none could be predicted.
     void add(std::int64_t region, std::int64_t count, bool ignored) {
@@ -372,10 +372,26 @@ class SideBuilder {
    private:
     // Room in front for what is no region.
     static constexpr std::int64_t kOthers = 2;
+    static constexpr std::uint64_t kDense = 1024;
+    static constexpr std::int64_t kAbsent = -3;
 
+    std::int64_t next_region(std::uint64_t flipped) {
+        const std::uint64_t label = flipped ^ flip_;
+        const auto& ignored = roles_.ignored;
+        if (std::find(ignored.begin(), ignored.end(), label) != ignored.end()) return kIgnored;
+        if (roles_.background == label) return kNoRegion;
+        side_.label.push_back(label);
+        return static_cast<std::int64_t>(side_.label.size()) - 1;
+    }
+
+    const LabelRoles& roles_;
+    std::uint64_t flip_;  // so that signed labels are in order
+    std::uint64_t low_ = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t high_ = 0;
+    std::vector<std::int64_t> region_;   // of every label from the lowest one on
+    std::vector<std::uint64_t> sorted_;  // or of those that there are
+    std::vector<std::int64_t> region_of_sorted_;
     OverlapSide side_;
-    LabelOrder order_;
-    std::vector<std::int64_t> region_;
     std::vector<std::int64_t> area_;
     std::vector<std::int64_t> void_area_;
 };
@@ -386,47 +402,50 @@ struct Pair {
     std::int64_t intersection;
 };
 
-// Where the values of each key begin, in the order of keys below `size`.
-template <class KeyOf>
-std::vector<std::size_t> starts_by(const std::vector<Pair>& pairs, std::size_t size, KeyOf key_of) {
-    std::vector<std::size_t> start(size + 1);
-    for (const Pair& pair : pairs) ++start[static_cast<std::size_t>(key_of(pair)) + 1];
-    for (std::size_t i = 0; i < size; ++i) start[i + 1] += start[i];
-    return start;
+using Pairs = Buffer<Pair>;
+
+// Counts of keys to where the first of each is to be written.
+void counts_to_places(std::vector<std::size_t>& counts) {
+    std::size_t place = 0;
+    for (std::size_t& count : counts) place += std::exchange(count, place);
 }
 
-// Neighbours that are the same pair become one.
+// Neighbours that are the same pair become one. Which are, no branch could predict.
 void join_equal(OverlapPairs& pairs) {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < pairs.pred.size(); ++i) {
-        if (count > 0 && pairs.pred[i] == pairs.pred[count - 1] &&
-            pairs.target[i] == pairs.target[count - 1]) {
-            pairs.intersection[count - 1] += pairs.intersection[i];
-            continue;
-        }
-        pairs.pred[count] = pairs.pred[i];
-        pairs.target[count] = pairs.target[i];
-        pairs.intersection[count] = pairs.intersection[i];
-        ++count;
+    std::int64_t* pred = pairs.pred.data();
+    std::int64_t* target = pairs.target.data();
+    std::int64_t* shared = pairs.intersection.data();
+    std::size_t last = 0;
+    for (std::size_t i = 1; i < pairs.pred.size(); ++i) {
+        const bool is_new = pred[i] != pred[last] || target[i] != target[last];
+        const std::int64_t sum = is_new ? 0 : shared[last];
+        last += std::size_t{is_new};
+        pred[last] = pred[i];
+        target[last] = target[i];
+        shared[last] = sum + shared[i];
     }
-    for (auto* column : {&pairs.pred, &pairs.target, &pairs.intersection}) column->resize(count);
+    if (pairs.pred.empty()) return;
+    for (auto* column : {&pairs.pred, &pairs.target, &pairs.intersection}) column->resize(last + 1);
 }
 
 // By target, then pred: two stable counting sorts.
-OverlapPairs sorted_pairs(const std::vector<Pair>& pairs, std::size_t num_pred,
-                          std::size_t num_target) {
-    Kept<Pair, 1> kept;
-    std::vector<Pair>& by_pred = kept.values;
-    by_pred.resize(pairs.size());
-    std::vector<std::size_t> place =
-        starts_by(pairs, num_pred, [](const Pair& pair) { return pair.pred; });
-    for (const Pair& pair : pairs) by_pred[place[static_cast<std::size_t>(pair.pred)]++] = pair;
-    place = starts_by(pairs, num_target, [](const Pair& pair) { return pair.target; });
+OverlapPairs sorted_pairs(const Pairs& pairs, std::size_t num_pred, std::size_t num_target) {
+    std::vector<std::size_t> pred_place(num_pred);
+    std::vector<std::size_t> target_place(num_target);
+    for (const Pair& pair : pairs) {
+        ++pred_place[static_cast<std::size_t>(pair.pred)];
+        ++target_place[static_cast<std::size_t>(pair.target)];
+    }
+    counts_to_places(pred_place);
+    counts_to_places(target_place);
+    Pairs by_pred(pairs.size());
+    for (const Pair& pair : pairs)
+        by_pred[pred_place[static_cast<std::size_t>(pair.pred)]++] = pair;
     const std::size_t n = pairs.size();
     OverlapPairs sorted{std::vector<std::int64_t>(n), std::vector<std::int64_t>(n),
                         std::vector<std::int64_t>(n)};
     for (const Pair& pair : by_pred) {
-        const std::size_t to = place[static_cast<std::size_t>(pair.target)]++;
+        const std::size_t to = target_place[static_cast<std::size_t>(pair.target)]++;
         sorted.pred[to] = pair.pred;
         sorted.target[to] = pair.target;
         sorted.intersection[to] = pair.intersection;
@@ -435,22 +454,23 @@ OverlapPairs sorted_pairs(const std::vector<Pair>& pairs, std::size_t num_pred,
     return sorted;
 }
 
-Overlap assemble(const std::vector<Meeting>& meetings, bool pred_signed, bool target_signed,
-                 const LabelRoles& pred_roles, const LabelRoles& target_roles) {
-    SideBuilder pred(
-        [&](auto&& visit) {
-            for (const Meeting& meeting : meetings) visit(meeting.pred);
-        },
-        pred_signed, pred_roles);
-    SideBuilder target(
-        [&](auto&& visit) {
-            for (const Meeting& meeting : meetings)
-                if (!meeting.masked()) visit(meeting.target);
-        },
-        target_signed, target_roles);
-    Kept<Pair> kept;
-    std::vector<Pair>& pairs = kept.values;
-    pairs.resize(meetings.size());
+Overlap assemble(const Meetings& meetings, Signs signs, const LabelRoles& pred_roles,
+                 const LabelRoles& target_roles) {
+    SideBuilder pred(signs.pred, pred_roles);
+    SideBuilder target(signs.target, target_roles);
+    for (const Meeting& meeting : meetings) {
+        pred.see(meeting.pred);
+        if (!meeting.masked()) target.see(meeting.target);
+    }
+    pred.expect(meetings.size());
+    target.expect(meetings.size());
+    for (const Meeting& meeting : meetings) {
+        pred.mark(meeting.pred);
+        if (!meeting.masked()) target.mark(meeting.target);
+    }
+    pred.number();
+    target.number();
+    Pairs pairs(meetings.size());
     std::size_t count = 0;
     Overlap overlap;
     for (const Meeting& meeting : meetings) {
@@ -479,12 +499,10 @@ Overlap overlap_of_maps(const ArrayView& pred, const LabelRoles& pred_roles,
     const std::array<const ArrayView*, 3> views{&target, &pred, mask};
     const std::span<const ArrayView* const> all = views;
     const Walk walk(all.first(mask == nullptr ? 2 : 3));
-    const bool pred_signed = is_signed(pred.dtype);
-    const bool target_signed = is_signed(target.dtype);
+    const Signs signs{is_signed(pred.dtype), is_signed(target.dtype)};
     Meetings meetings;
     const auto count = [&](auto label) {
-        count_meetings<decltype(label)>(walk, mask != nullptr, pred_signed, target_signed, threads,
-                                        meetings.values);
+        count_meetings<decltype(label)>(walk, mask != nullptr, signs, threads, meetings);
     };
     switch (std::max(item_size(pred.dtype), item_size(target.dtype))) {
         case 1: count(std::uint8_t{}); break;
@@ -492,7 +510,7 @@ Overlap overlap_of_maps(const ArrayView& pred, const LabelRoles& pred_roles,
         case 4: count(std::uint32_t{}); break;
         default: count(std::uint64_t{});
     }
-    return assemble(meetings.values, pred_signed, target_signed, pred_roles, target_roles);
+    return assemble(meetings, signs, pred_roles, target_roles);
 }
 
 // --- run lists ---
@@ -541,29 +559,53 @@ class RunMeeter {
             if (count_ == kTogether) flush();
         }
     }
-    PairTable<std::uint64_t>& table() {
+    // All pairs so far, some of them listed several times.
+    void append_to(Pairs& pairs) {
         flush();
-        return table_;
+        pairs.reserve_more(sums_.most_visits() + table_.size());
+        Pair* end = pairs.end();
+        const auto append = [&](std::uint64_t key, std::int64_t shared) {
+            *end = {static_cast<std::int64_t>(pred_of(key)),
+                    static_cast<std::int64_t>(target_of(key)), shared};
+            end += std::ptrdiff_t{shared != 0};
+        };
+        sums_.for_each(append);
+        table_.for_each(append);
+        pairs.resize(static_cast<std::size_t>(end - pairs.data()));
     }
 
    private:
     static constexpr std::size_t kTogether = 512;
 
     void flush() {
-        table_.add_many(
-            count_, [&](std::size_t i) { return key_[i]; },
-            [&](std::size_t i) { return shared_[i]; });
+        const auto key = [&](std::size_t i) { return key_[i]; };
+        const auto shared = [&](std::size_t i) { return shared_[i]; };
+        if (is_scattered_)
+            table_.add_many(count_, key, shared);
+        else
+            sums_.add_many(count_, key, shared);
         count_ = 0;
+        if (sums_.is_long()) [[unlikely]]
+            move_sums_to_table();
+    }
+    void move_sums_to_table() {
+        is_scattered_ = sums_.is_scattered();
+        sums_.for_each([&](std::uint64_t key, std::int64_t shared) {
+            if (shared != 0) table_.add(key, shared);
+        });
+        sums_.clear();
     }
 
-    PairTable<std::uint64_t> table_;
+    PairTable<std::uint64_t> table_;  // what becomes too long for sums
     const RegionRuns& pred_;
     const RegionRuns& target_;
     RunRegions pred_region_;
     RunRegions target_region_;
     std::size_t count_ = 0;
     std::array<std::uint64_t, kTogether> key_;
+    PairSums<std::uint64_t> sums_;
     std::array<std::uint32_t, kTogether> shared_;
+    bool is_scattered_ = false;
 };
 
 }  // namespace
@@ -579,20 +621,14 @@ OverlapPairs overlap_of_runs(const RegionRuns& pred, const RegionRuns& target, i
         workers == 1 ? rows : rows / (std::size_t{4} * static_cast<std::size_t>(workers)) + 1;
     std::atomic<std::size_t> next{0};
     std::mutex output;
-    PairTable<std::uint64_t> merged;
+    Pairs pairs;
     run_blocks(workers, workers, [&](std::int64_t) {
         RunMeeter meeter(pred, target);
         for (std::size_t first = next.fetch_add(piece); first < rows; first = next.fetch_add(piece))
             for (std::size_t row = first; row < std::min(first + piece, rows); ++row)
                 meeter.meet_row(row);
         const std::lock_guard lock(output);
-        merged.add_all(std::move(meeter.table()));
-    });
-    std::vector<Pair> pairs;
-    pairs.reserve(merged.size());
-    merged.for_each([&](std::uint64_t key, std::int64_t count) {
-        pairs.push_back({static_cast<std::int64_t>(pred_of(key)),
-                         static_cast<std::int64_t>(target_of(key)), count});
+        meeter.append_to(pairs);
     });
     return sorted_pairs(pairs, static_cast<std::size_t>(pred.num_regions),
                         static_cast<std::size_t>(target.num_regions));

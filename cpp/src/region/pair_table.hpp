@@ -40,6 +40,11 @@ inline std::uint64_t target_of(std::uint64_t key) { return key >> 32; }
 inline std::uint64_t pred_of(const WidePair& key) { return key.pred; }
 inline std::uint64_t target_of(const WidePair& key) { return key.target; }
 
+inline std::uint64_t pair_hash(std::uint64_t key) { return key * 0x9E3779B97F4A7C15U; }
+inline std::uint64_t pair_hash(const WidePair& key) {
+    return key.pred * 0x9E3779B97F4A7C15U ^ key.target * 0xC2B2AE3D27D4EB4FU;
+}
+
 // Count must hold the sum of all that is added.
 //
 // Aligned so that the headers of two workers' tables never share a cache line (nor the lines that
@@ -65,7 +70,7 @@ class alignas(256) PairTable {
     // count > 0.
     void add(Key key, Count count) {
         make_room(1);
-        used_ += place(slots_.data(), hash(key) >> shift_, key, count);
+        used_ += place(slots_.data(), pair_hash(key) >> shift_, key, count);
     }
 
     // Adds count_at(i) > 0 to key_at(i), for i below n.
@@ -77,8 +82,8 @@ class alignas(256) PairTable {
         const int shift = shift_;
         std::size_t used = used_;
         for (std::size_t i = 0; i < n; ++i)
-            used +=
-                place(slots, hash(key_at(i)) >> shift, key_at(i), static_cast<Count>(count_at(i)));
+            used += place(slots, pair_hash(key_at(i)) >> shift, key_at(i),
+                          static_cast<Count>(count_at(i)));
         used_ = used;
     }
 
@@ -103,7 +108,7 @@ class alignas(256) PairTable {
         if (other.used_ == 0) return;
         make_room(other.used_);
         other.for_each([&](const Key& key, std::int64_t count) {
-            used_ += place(slots_.data(), hash(key) >> shift_, key, static_cast<Count>(count));
+            used_ += place(slots_.data(), pair_hash(key) >> shift_, key, static_cast<Count>(count));
         });
     }
 
@@ -146,11 +151,6 @@ class alignas(256) PairTable {
         }
     }
 
-    static std::uint64_t hash(std::uint64_t key) { return key * 0x9E3779B97F4A7C15U; }
-    static std::uint64_t hash(const WidePair& key) {
-        return key.pred * 0x9E3779B97F4A7C15U ^ key.target * 0xC2B2AE3D27D4EB4FU;
-    }
-
     // Adds to the key's slot, or to the free one nearest behind it; returns whether it was free.
     std::size_t place(Slot* slots, std::size_t at, Key key, Count count) const {
         // A new key in a free slot and a known one in its own are one case: no branch to
@@ -180,7 +180,7 @@ class alignas(256) PairTable {
         slots_.assign(size, Slot{});
         shift_ = 64 - std::countr_zero(size);
         for_each_slot(old, [&](const Slot& slot) {
-            place(slots_.data(), hash(slot.key) >> shift_, slot.key, slot.count);
+            place(slots_.data(), pair_hash(slot.key) >> shift_, slot.key, slot.count);
         });
     }
 
