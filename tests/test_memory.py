@@ -100,3 +100,10 @@ def test_a_table_of_components_costs_no_more_than_two_rows_of_runs() -> None:
     setup = "a = np.zeros((4000, 5000), np.uint8); a.reshape(4000, 200, 25)[:, ::4, :9] = 1"
     call = "segmeter.label_components({}, return_runs=False, threads=1)"
     assert peak(setup + "; a = np.tile(a, (3, 1))", call.format("a"), call.format("small")) < 512
+
+
+def test_a_table_of_a_volume_costs_no_more_than_two_slices_of_runs() -> None:
+    # 26 MB with 200,000 rows and as many runs, which would be 4 MB.
+    setup = "a = np.zeros((200, 1000, 128), np.uint8); a[:, ::4, 20:90] = 1; a[1::2, :, 100] = 1"
+    call = "segmeter.label_components({}, binary=True, return_runs=False, threads=1)"
+    assert peak(setup, call.format("a"), call.format("small[None]")) < 512

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,6 +175,50 @@ def test_components_of_structured_masks_equal_the_twin(
             assert_table_equals(found[0], table)
             alone = segmeter.label_components(mask, return_runs=False, threads=threads, **options)
             assert_table_equals(alone, table, has_runs=False)
+
+    each_level(check)
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from((6, 18, 26)),
+    st.sampled_from(LABEL_TYPES),
+    st.sampled_from(LAYOUTS),
+    st.sampled_from((None, 5, "mask")),
+)
+def test_components_of_volumes_with_few_runs_equal_the_twin(
+    seed: int, connectivity: int, dtype: np.dtype, kind: str, ignored: int | str | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(2, 7)), int(rng.integers(1, 40)), int(rng.integers(60, 300)))
+    # Stretched along the rows: long runs, which part and meet from slice to slice.
+    small = rng.random((*shape[:2], shape[2] // 20 + 1)) < rng.choice((0.02, 0.2, 0.6))
+    volume = np.repeat(small, 20, axis=2)[..., : shape[2]]
+    volume[:, :, int(rng.integers(0, 9)) :: 33] ^= (
+        rng.random(volume[:, :, ::33].shape[:2])[..., None] < 0.3
+    )
+    volume[shape[0] // 2] &= rng.random(shape[1])[:, None] < 0.5
+    label_map = layout(volume.astype(dtype) * dtype.type(1 if dtype.kind == "b" else 7), kind)
+    options: dict[str, Any] = {"background": 0}
+    if ignored == "mask":
+        options["ignore_index"] = rng.random(shape) < 0.01
+    elif ignored is not None:
+        options["ignore_index"] = ignored
+    table, labels = reference.label_components(
+        label_map, connectivity=connectivity, binary=True, **options
+    )
+
+    def check() -> None:
+        for threads in THREADS:
+            call = partial(
+                segmeter.label_components, label_map, connectivity=connectivity, binary=True,
+                threads=threads, **options,
+            )  # fmt: skip
+            regions, painted = call(return_labels=True)
+            np.testing.assert_array_equal(painted, labels)
+            assert_table_equals(regions, table)
+            assert_table_equals(call(return_runs=False), table, has_runs=False)
 
     each_level(check)
 

@@ -218,6 +218,21 @@ TEST_CASE("components of rows of every length, connectivity, type, level and thr
         }
 }
 
+TEST_CASE("binary volumes with few runs in a row, and with many") {
+    // Rows of one block and of several; lesions, noise, and stretches of rows without a run.
+    for (const std::int64_t length : {1, 40, 63, 64, 65, 127, 128, 129, 200, 700})
+        for (const unsigned longest : {1U, 9U, 90U})
+            for (const unsigned labels : {2U, 30U}) {
+                CAPTURE(length);
+                auto map = random_map<std::uint8_t>({4, 37, length}, labels, longest, length);
+                for (std::uint8_t& value : map.values) value = value == 1 ? 1 : 0;
+                std::fill_n(map.values.begin() + 40 * length, 20 * length, std::uint8_t{0});
+                check_map(map, DType::kBool, Connectivity::k6, 1);
+                check_map(map, DType::kBool, Connectivity::k18, 2);
+                check_map(map, DType::kBool, Connectivity::k26, 3);
+            }
+}
+
 TEST_CASE("instances are sorted by value, signed or not") {
     const Map<std::int64_t> map({-3, 0, 7, 7, -3, 0}, {2, 3});
     RunOptions options;

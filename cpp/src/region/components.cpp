@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
@@ -11,7 +12,9 @@
 
 #include "region/finder.hpp"
 #include "region/labeller.hpp"
+#include "region/region_slab.hpp"
 #include "region/rows.hpp"
+#include "region/slice_slab.hpp"
 
 namespace segmeter {
 namespace {
@@ -58,33 +61,7 @@ inline void add_run(RegionFacts& facts, std::int64_t z, std::int64_t y, std::int
     }
 }
 
-void add_facts(RegionFacts& facts, const RegionFacts& more) {
-    facts.first = std::min(facts.first, more.first);
-    facts.area += more.area;
-    facts.num_runs += more.num_runs;
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-        facts.sum[axis] += more.sum[axis];
-        facts.low[axis] = std::min(facts.low[axis], more.low[axis]);
-        facts.high[axis] = std::max(facts.high[axis], more.high[axis]);
-    }
-}
-
 // --- one slab ---
-
-// Runs of consecutive rows with their regions, numbered within the slab.
-struct RegionSlab {
-    std::int64_t first_row = 0;
-    Buffer<std::int64_t> row_begin;
-    Buffer<std::uint32_t> begin;
-    Buffer<std::uint32_t> end;
-    Buffer<std::int32_t> region;
-    Buffer<RegionFacts> facts;
-
-    [[nodiscard]] RunRange row(std::int64_t row) const {
-        const auto r = static_cast<std::size_t>(row - first_row);
-        return {row_begin[r], row_begin[r + 1]};
-    }
-};
 
 // Takes over the runs, not their values.
 template <class Value>
@@ -381,9 +358,8 @@ class FlatSlab {
         : length_(shape.length),
           keeps_runs_(keeps_runs),
           reach_(static_cast<std::uint32_t>(Reach(connectivity).same_slice)),
-          rows_{FlatRow(length_), FlatRow(length_)} {
-        parts_.value = value;
-    }
+          rows_{FlatRow(length_), FlatRow(length_)},
+          parts_(value) {}
 
     template <class Finder>
     RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
@@ -399,6 +375,7 @@ class FlatSlab {
                 end_row();
                 std::swap(own_, before_);
                 ++y;
+                if (keeps_runs_) slab_.expect_runs(y - first_row, last_row - first_row);
                 continue;
             }
             end_before();
@@ -406,7 +383,8 @@ class FlatSlab {
                 end_row();
         }
         end_before();
-        return finish();
+        parts_.finish(slab_);
+        return std::move(slab_);
     }
 
    private:
@@ -416,20 +394,21 @@ class FlatSlab {
     // In a crowded row most strands are short.
     void grow() {
         const simd::StrandRow& row = own().strands();
-        make_room(row.count);
+        parts_.make_room(row.count);
         const bool is_crowded = 16 * std::int64_t{row.count} >= length_;
         if (is_crowded || length_ > kLongest) {
             end_strands(before());
-            kernels_.grow_parts(row, before().changes(), before().strands(), reach_, parts_);
+            kernels_.grow_parts(row, before().changes(), before().strands(), reach_,
+                                parts_.parts());
         } else {
             if (rows_of_strands_ == 0) before().clear_strands();
-            kernels_.grow_strands(row, before().strands(), reach_, parts_);
+            kernels_.grow_strands(row, before().strands(), reach_, parts_.parts());
             if (++rows_of_strands_ * length_ > kLongest) end_strands(own());
         }
     }
     // Sums of strands, if they have any, become those of parts.
     void end_strands(const FlatRow& row) {
-        if (rows_of_strands_ > 0) kernels_.end_strands(row.strands(), parts_);
+        if (rows_of_strands_ > 0) kernels_.end_strands(row.strands(), parts_.parts());
         rows_of_strands_ = 0;
     }
     void end_before() {
@@ -446,38 +425,6 @@ class FlatSlab {
     }
     void end_row() { slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size())); }
 
-    // For parts that begin with the runs of a row.
-    void make_room(std::int32_t runs) {
-        const auto known = static_cast<std::size_t>(parts_.count);
-        facts_.resize(known);
-        parent_.resize(known);
-        facts_.reserve_more(static_cast<std::size_t>(runs));
-        parent_.reserve_more(static_cast<std::size_t>(runs));
-        parts_.facts = reinterpret_cast<std::int64_t*>(facts_.data());
-        parts_.parent = parent_.data();
-    }
-
-    RegionSlab finish() {
-        facts_.resize(static_cast<std::size_t>(parts_.count));
-        std::size_t count = 0;
-        for (std::int32_t i = 0; i < parts_.count; ++i) {
-            const RegionFacts& part = facts_[static_cast<std::size_t>(i)];
-            std::int32_t& number = parts_.parent[i];
-            if (number == i) {
-                number = static_cast<std::int32_t>(count);
-                facts_[count++] = part;
-            } else {
-                number = parts_.parent[number];  // it comes first, so it is one of a component
-                add_facts(facts_[static_cast<std::size_t>(number)], part);
-            }
-        }
-        if (count < facts_.size())
-            for (std::int32_t& region : slab_.region) region = parts_.parent[region];
-        facts_.resize(count);
-        slab_.facts = std::move(facts_);
-        return std::move(slab_);
-    }
-
     // Of rows, and of what a strand may cover: sums of them stay within their types.
     static constexpr std::int64_t kLongest = (std::int64_t{1} << 31) - 1;
 
@@ -489,10 +436,7 @@ class FlatSlab {
     std::size_t own_ = 0;
     std::size_t before_ = 1;
     std::int64_t rows_of_strands_ = 0;  // rows that the sums of strands are of, at most
-    simd::Parts parts_{};
-    Buffer<RegionFacts> facts_;
-    static_assert(sizeof(RegionFacts) == simd::kFactColumns * sizeof(std::int64_t));
-    Buffer<std::int32_t> parent_;
+    GrowingParts parts_;
     RegionSlab slab_;
 };
 
@@ -612,44 +556,73 @@ Regions joined_components(std::vector<RegionSlab>& slabs, std::span<const std::i
     return gather_slabs(slabs, join, extents);
 }
 
+// A label map and how it is to be read.
+struct LabelMap {
+    const ArrayView& labels;
+    const RunOptions& options;
+    const LabelRules& rules;
+    VolumeShape shape;
+    Connectivity connectivity;
+    bool keeps_runs;
+};
+
+// A flat map whose runs are of one label, or none.
 template <class Label>
-Regions label_map_as(const ArrayView& labels, Connectivity connectivity, const RunOptions& options,
-                     const LabelRules& rules, bool keeps_runs) {
+std::optional<RegionSlab> label_flat(const LabelMap& map, std::int64_t first, std::int64_t last) {
+    std::optional<std::uint64_t> value = 1;
+    LabelRules as_binary = map.rules;
+    if (!map.rules.binary)
+        value = only_label<Label>(map.labels, map.options, map.rules, first, last);
+    if (!value) return {};
+    as_binary.binary = true;
+    RunFinder<Label> finder(map.labels, map.options, as_binary);
+    FlatSlab slab(map.shape, map.connectivity, label_of_bits(*value, map.labels.dtype),
+                  map.keeps_runs);
+    return slab.label(first, last, finder);
+}
+
+// A binary volume with few runs, or none.
+template <class Label>
+std::optional<RegionSlab> label_slices(const LabelMap& map, std::int64_t first, std::int64_t last) {
+    RunFinder<Label> finder(map.labels, map.options, map.rules);
+    if (!map.rules.binary || !SliceSlab::suits(map.shape, first, last, finder)) return {};
+    SliceSlab slab(map.shape, Reach(map.connectivity), map.keeps_runs);
+    return slab.label(first, last, finder);
+}
+
+template <class Label>
+RegionSlab label_any(const LabelMap& map, std::int64_t first, std::int64_t last) {
     using Value = RunValue<Label>;
-    const VolumeShape shape(labels.shape);
-    const Reach reach(connectivity);
-    const SlabPlan plan(shape, options.threads);
+    const LabelRules& rules = map.rules;
+    const bool is_volume = map.shape.slices > 1;
+    RunFinder<Label> finder(map.labels, map.options, rules);
+    ComponentSlab<Value> slab(
+        map.shape, map.connectivity, !rules.binary,
+        region_kernels().join_volume[rules.binary ? 0 : 1 + RunFinder<Label>::kWidthIndex]);
+    slab.runs.start(first, last - first);
+    // As far back as a row sees.
+    EdgeRing edges = is_volume ? EdgeRing(map.shape.length, map.shape.rows + 2, Keep::kDense,
+                                          rules.binary ? 0 : rules.width)
+                               : EdgeRing(map.shape.length, 2, Keep::kAll);
+    finder.append_rows(last, slab.runs, edges,
+                       [&](std::int64_t row) { slab.join_row(row, &edges); });
+    return slab.finish([&](Value bits) { return label_of_bits(bits, map.labels.dtype); });
+}
+
+template <class Label>
+Regions label_map_as(const LabelMap& map) {
+    const SlabPlan plan(map.shape, map.options.threads);
     std::vector<RegionSlab> slabs(static_cast<std::size_t>(plan.count()));
-    const simd::JoinVolume join_volume =
-        region_kernels().join_volume[rules.binary ? 0 : 1 + RunFinder<Label>::kWidthIndex];
     run_blocks(plan.count(), plan.threads(), [&](std::int64_t block) {
         const std::int64_t first = plan.first_row(block);
         const std::int64_t last = plan.first_row(block + 1);
-        if (shape.slices <= 1) {
-            std::optional<std::uint64_t> value = 1;
-            LabelRules as_binary = rules;
-            if (!rules.binary) value = only_label<Label>(labels, options, rules, first, last);
-            as_binary.binary = true;
-            if (value) {
-                RunFinder<Label> finder(labels, options, as_binary);
-                FlatSlab slab(shape, connectivity, label_of_bits(*value, labels.dtype), keeps_runs);
-                slabs[static_cast<std::size_t>(block)] = slab.label(first, last, finder);
-                return;
-            }
-        }
-        RunFinder<Label> finder(labels, options, rules);
-        ComponentSlab<Value> slab(shape, connectivity, !rules.binary, join_volume);
-        slab.runs.start(first, last - first);
-        // As far back as a row sees.
-        EdgeRing edges = shape.slices > 1 ? EdgeRing(shape.length, shape.rows + 2, Keep::kDense,
-                                                     rules.binary ? 0 : rules.width)
-                                          : EdgeRing(shape.length, 2, Keep::kAll);
-        finder.append_rows(last, slab.runs, edges,
-                           [&](std::int64_t row) { slab.join_row(row, &edges); });
+        std::optional<RegionSlab> slab = map.shape.slices > 1
+                                             ? label_slices<Label>(map, first, last)
+                                             : label_flat<Label>(map, first, last);
         slabs[static_cast<std::size_t>(block)] =
-            slab.finish([&](Value bits) { return label_of_bits(bits, labels.dtype); });
+            slab ? std::move(*slab) : label_any<Label>(map, first, last);
     });
-    return joined_components(slabs, labels.shape, reach);
+    return joined_components(slabs, map.labels.shape, Reach(map.connectivity));
 }
 
 // The rows of a finished list that belong to a slab.
@@ -760,9 +733,9 @@ Regions label_components(const ArrayView& labels, Connectivity connectivity,
     require_readable(labels);
     require_fitting(connectivity, labels.shape.size());
     const LabelRules rules(labels.dtype, options);
-    Regions regions = with_label_type(rules.width, [&](auto label) {
-        return label_map_as<decltype(label)>(labels, connectivity, options, rules, keeps_runs);
-    });
+    const LabelMap map{labels, options, rules, VolumeShape(labels.shape), connectivity, keeps_runs};
+    Regions regions = with_label_type(
+        rules.width, [&](auto label) { return label_map_as<decltype(label)>(map); });
     regions.is_unsigned = labels.dtype == DType::kUInt64 && !rules.binary;
     if (!keeps_runs) {
         Runs none;

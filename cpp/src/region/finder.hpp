@@ -183,6 +183,20 @@ class RunFinder {
         if (counts.runs > 0) list_(edges, counts, begin, end);
         return counts.runs;
     }
+    // Marks the rows [row, last_row) of a slice.
+    void mark_rows(std::int64_t row, std::int64_t last_row, simd::SliceRows& out) {
+        while (row < last_row) {
+            const std::int64_t rows =
+                reader_.has_mask() ? 1 : reader_.joined_rows(row, last_row - row);
+            const std::byte* data = reader_.labels(row);
+            region_kernels().mark_rows[kWidthIndex](data, reader_.mask(row), rows, rule_, out);
+            row += rows;
+        }
+    }
+    // Runs of a row.
+    std::int64_t count_row(std::int64_t row, const simd::RowEdges& edges) {
+        return find_row(row, reader_.labels(row), edges).runs;
+    }
     // Entries behind the last one that may be written.
     static constexpr std::size_t kSlack = 64;
 

@@ -49,6 +49,7 @@ class RowReader {
     }
     // Rows that follow this one in memory without a gap, itself included, of `rows`.
     [[nodiscard]] std::int64_t joined_rows(std::int64_t row, std::int64_t rows) const noexcept;
+    [[nodiscard]] bool has_mask() const noexcept { return mask_.data != nullptr; }
     // One byte a pixel, not 0 where it is masked; null without a mask.
     [[nodiscard]] const std::uint8_t* mask(std::int64_t row);
 

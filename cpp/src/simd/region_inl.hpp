@@ -266,7 +266,7 @@ struct EdgeWriter {
     std::uint32_t listed = 0;
     std::uint64_t carry = 0;  // whether the last pixel belonged to a run
 
-    void write(Look seen, std::int64_t word) {
+    [[gnu::always_inline]] void write(Look seen, std::int64_t word) {
         const std::uint64_t before = seen.inside << 1 | carry;
         std::uint64_t opens = seen.inside & ~before;
         std::uint64_t closes = before & ~seen.inside;
@@ -320,7 +320,7 @@ struct ChangeWriter {
     std::uint32_t listed = 0;
     std::uint64_t carry = 0;
 
-    void write(Look seen, std::int64_t word) {
+    [[gnu::always_inline]] void write(Look seen, std::int64_t word) {
         const std::uint64_t changes = seen.inside ^ (seen.inside << 1 | carry);
         const int more = __builtin_popcountll(changes);
         edges.starts[word] = changes;
@@ -764,6 +764,14 @@ void grow_parts(const StrandRow& row, const RowEdges& changes, const StrandRow& 
     }
 }
 
+}  // namespace
+}  // namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE
+
+#include "simd/region_slices_inl.hpp"
+
+namespace segmeter::simd::SEGMETER_SIMD_NAMESPACE {
+namespace {
+
 // --- volumes: contacts by bit maps ---
 //
 // Bit x of a map says that pixel x of the row and the one beside it in a row before are of one
@@ -973,6 +981,10 @@ const RegionKernels kRegionKernels = {
     grow_strands,
     grow_parts,
     end_strands,
+    {mark_rows<std::uint8_t>, mark_rows<std::uint16_t>, mark_rows<std::uint32_t>,
+     mark_rows<std::uint64_t>},
+    list_turns,
+    join_slice,
     {join_volume<std::uint8_t, true>, join_volume<std::uint8_t, false>,
      join_volume<std::uint16_t, false>, join_volume<std::uint32_t, false>,
      join_volume<std::uint64_t, false>},

@@ -140,6 +140,59 @@ using GrowParts = void (*)(const StrandRow& row, const RowEdges& changes, const 
 // Adds the strands of a row to their parts.
 using EndStrands = void (*)(const StrandRow& row, Parts& parts);
 
+// A slice of a binary volume by the changes of its rows: as of find_changes, but of all rows in one
+// piece, slice_row_words(n) words each, and counted over the slice. Before and behind the rows lies
+// one without runs.
+struct SliceChanges {
+    std::uint64_t* bits;
+    std::uint32_t* before;  // changes before each word; 0 all along a row without runs
+    std::int32_t* part;     // of each run
+};
+// A run may end behind the last pixel, and one more is looked at.
+constexpr std::int64_t slice_row_words(std::int64_t n) { return (n + 1) / 64 + 1; }
+
+// A block of rows of a slice on their way to runs.
+struct SliceRows {
+    std::int64_t length;
+    std::int64_t row_words;
+    std::uint64_t* bits;        // of the whole slice
+    std::uint32_t* before;      // the same
+    std::int64_t first_word;    // of the block
+    std::int64_t rows;          // marked so far
+    std::uint8_t* has_runs;     // of each row
+    std::uint32_t changes;      // of the slice, up to the block before; then, up to this one
+    std::uint32_t* row_change;  // of the slice, up to each row
+    std::uint32_t* turns;       // positions of the block's changes; 64 entries more are written
+    std::uint32_t* listed;      // scratch: its words, and one more
+};
+
+// Marks the pixels that belong to runs in `rows` more rows, which follow one another in memory
+// without a gap.
+using MarkRows = void (*)(const void* labels, const std::uint8_t* mask, std::int64_t rows,
+                          const RowRule& rule, SliceRows& out);
+
+// From the marks of a block to its changes and their positions in the slice.
+using ListTurns = void (*)(SliceRows& rows);
+
+// Runs of a slice, and what they see: those of the row before and of the slice behind.
+struct SliceJoin {
+    SliceChanges own;
+    SliceChanges behind;
+    std::int64_t row_words;
+    std::int64_t rows;
+    std::int64_t length;
+    std::int64_t z;
+    std::int32_t reach_aside;     // row y - 1
+    std::int32_t reach_behind;    // row y of slice z - 1
+    std::int32_t reach_diagonal;  // rows y - 1 and y + 1 of slice z - 1; -1: not seen
+    const std::uint32_t* turns;   // positions where the runs [first, last) begin and end
+    std::int64_t first;
+    std::int64_t last;
+    std::uint32_t* begin;  // where to list them within their rows, or null
+    std::uint32_t* end;
+};
+using JoinSlice = void (*)(const SliceJoin& runs, Parts& parts);
+
 // A row of a volume, or one that it sees.
 struct VolumeRow {
     std::int32_t first;     // run
@@ -192,6 +245,9 @@ struct RegionKernels {
     GrowStrands grow_strands;
     GrowParts grow_parts;
     EndStrands end_strands;
+    MarkRows mark_rows[4];  // labels of 1, 2, 4, 8 bytes
+    ListTurns list_turns;
+    JoinSlice join_slice;
     JoinVolume join_volume[5];  // binary; labels of 1, 2, 4, 8 bytes
     PaintRow paint_row[4];      // labels of 1, 2, 4, 8 bytes
 };

@@ -451,7 +451,8 @@ def label_components(
         pixels that belong to none. Ignored pixels join nothing.
     return_runs : bool, default True
         False: only the table, without the runs that say where the regions lie; of a 2-D map with
-        one label besides the background, no more than two rows are then in memory.
+        one label besides the background, no more than two rows are then in memory; of a binary
+        volume with few runs in a row, no more than two slices.
     return_labels : bool, default False
         Also return the label image, as :meth:`Regions.labels` paints it.
     threads : int, default 0

@@ -40,7 +40,7 @@ struct Regions {
 // neighbours of the same label joins them.
 // connectivity: k4 or k8 in 2-D, k6, k18 or k26 in 3-D; std::invalid_argument otherwise.
 // keeps_runs: otherwise there are only facts. Of a flat map of one label, no more than two rows of
-// runs are held then.
+// runs are held then; of a binary volume with few runs in a row, no more than two slices.
 [[nodiscard]] Regions label_components(const ArrayView& labels, Connectivity connectivity,
                                        const RunOptions& options, bool keeps_runs = true);
 // Components of a run list; lists without values are binary.
