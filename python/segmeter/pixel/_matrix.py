@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast, get_args
 
 import numpy as np
+from numpy import ndarray  # millions of small images: np.ndarray costs a look-up each time
 
 from .. import _core
 from .._arrays import as_array, integer, is_list_of_arrays, thread_limit, truth_value
@@ -205,7 +206,7 @@ def confusion_matrix(
         per_image = truth_value(per_image, "per_image")
     if ignore_index is not None:
         mask = mask_of(ignore_index)
-    if type(target) is not np.ndarray and is_list_of_arrays(target):
+    if type(target) is not ndarray and is_list_of_arrays(target):
         return _count_list(pred, target, mask, weights, rules, per_image, scoring)[0]
     return _count(pred, target, mask, weights, rules, per_image, scoring)[0]
 
@@ -704,9 +705,9 @@ def _count(
     per_image: bool,
     scoring: _Scoring | None,
 ) -> _Counted:
-    if type(pred) is not np.ndarray:
+    if type(pred) is not ndarray:
         pred = as_array(pred, "pred")
-    if type(target) is not np.ndarray:
+    if type(target) is not ndarray:
         target = as_array(target, "target")
     if mask is not None:
         mask = as_array(mask, "mask")
