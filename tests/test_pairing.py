@@ -391,12 +391,16 @@ def test_wrong_use_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("left,right\na,b\n")
     (tmp_path / "cell.csv").write_text("pred,target\na.png,\n")
     (tmp_path / "rows.csv").write_text("pred,target\n")
+    (tmp_path / "bytes.csv").write_bytes(b"pred,target\na\xff,b\n")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "long.csv").write_text(f"pred,target\n{'a' * 2**18},b\n")
     for arguments, options, words in (
         ((tmp_path / "no", full), {}, "pred: .*no does not exist"),
         ((full, empty), {}, "target: the folder .*empty holds no label maps; is the path right"),
         ((full, foreign), {}, r"holds no label maps \(only 1 other file\)"),
         ((full, f"{full}/*.tif"), {}, r"target: the glob .*\*\.tif holds no label maps"),
         (([], full), {}, "pred is an empty list"),
+        (("", full), {}, "pred is an empty path"),
         ((tmp_path / "none.txt", full), {}, "names no file"),
         ((full, full), {"pair": "name"}, "pair must be 'stem', 'regex' or 'order', got 'name'"),
         ((full, full), {"pair": "regex"}, "needs pattern="),
@@ -408,6 +412,9 @@ def test_wrong_use_is_named(tmp_path: Path) -> None:
         ((tmp_path / "bad.csv", None), {}, "needs the columns pred and target"),
         ((tmp_path / "cell.csv", None), {}, "line 2: a cell is empty"),
         ((tmp_path / "rows.csv", None), {}, "lists no pair"),
+        ((tmp_path / "bytes.csv", None), {}, r"bytes\.csv is no text in UTF-8 \(byte 13\)"),
+        ((tmp_path / "bytes.txt", full), {}, r"bytes\.txt is no text in UTF-8 \(byte 0\)"),
+        ((tmp_path / "long.csv", None), {}, "long.csv, line 2: field larger than field limit"),
         ((tmp_path / "bad.csv", full), {}, "is a table of pairs"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -70,6 +70,8 @@ def list_source(source: Source, side: str) -> Listing:
 
 
 def _list_path(path: str, side: str) -> Listing:
+    if not path:
+        raise ValueError(f"{side} is an empty path")
     if Path(path).is_dir():
         return _filtered(_walk(path, side), path, side, f"the folder {path}")
     if Path(path).is_file():
@@ -141,8 +143,16 @@ def _relative(path: str, root: str) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
+def text_of(path: str | Path) -> str:
+    """What a list or table of files holds, or ValueError with its name."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 (byte {error.start})") from error
+
+
 def _read_list(path: str, side: str) -> list[str]:
-    lines = (line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines())
+    lines = (line.strip() for line in text_of(path).splitlines())
     paths = [str(Path(path).parent / line) for line in lines if line and not line.startswith("#")]
     if not paths:
         raise ValueError(f"{side}: the list {path} names no file")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import os
 import re
 import unicodedata
@@ -27,6 +28,7 @@ from segmeter.evaluation._listing import (
     Source,
     list_source,
     named_files,
+    text_of,
 )
 from segmeter.evaluation._problem import Problem
 from segmeter.report._text import plural
@@ -501,8 +503,9 @@ def _pair_table(source: Source) -> Pairing:
         )
     if not path.is_file():
         raise ValueError(f"pred: {path} does not exist")
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    lines = io.StringIO(text_of(path), newline="")
+    reader = csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    try:
         columns = [name.strip() for name in reader.fieldnames or ()]
         if not {"pred", "target"} <= set(columns):
             raise ValueError(
@@ -510,6 +513,8 @@ def _pair_table(source: Source) -> Pairing:
             )
         reader.fieldnames = columns
         rows = [_table_row(path, reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from error
     if not rows:
         raise ValueError(f"{path} lists no pair")
     if "id" not in columns:
