@@ -849,6 +849,20 @@ def test_percentiles_of_all_images_are_those_of_all_distances(
     assert result.scores["mean_hd95"] == np.mean(means)
 
 
+def test_small_distances_are_printed_with_their_digits(
+    pictures: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In metres: three decimals would say 0.000."""
+    assert main(["evaluate", *command(pictures, "--spacing", "1e-6,1e-6")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for start, values in (("1  ", ["2e-06", "2e-06"]), ("mean HD95", ["HD95", "2e-06", "2e-06"])):
+        line = next(line for line in lines if line.startswith(start))
+        assert line.split()[1 : 1 + len(values)] == values
+    masks = [np.array(Image.open(folder / "a.png")) > 0 for folder in pictures]
+    scores = segmeter.surface_scores(*masks, spacing=(1e-6, 1e-6), tolerance=2e-6)
+    assert str(scores).splitlines()[1].split()[1:3] == ["2e-06", "2e-06"]
+
+
 def test_headings_of_wide_tables_are_broken_not_cut(
     volumes: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

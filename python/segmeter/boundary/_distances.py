@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 _NO_TOLERANCES = np.empty(0)
+_SMALL = 0.01  # distances below this have fewer than two digits among three decimals
 
 
 class Directions:
@@ -116,6 +117,19 @@ class Directions:
         """Largest distance, weight, and sum of both multiplied, of each direction."""
         sides = zip(self.sets, self.weights, strict=True)
         return [_core.distance_sums(*side, _NO_TOLERANCES).tolist() for side in sides]
+
+
+def distance_text(value: float) -> str:
+    """Distance with three decimals; a small one, as in metres, with three significant digits.
+
+    Examples
+    --------
+    >>> distance_text(3.60555), distance_text(float("inf")), distance_text(0.0)
+    ('3.606', 'inf', '0.000')
+    >>> distance_text(0.0036055), distance_text(3.6055e-6)
+    ('0.00361', '3.61e-06')
+    """
+    return f"{value:.3g}" if 0 < value < _SMALL else f"{value:.3f}"
 
 
 def share(within: FloatArray, totals: Sequence[float], rule: OverlapRule) -> FloatArray:
