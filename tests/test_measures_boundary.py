@@ -807,7 +807,7 @@ def pooled_percentile(sides: list[tuple[Any, Any]], percentile: float) -> float:
 
 
 @pytest.mark.parametrize("unit", [1, 1e-3, 1e-6, 1e5])
-@pytest.mark.parametrize("preset", [None, "monai", "medpy", "distorch", "meshmetrics"])
+@pytest.mark.parametrize("preset", [None, "monai", "panoptica", "distorch", "meshmetrics"])
 def test_percentiles_of_all_images_are_those_of_all_distances(
     volumes: tuple[Path, Path], preset: str | None, unit: float
 ) -> None:
@@ -836,13 +836,80 @@ def test_percentiles_of_all_images_are_those_of_all_distances(
             assert rows[number][f"hd{percentile}"] == wanted
         own = [row for row in curves if row["surface"] == ["organ", "tumour", "both"][number]]
         assert len(own) > 1 or number == 1  # tumours are alike or missing
-        values, weights = map(np.concatenate, zip(*sides[0], *sides[1], strict=True))
+        merged = [[np.concatenate(part) for part in zip(*side, strict=True)] for side in sides]
         for row in own:
-            within = weights[values <= row["tolerance"]].sum() / weights.sum()
-            assert row["nsd"] == pytest.approx(within, rel=1e-12)
+            within = [weights[values <= row["tolerance"]].sum() for values, weights in merged]
+            areas = [weights.sum() for _, weights in merged]
+            if rules.overlap == "pooled":
+                within, areas = [sum(within)], [sum(areas)]
+            shares = [part / area for part, area in zip(within, areas, strict=True)]
+            assert row["nsd"] == pytest.approx(np.mean(shares), rel=1e-12)
     assert math.isinf(rows[1]["hd95"])  # a tumour was missed
     means = [row["hd95"] for row in result.rows("boundary_per_class")[1:]]
     assert result.scores["mean_hd95"] == np.mean(means)
+
+
+def test_small_distances_are_printed_with_their_digits(
+    pictures: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In metres: three decimals would say 0.000."""
+    assert main(["evaluate", *command(pictures, "--spacing", "1e-6,1e-6")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for start, values in (("1  ", ["2e-06", "2e-06"]), ("mean HD95", ["HD95", "2e-06", "2e-06"])):
+        line = next(line for line in lines if line.startswith(start))
+        assert line.split()[1 : 1 + len(values)] == values
+    masks = [np.array(Image.open(folder / "a.png")) > 0 for folder in pictures]
+    scores = segmeter.surface_scores(*masks, spacing=(1e-6, 1e-6), tolerance=2e-6)
+    assert str(scores).splitlines()[1].split()[1:3] == ["2e-06", "2e-06"]
+
+
+def test_headings_of_wide_tables_are_broken_not_cut(
+    volumes: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--tolerance", "0.5,1", "--label-groups", "both=1,2"]
+    assert main(["evaluate", *command(volumes, *options)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("surfaces (mm) of")
+    assert lines[at + 1].split()[0] == "groups"
+    assert not any("…" in line for line in lines)
+
+
+@pytest.mark.parametrize("preset", [None, "panoptica", "monai"])
+def test_the_dataset_nsd_is_that_of_the_functions(
+    volumes: tuple[Path, Path], preset: str | None
+) -> None:
+    """Also where a tool averages the two directions, and where one map has no surface at all."""
+    result = evaluate(*volumes, **OPTIONS, preset=preset, tolerance=[0, 0.5])
+    total: Any = 0
+    for name in "abc":
+        maps = (read_label_map(folder / f"{name}.nii.gz").labels for folder in volumes)
+        total += segmeter.boundary_counts(
+            *maps, num_classes=3, spacing=STEPS, preset=preset, tolerance=[0, 0.5], empty="inf"
+        )
+    for row, wanted in zip(
+        result.rows("boundary_per_class")[1:], segmeter.dataset_nsd(total), strict=True
+    ):
+        assert [row["nsd_at_0"], row["nsd_at_0.5"]] == pytest.approx(wanted, rel=1e-12)
+    nothing = save_nifti(
+        volumes[0].parent / "empty", STEPS, **{k: np.zeros_like(scene()) for k in "a"}
+    )
+    lost = evaluate(nothing / "a.nii.gz", volumes[1] / "a.nii.gz", **OPTIONS, preset=preset)
+    assert [row["nsd_at_1"] for row in lost.rows("boundary_per_class")[1:]] == [0, 0]
+    organ = [row["nsd"] for row in lost.rows("boundary_nsd_curve") if row["surface"] == "organ"]
+    assert organ == []
+
+
+def test_results_name_the_conventions_of_a_preset() -> None:
+    said = {
+        preset: next(
+            line
+            for line in make_plan(**OPTIONS, preset=preset).describe()
+            if line.startswith("distances: as ")
+        )
+        for preset in ("meshmetrics", "panoptica")
+    }
+    assert "surface face_mesh, weights area, " in said["meshmetrics"]
+    assert said["panoptica"].endswith("mean mean_of_directed, NSD mean_of_directed)")
 
 
 def test_a_curve_passes_the_dataset_nsd(volumes: tuple[Path, Path]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
+_SMALL = 0.01  # distances below this have fewer than two digits among three decimals
+
 
 class Directions:
     """Distances of one class in both directions, neither of them empty.
@@ -117,6 +119,19 @@ class Directions:
         """Largest distance, weight, sum of both multiplied and weights within, by direction."""
         sides = zip(self.sets, self.weights, strict=True)
         return [_core.distance_sums(*side, self.tolerances).tolist() for side in sides]
+
+
+def distance_text(value: float) -> str:
+    """Distance with three decimals; a small one, as in metres, with three significant digits.
+
+    Examples
+    --------
+    >>> distance_text(3.60555), distance_text(float("inf")), distance_text(0.0)
+    ('3.606', 'inf', '0.000')
+    >>> distance_text(0.0036055), distance_text(3.6055e-6)
+    ('0.00361', '3.61e-06')
+    """
+    return f"{value:.3g}" if 0 < value < _SMALL else f"{value:.3f}"
 
 
 def share(within: FloatArray, totals: Sequence[float], rule: OverlapRule) -> FloatArray:

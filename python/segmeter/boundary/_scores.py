@@ -12,7 +12,7 @@ import numpy as np
 
 from .._arrays import real_number
 from ._checks import one_of
-from ._distances import Directions, share
+from ._distances import Directions, distance_text, share
 from ._presets import surface_rules
 from ._surfaces import SurfaceDistances, surface_distances
 
@@ -458,7 +458,7 @@ class SurfaceScores:
         lines = [["class", *scores, *("NSD" for _ in self.nsd.T)]]
         for k, name in enumerate(self.classes):
             shares = zip(self.nsd[k], self.tolerances[k], strict=True)
-            distances = [f"{values[k]:.3f}" for values in scores.values()]
+            distances = [distance_text(values[k]) for values in scores.values()]
             lines.append([str(name), *distances, *(f"{s:.4f} at {t:g}" for s, t in shares)])
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join("  ".join(map(str.rjust, line, widths)).rstrip() for line in lines)

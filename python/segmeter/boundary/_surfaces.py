@@ -314,10 +314,21 @@ _WEIGHTS: dict[Surface, tuple[SurfaceWeights, ...]] = {
 }
 
 
+def default_weights(surface: Surface) -> SurfaceWeights:
+    """What points of a surface weigh where nothing is said.
+
+    Examples
+    --------
+    >>> default_weights("corner"), default_weights("voxel_face")
+    ('marching', 'count')
+    """
+    return _WEIGHTS.get(surface, ("count",))[0]
+
+
 def _weights_of(surface: Surface, weights: Any) -> SurfaceWeights:
     allowed = _WEIGHTS.get(surface, ("count",))
     if weights is None:
-        return allowed[0]
+        return default_weights(surface)
     one_of(weights, "weights", get_args(SurfaceWeights))
     if weights not in allowed:
         raise ValueError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from segmeter.boundary._distances import distance_text as distance_text
+
 _DISTANCES = frozenset(
     ("hd", "hd50", "hd75", "hd90", "hd95", "hd99", "asd", "assd", "masd", "distance")
 )
@@ -38,17 +40,6 @@ def is_distance(name: str) -> bool:
     (True, False)
     """
     return not _DISTANCES.isdisjoint(name.partition(":")[0].split("_"))
-
-
-def distance_text(value: float) -> str:
-    """Distance with three decimals.
-
-    Examples
-    --------
-    >>> distance_text(3.60555), distance_text(float("inf"))
-    ('3.606', 'inf')
-    """
-    return f"{value:.3f}"
 
 
 def score_text(value: float | None) -> str:

@@ -277,13 +277,13 @@ def own_table(
         headings = {column: text.replace(" ", "\n") for column, text in headings.items()}
     used = [*accumulate(_widths(headings, cells))]
     fitting = shown[: max(1, sum(min(longest, short_name) + width <= room for width in used))]
-    name_width = max(short_name, room - used[len(fitting) - 1])
+    name_width = min(max(short_name, room - used[len(fitting) - 1]), _MAX_NAME_WIDTH)
     table = plain_table()
     table.add_column(
-        heading,
+        textwrap.fill(heading, name_width),
         no_wrap=not whole_names,
         overflow="fold" if whole_names else "ellipsis",
-        max_width=min(name_width, _MAX_NAME_WIDTH),
+        max_width=name_width,
     )
     for column in fitting:
         table.add_column(headings[column], justify="right", no_wrap=True)

@@ -11,7 +11,7 @@ import numpy as np
 from segmeter.boundary._counts import percentile_of_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -103,12 +103,8 @@ class DistanceHistogram:
 
         Of both directions together, or the larger of the two; NaN where there is no surface.
         """
-        sides = [self._side(row, side) for side in range(2)]
-        ends = np.unique(np.concatenate([bins for bins, _ in sides]))
-        weights = np.zeros((2, len(ends) + 1))
-        for side, (bins, weight) in enumerate(sides):
-            weights[side, np.searchsorted(ends, bins)] = weight
-        weights[:, -1] = self.infinite[row]
+        ends, finite = self._by_distance(row)
+        weights = np.append(finite, self.infinite[row, np.newaxis], axis=0).T
         ways = weights.sum(axis=0, keepdims=True) if pooled else weights
         ways = ways[ways.any(axis=1)]
         distances = np.append(ends_of(ends), math.inf)
@@ -119,19 +115,17 @@ class DistanceHistogram:
             ]
         )
 
-    def curve(self, row: int) -> tuple[FloatArray, FloatArray]:
+    def curve(
+        self, row: int, share: Callable[[FloatArray, FloatArray], FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
         """Tolerances, and the share of both surfaces within each: the surface Dice.
 
         At the first and the last tolerance where it grows, and wherever it passes another tenth of
-        a percent.
+        a percent. ``share`` gives it for the surface within, (B, 2), and all surface, (2,).
         """
-        sides = [self._side(row, side) for side in range(2)]
-        bins = np.concatenate([bins for bins, _ in sides])
-        ends, place = np.unique(bins, return_inverse=True)
-        weights = np.concatenate([weight for _, weight in sides])
-        within = np.cumsum(np.bincount(place, weights).astype(np.float64))
-        total = (within[-1] if len(within) else 0.0) + self.infinite[row].sum()
-        shares = within / total if total else within
+        ends, weights = self._by_distance(row)
+        within = np.cumsum(weights, axis=0)
+        shares = share(within, within[-1:].sum(axis=0) + self.infinite[row])
         kept = np.diff(np.floor(shares * _STEPS), prepend=-1.0) > 0
         kept[-1:] = True
         return ends_of(ends[kept]), shares[kept]
@@ -139,6 +133,15 @@ class DistanceHistogram:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """State as named arrays."""
         return {"key": self.key, "weight": self.weight, "infinite": self.infinite}
+
+    def _by_distance(self, row: int) -> tuple[IntArray, FloatArray]:
+        """Filled bins of either direction, and the weights of both in them, (B, 2)."""
+        sides = [self._side(row, side) for side in range(2)]
+        filled = np.unique(np.concatenate([bins for bins, _ in sides]))
+        weights = np.zeros((len(filled), 2))
+        for side, (bins, weight) in enumerate(sides):
+            weights[np.searchsorted(filled, bins), side] = weight
+        return filled, weights
 
     def _side(self, row: int, side: int) -> tuple[IntArray, FloatArray]:
         """Filled bins of one direction and their weights."""

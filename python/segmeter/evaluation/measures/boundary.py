@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from segmeter.boundary import (
     surface_scores,
 )
 from segmeter.boundary._band import DILATION_RATIO
+from segmeter.boundary._surfaces import default_weights
 from segmeter.evaluation.measures._histogram import DIGITS, DistanceHistogram
 from segmeter.evaluation.measures._measure import (
     BACKGROUND,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segmeter.boundary import SurfaceDistances, SurfaceScores
+    from segmeter.boundary._presets import OverlapRule
     from segmeter.evaluation.plan import Plan
 
     FloatArray = NDArray[np.float64]
@@ -81,9 +83,9 @@ class SurfaceCounts(Summable, PlainCounts):
         Images in which only the target has a surface, and only the prediction.
     band : (3, R) array of int64
         Pixels in the bands of both maps, of the prediction, and of the target.
-    near : (S - 5, R) array of float64
-        Surface of both maps within each tolerance.
-    area : (R,) array of float64
+    near : (S - 5, R, 2) array of float64
+        Surface within each tolerance of the other one: of the prediction, and of the target.
+    area : (R, 2) array of float64
         Surface of both maps.
     image_total : (S,) array of float64
         Sum over images of the mean of the finite scores of its classes.
@@ -93,6 +95,8 @@ class SurfaceCounts(Summable, PlainCounts):
         Surface of both maps by distance, in R rows.
     pooled : bool
         Whether a percentile is that of both directions together, not the larger of two.
+    overlap : str
+        What the surface Dice is of: ``"pooled"`` or ``"mean_of_directed"``.
     in_pixels, in_mm, in_unit : int
         Images whose distances are in pixels, in mm (as their files say), and in the unit of the
         spacing that was given.
@@ -116,6 +120,7 @@ class SurfaceCounts(Summable, PlainCounts):
     image_number: IntArray
     distances: DistanceHistogram
     pooled: bool
+    overlap: OverlapRule
     in_pixels: int = 0
     in_mm: int = 0
     in_unit: int = 0
@@ -197,7 +202,8 @@ class SurfaceCounts(Summable, PlainCounts):
     def _dataset(self) -> dict[str, FloatArray]:
         """Boundary IoU of all images as one, and surface Dice at each tolerance."""
         both, pred, target = self.band
-        values = [_quotient(both, pred + target - both), *_quotient(self.near, self.area)]
+        dice = [_shares(near, self.area, self.overlap) for near in self.near]
+        values = [_quotient(both, pred + target - both), *dice]
         return dict(zip(self.scores[len(DISTANCES) :], values, strict=True))
 
     @cached_property
@@ -213,7 +219,8 @@ class SurfaceCounts(Summable, PlainCounts):
 
     def tables(self) -> dict[str, Mapping[str, NDArray[Any]]]:
         """Surface Dice of all images against the tolerance, for every class and group."""
-        curves = [self.distances.curve(row) for row in range(len(self.names))]
+        share = partial(_shares, overlap=self.overlap)
+        curves = [self.distances.curve(row, share) for row in range(len(self.names))]
         lengths = [len(shares) for _, shares in curves]
         tolerances, shares = (
             np.concatenate([np.empty(0), *parts])
@@ -285,7 +292,7 @@ class SurfaceCounts(Summable, PlainCounts):
 
 
 _FLAGS = ("missed", "invented")
-_COMMON = ("scores", "num_classes", "names", "pooled")
+_COMMON = ("scores", "num_classes", "names", "pooled", "overlap")
 _SUMMED = tuple(part.name for part in fields(SurfaceCounts) if part.name not in _COMMON)
 
 
@@ -443,7 +450,7 @@ def _counts_of(
     scores = score_names(plan)
     width = plan.num_classes + len(plan.label_groups)
     values = np.full((len(scores), width), np.nan)
-    near, area = np.zeros((len(scores) - len(DISTANCES) - 1, width)), np.zeros(width)
+    near, area = np.zeros((len(scores) - len(DISTANCES) - 1, width, 2)), np.zeros((width, 2))
     both, in_pred, in_target = bands
     has = np.zeros((2, width), np.bool_)
     found = [_scores(part, plan) for part in distances]
@@ -454,8 +461,8 @@ def _counts_of(
         ]
         columns.insert(len(DISTANCES), _quotient(both, in_pred + in_target - both)[rows])
         values[:, rows] = np.column_stack(columns).T
-        near[:, rows] = np.concatenate([part.within.sum(axis=-1) for part in found]).T
-        area[rows] = np.concatenate([part.weight.sum(axis=-1) for part in found])
+        near[:, rows] = np.concatenate([part.within for part in found]).swapaxes(0, 1)
+        area[rows] = np.concatenate([part.weight for part in found])
         has[:, rows] = np.concatenate([part.points > 0 for part in found]).T
     present = has.any(axis=0)
     finite = np.isfinite(values) & present
@@ -481,6 +488,7 @@ def _counts_of(
             zip(rows, (one for part in distances for one in part.values()), strict=False), width
         ),
         pooled=_rules(plan.preset).percentile == "pooled",
+        overlap=_rules(plan.preset).overlap,
         **{f"in_{name}": int(name == unit) for name in ("pixels", "mm", "unit")},
     )
 
@@ -498,10 +506,10 @@ def sentences(plan: Plan) -> Iterator[str]:
     left_out = [name for k, name in enumerate(plan.class_names) if k not in classes]
     yield "surfaces: of every class" + (f" but {', '.join(left_out)}" if left_out else "")
     whose = "segmeter's own conventions" if plan.preset is None else f"as {plan.preset} has them"
-    weights = rules.weights or ("marching" if rules.surface == "corner" else "count")
+    weights = rules.weights or default_weights(rules.surface)  # type: ignore[arg-type]
     yield (
         f"distances: {whose} (surface {rules.surface}, weights {weights}, border "
-        f"{rules.border}, percentile {rules.percentile}, mean {rules.mean})"
+        f"{rules.border}, percentile {rules.percentile}, mean {rules.mean}, NSD {rules.overlap})"
     )
     if plan.spacing == "auto":
         yield (
@@ -535,6 +543,14 @@ def _quotient(total: FloatArray, number: NDArray[Any]) -> FloatArray:
     result = np.full(np.shape(total), np.nan)
     np.divide(total, number, out=result, where=np.broadcast_to(number > 0, np.shape(total)))
     return result
+
+
+def _shares(near: FloatArray, area: FloatArray, overlap: OverlapRule) -> FloatArray:
+    """Share of the surface of both maps (..., 2) that is near; 0 where only one map has some."""
+    if overlap == "pooled":
+        return _quotient(near.sum(axis=-1), area.sum(axis=-1))
+    some = np.where(area.all(axis=-1, keepdims=True), area, np.inf)  # near nothing: 0
+    return np.where(area.any(axis=-1), (near / some).mean(axis=-1), np.nan)
 
 
 MEASURE = Measure(name="boundary", count=count, empty=empty, sentences=sentences)
