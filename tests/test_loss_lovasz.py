@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from segmeter import _core
+from segmeter._floats import probabilities
 from segmeter.loss import lovasz_hinge, lovasz_softmax, top_k
 from segmeter.reference import loss_lovasz as twins
-from segmeter.reference.loss_table import probabilities
 
 
 def value_bound(dtype: str, hinge: bool) -> dict[str, float]:

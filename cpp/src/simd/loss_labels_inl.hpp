@@ -97,20 +97,19 @@ template <bool kSlopes, bool kSquares, bool kPlain, bool kLowered, class Left>
 [[gnu::always_inline]] inline bool exponentials(const Tile& tile, int channels,
                                                 const Slopes* slopes, Real* e,
                                                 Pixel (&pixel)[kVecs], Ahead& ahead, Left& left) {
-    constexpr int n = kClassesAbreast;
     Labels powers{};
-    for (int first = 0; first < kVecs; first += n) {
+    for (int first = 0; first < kVecs; first += kClassesAbreast) {
         const Real* from = tile.x + kLossLanes * first;
         Real* to = e + kLossLanes * first;
-        Labels labels[n];
-        Mask out[n];
-        Vec largest[n];
-        Vec others[n];
-        Vec own[n];
-        Vec slope[n];
-        Vec own_slope[n];
-        Vec own_squared[n];
-        for (int j = 0; j < n; ++j) {
+        Labels labels[kClassesAbreast];
+        Mask out[kClassesAbreast];
+        Vec largest[kClassesAbreast];
+        Vec others[kClassesAbreast];
+        Vec own[kClassesAbreast];
+        Vec slope[kClassesAbreast];
+        Vec own_slope[kClassesAbreast];
+        Vec own_squared[kClassesAbreast];
+        for (int j = 0; j < kClassesAbreast; ++j) {
             labels[j] = load_labels(tile.label + kLossLanes * (first + j));
             out[j] = equal(load(tile.weight + kLossLanes * (first + j)), zero());
             largest[j] = pixel[first + j].largest;
@@ -119,13 +118,14 @@ template <bool kSlopes, bool kSquares, bool kPlain, bool kLowered, class Left>
         }
         left.begin(first);
         for (int c = 0; c < channels; ++c) {
-            Vec value[n];
+            Vec value[kClassesAbreast];
             if constexpr (!kLowered) {
-                ahead.ask<n>();
+                ahead.ask<kClassesAbreast>();
                 // Requests are dropped where too many are on their way: the next tile's once more.
-                for (int j = 0; j < n; ++j) ask_for(from + kLossTile + kLossLanes * j);
+                for (int j = 0; j < kClassesAbreast; ++j)
+                    ask_for(from + kLossTile + kLossLanes * j);
             }
-            for (int j = 0; j < n; ++j) {
+            for (int j = 0; j < kClassesAbreast; ++j) {
                 const Vec given = load(from + kLossLanes * j);
                 value[j] = kPlain ? given : drop(out[j], given);
                 if constexpr (kLowered) value[j] = value[j] - largest[j];
@@ -134,7 +134,7 @@ template <bool kSlopes, bool kSquares, bool kPlain, bool kLowered, class Left>
                 exp_each(value);
             else
                 exp_near_each(value, powers);
-            for (int j = 0; j < n; ++j) {
+            for (int j = 0; j < kClassesAbreast; ++j) {
                 const Mask other = unequal(labels[j], c);
                 const Vec of_other = keep(other, value[j]);
                 store(to + kLossLanes * j, value[j]);
@@ -153,7 +153,7 @@ template <bool kSlopes, bool kSquares, bool kPlain, bool kLowered, class Left>
             from += tile.stride;
             to += kLossTile;
         }
-        for (int j = 0; j < n; ++j) {
+        for (int j = 0; j < kClassesAbreast; ++j) {
             Pixel& of = pixel[first + j];
             of.others = others[j];
             of.own = own[j];

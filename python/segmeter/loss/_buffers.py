@@ -32,6 +32,8 @@ def gradient_buffer(like: NDArray[Any]) -> NDArray[Any]:
     """Give an uninitialised array of the shape, dtype and order of axes of ``like``."""
     if like.nbytes < _SMALLEST:
         return np.empty_like(like, subok=False)
+    if like.flags.c_contiguous:
+        return _memory(like.nbytes).view(like.dtype).reshape(like.shape)
     order = sorted(range(like.ndim), key=lambda axis: -abs(like.strides[axis]))
     flat = _memory(like.nbytes).view(like.dtype)
     return flat.reshape([like.shape[axis] for axis in order]).transpose(np.argsort(order))

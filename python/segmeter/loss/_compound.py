@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._arrays import as_array
-from ..reference.loss_table import as_float64, like
+from .._floats import as_float64, like
 from ._base import (
     Array,
     Loss,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._arrays import as_array
+from .._floats import as_float64, probabilities
 from ..boundary import distance_transform
-from ..reference.loss_table import as_float64, probabilities
 from ._base import Loss, check_flag
 from ._compound import Compound
 from ._table import ignored_labels, without_mask

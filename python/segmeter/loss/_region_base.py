@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _core
 from .._arrays import as_array
-from ..reference.loss_table import as_float64, like, probabilities
+from .._floats import as_float64, like, probabilities
 from . import _table
 from ._base import (
     Array,

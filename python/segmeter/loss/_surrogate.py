@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from .._arrays import as_array, integer
-from ..reference.loss_table import as_float64
+from .._floats import as_float64
 from . import _table
 from ._base import (
     ClassWeight,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .loss_table import as_float64, dense_target
+from .._floats import as_float64
+from .loss_table import dense_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .loss_table import as_float64, dense_target, probabilities
+from .._floats import as_float64, probabilities
+from .loss_table import dense_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
