@@ -193,7 +193,8 @@ class ComponentSlab {
 
     void join_in_volume(RunRange mine, std::int64_t row, const RowsBefore& before,
                         const EdgeRing& edges) {
-        simd::VolumeJoin join{};
+        simd::VolumeJoin join;
+        for (simd::VolumeRow& none : join.before) none = {0, nullptr};
         join.own = {static_cast<std::int32_t>(mine.begin), &edges.row(row)};
         join.value = runs.value.data();
         join.last = static_cast<std::int32_t>(mine.end);

@@ -779,16 +779,43 @@ namespace {
 // the label, it sees by itself nearly all that pixel (z, y, x) could. A step to the left or right
 // counts only where a run starts and the other one ended, or the other way round, and where no
 // pixel beside has the label. What remains is little more than one contact of a run, found by a
-// few operations on 64 pixels and listed, so that one loop goes over many.
+// few operations on 64 pixels and listed, those of all rows and sides together, so that one loop
+// goes over many: how long it is, the processor foresees wrong once, not once a side.
 
-constexpr std::int64_t kTileWords = 16;
+constexpr int kTileBits = 10;
+constexpr std::int64_t kTileWords = (1 << kTileBits) / 64;
 
-// Contacts of 64 kTileWords pixels: bit x of a word joins the run that the row says is at pixel x,
-// by its starts or ends, with that of a row before.
+// How the runs of a contact are found: by the starts or ends of either row.
+enum Side : std::int32_t {
+    kBeside,  // by starts
+    kRight,   // by the end of a run and the start of the other one
+    kLeft,    // by the start of a run and the end of the other one
+    kSides = 4
+};
+
+// Positions of contacts in a tile; and above them, if there are several, which kind of contact.
+template <std::int32_t kKinds>
+struct ContactList {
+    std::int64_t count = 0;
+    std::uint16_t listed[(kKinds << kTileBits) + 64];
+
+    void add(std::int32_t kind, std::int64_t word, std::uint64_t pixels) {
+        const std::int64_t first = (std::int64_t{kind} << kTileBits) + 64 * word;
+        count += append_positions(pixels, first, listed + count);
+    }
+};
+
+// Of 6 neighbours, those in two rows are many and have lists of their own. Of more, little is left
+// but the runs behind; all others are one list.
 struct Contacts {
-    std::uint64_t beside[kRowsSeen][kTileWords];
-    std::uint64_t left[kRowsSeen][kTileWords];   // a run starts, the other one ended before
-    std::uint64_t right[kRowsSeen][kTileWords];  // a run ended before, the other one starts
+    ContactList<1> behind;
+    ContactList<1> above;
+    ContactList<kSides * std::int32_t{kRowsSeen}> other;
+
+    void clear() { behind.count = above.count = other.count = 0; }
+    void add_other(std::int32_t which, std::int32_t side, std::int64_t word, std::uint64_t pixels) {
+        other.add(kSides * which + side, word, pixels);
+    }
 };
 
 // The last bits of the word before.
@@ -826,29 +853,46 @@ void find_contacts(const VolumeJoin& row, std::int64_t word, std::int64_t at, Ca
     if (row.neighbours == 26) seen |= ((c << 1 | last.behind) & continues) | (c & continues) >> 1;
     last.behind = c >> 63;
     const auto stretch = [&](RowsSeen which, std::uint64_t pixels) {
-        out.beside[which][at] = pixels & ~((pixels << 1 | last.stretch[which]) & continues);
+        const std::uint64_t before = pixels << 1 | last.stretch[which];
         last.stretch[which] = pixels >> 63;
+        return pixels & ~(before & continues);
     };
-    stretch(kSliceBefore, c);
-    stretch(kRowBefore, b & ~seen);
-    stretch(kDiagonalAbove, d & ~(seen | b));
-    stretch(kDiagonalBelow, e & ~seen);
+    out.behind.add(0, at, stretch(kSliceBefore, c));
+    const std::uint64_t above = stretch(kRowBefore, b & ~seen);
+    if (row.neighbours == 6) return out.above.add(0, at, above);
+    out.add_other(kRowBefore, kBeside, at, above);
+    // Most words have none of the others.
+    const std::uint64_t diagonal[] = {stretch(kDiagonalAbove, d & ~(seen | b)),
+                                      stretch(kDiagonalBelow, e & ~seen)};
+    std::uint64_t right[kRowsSeen] = {};
+    std::uint64_t left[kRowsSeen] = {};
+    std::uint64_t any = diagonal[0] | diagonal[1];
     const auto aside = [&](RowsSeen which, std::uint64_t implied) {
         const RowEdges* other = row.before[which].edges;
-        const std::uint64_t starts = other != nullptr ? other->starts[word] : 0;
-        const std::uint64_t ends = other != nullptr ? other->ends[word] : 0;
-        out.left[which][at] = edges.starts[word] & ends & ~implied;
-        out.right[which][at] = edges.ends[word] & starts & ~(implied << 1 | last.implied[which]);
+        if (other == nullptr) return;
+        const std::uint64_t before = implied << 1 | last.implied[which];
         last.implied[which] = implied >> 63;
+        right[which] = edges.ends[word] & other->starts[word] & ~before;
+        left[which] = edges.starts[word] & other->ends[word] & ~implied;
+        any |= right[which] | left[which];
     };
+    std::int32_t rows_aside = kDiagonalAbove;
     if (row.neighbours == 26) {
+        rows_aside = kRowsSeen;
         aside(kSliceBefore, c | b | d | e);
         aside(kRowBefore, c | b | d);
         aside(kDiagonalAbove, c | b | d);
         aside(kDiagonalBelow, c | e);
-    } else if (row.neighbours == 18) {
+    } else {
         aside(kSliceBefore, c | d | e);
         aside(kRowBefore, b | d);
+    }
+    if (any == 0) return;
+    out.add_other(kDiagonalAbove, kBeside, at, diagonal[0]);
+    out.add_other(kDiagonalBelow, kBeside, at, diagonal[1]);
+    for (std::int32_t which = 0; which < rows_aside; ++which) {
+        out.add_other(which, kRight, at, right[which]);
+        out.add_other(which, kLeft, at, left[which]);
     }
 }
 
@@ -881,20 +925,46 @@ inline void link(std::int32_t own, std::int32_t other, std::int32_t* parent) {
         parent[own] = MinimumUnionFind(parent).unite(mine, theirs);
 }
 
-// Joins the runs of all contacts of `words` words, unless their values differ.
+// Where the runs of contacts are found: those of the row by its starts and ends, and by those of
+// the rows before.
+struct RanksOfRows {
+    explicit RanksOfRows(const VolumeJoin& row) : own{starts_of(row.own), ends_of(row.own)} {
+        for (std::int32_t which = 0; which < kRowsSeen; ++which) {
+            const VolumeRow& before = row.before[which];
+            if (before.edges == nullptr) continue;  // there are no contacts
+            other[2 * which] = starts_of(before);
+            other[2 * which + 1] = ends_of(before);
+        }
+    }
+    Ranked own[2];
+    Ranked other[2 * kRowsSeen];
+};
+
+inline std::uint64_t position_of(std::uint32_t contact, std::int64_t first_word) {
+    return 64 * static_cast<std::uint64_t>(first_word) + (contact & ((1U << kTileBits) - 1));
+}
+
+// Joins the runs of the contacts in a tile: of one kind, which all are of one value,
+void link_alike(const ContactList<1>& contacts, std::int64_t first_word, Ranked own, Ranked other,
+                std::int32_t* parent) {
+    for (std::int64_t i = 0; i < contacts.count; ++i) {
+        const std::uint64_t x = position_of(contacts.listed[i], first_word);
+        link(own.run_at(x), other.run_at(x), parent);
+    }
+}
+
+// and of all kinds, unless their values differ (null: they do not).
 template <class Value>
-void link_all(const std::uint64_t* contacts, std::int64_t first_word, std::int64_t words,
-              Ranked own, Ranked other, const Value* value, std::int32_t* parent) {
-    std::uint16_t listed[64 * kTileWords + 64];
-    std::int64_t count = 0;
-    for (std::int64_t word = 0; word < words; ++word)
-        if (contacts[word] != 0)
-            count += append_positions(contacts[word], 64 * word, listed + count);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::uint64_t x = 64 * static_cast<std::uint64_t>(first_word) + listed[i];
-        const std::int32_t a = own.run_at(x);
-        const std::int32_t b = other.run_at(x);
-        if (value == nullptr || value[a] == value[b]) link(a, b, parent);
+void link_others(const Contacts& contacts, std::int64_t first_word, const RanksOfRows& ranks,
+                 const Value* value, std::int32_t* parent) {
+    for (std::int64_t i = 0; i < contacts.other.count; ++i) {
+        const std::uint32_t contact = contacts.other.listed[i];
+        const std::uint32_t kind = contact >> kTileBits;
+        const std::uint64_t x = position_of(contact, first_word);
+        const std::int32_t a = ranks.own[kind & 1].run_at(x);
+        const std::int32_t b = ranks.other[kind >> 1].run_at(x);
+        // To be linked to itself changes nothing.
+        link(a, value == nullptr || value[a] == value[b] ? b : a, parent);
     }
 }
 
@@ -903,27 +973,19 @@ void join_volume(const VolumeJoin& row, std::int32_t* parent) {
     using Value = std::conditional_t<sizeof(Label) == 8, std::uint64_t, std::uint32_t>;
     const auto* value = kBinary ? nullptr : static_cast<const Value*>(row.value);
     for (std::int32_t run = row.own.first; run < row.last; ++run) parent[run] = run;
-    const std::int32_t rows_aside = row.neighbours == 26   ? kRowsSeen
-                                    : row.neighbours == 18 ? kRowBefore + 1
-                                                           : 0;
-    const Ranked starts = starts_of(row.own);
-    const Ranked ends = ends_of(row.own);
+    const RanksOfRows ranks(row);
+    const Ranked own = ranks.own[0];
     const std::int64_t all_words = (row.length + 63) / 64;
     Carries last;
     Contacts found;
     for (std::int64_t first = 0; first < all_words; first += kTileWords) {
         const std::int64_t words = all_words - first < kTileWords ? all_words - first : kTileWords;
+        found.clear();
         for (std::int64_t word = 0; word < words; ++word)
             find_contacts<Label, kBinary>(row, first + word, word, last, found);
-        for (std::int32_t k = 0; k < kRowsSeen; ++k) {
-            const VolumeRow& before = row.before[k];
-            if (before.edges == nullptr) continue;
-            const Value* unchecked = nullptr;
-            link_all(found.beside[k], first, words, starts, starts_of(before), unchecked, parent);
-            if (k >= rows_aside) continue;
-            link_all(found.left[k], first, words, starts, ends_of(before), value, parent);
-            link_all(found.right[k], first, words, ends, starts_of(before), value, parent);
-        }
+        link_alike(found.behind, first, own, ranks.other[2 * kSliceBefore], parent);
+        link_alike(found.above, first, own, ranks.other[2 * kRowBefore], parent);
+        link_others(found, first, ranks, value, parent);
     }
 }
 
