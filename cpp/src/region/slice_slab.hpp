@@ -52,7 +52,7 @@ class SliceSlab {
           row_words_(simd::slice_row_words(shape.length)),
           block_rows_(std::clamp<std::int64_t>(kBlockWords / row_words_, 1, shape.rows)),
           has_runs_(static_cast<std::size_t>(block_rows_)),
-          listed_(static_cast<std::size_t>(block_rows_ * row_words_ + 1)),
+          listed_(static_cast<std::size_t>(block_rows_ * row_words_ + kListSlack)),
           turns_(static_cast<std::size_t>(block_rows_ * (shape.length + 1) + kTurnSlack)),
           row_change_(static_cast<std::size_t>(block_rows_)),
           slices_{Slice((shape.rows + 2) * row_words_), Slice((shape.rows + 2) * row_words_)},
@@ -175,6 +175,7 @@ class SliceSlab {
     // and runs are long, and few enough that memory does not idle meanwhile.
     static constexpr std::int64_t kBlockWords = 128;
     static constexpr std::int64_t kTurnSlack = 64;
+    static constexpr std::int64_t kListSlack = 8;
 
     const simd::RegionKernels& kernels_ = region_kernels();
     const VolumeShape& shape_;
