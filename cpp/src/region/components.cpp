@@ -338,6 +338,9 @@ class FlatRow {
             std::fill_n(sums, row_.count, std::uint64_t{0});
     }
     [[nodiscard]] const simd::StrandRow& strands() const { return row_; }
+    [[nodiscard]] std::span<std::int32_t> parts() const {
+        return {row_.strands.part, static_cast<std::size_t>(row_.count)};
+    }
     [[nodiscard]] const simd::RowEdges& changes() const { return changes_.next(); }
 
    private:
@@ -360,20 +363,21 @@ class FlatSlab {
           keeps_runs_(keeps_runs),
           reach_(static_cast<std::uint32_t>(Reach(connectivity).same_slice)),
           rows_{FlatRow(length_), FlatRow(length_)},
-          parts_(value) {}
+          parts_(value, !keeps_runs) {}
 
     template <class Finder>
     RegionSlab label(std::int64_t first_row, std::int64_t last_row, Finder& finder) {
         slab_.first_row = first_row;
-        slab_.row_begin.reserve_more(static_cast<std::size_t>(last_row - first_row) + 1);
+        // Where slabs are put together, their first and last rows are looked at again.
+        if (!keeps_runs_) slab_.leave_out(first_row + 1, last_row - 1);
+        slab_.row_begin.reserve_more(static_cast<std::size_t>(slab_.kept_rows(last_row) + 1));
         slab_.row_begin.push_back(0);
         for (std::int64_t y = first_row; y < last_row;) {
             own().read(y, length_, finder);
             if (own().strands().count > 0) {
                 grow();
-                // Where slabs are put together, their first and last rows are looked at again.
-                if (keeps_runs_ || y == first_row || y + 1 == last_row) keep_runs();
-                end_row();
+                if (slab_.keeps(y)) keep_runs();
+                end_row(y);
                 std::swap(own_, before_);
                 ++y;
                 if (keeps_runs_) slab_.expect_runs(y - first_row, last_row - first_row);
@@ -381,7 +385,7 @@ class FlatSlab {
             }
             end_before();
             for (const std::int64_t next = finder.skip_empty_rows(y + 1, last_row); y < next; ++y)
-                end_row();
+                end_row(y);
         }
         end_before();
         parts_.finish(slab_);
@@ -395,7 +399,8 @@ class FlatSlab {
     // In a crowded row most strands are short.
     void grow() {
         const simd::StrandRow& row = own().strands();
-        parts_.make_room(row.count);
+        parts_.make_room(row.count,
+                         {before().parts(), std::span(slab_.region.data(), slab_.region.size())});
         const bool is_crowded = 16 * std::int64_t{row.count} >= length_;
         if (is_crowded || length_ > kLongest) {
             end_strands(before());
@@ -424,7 +429,10 @@ class FlatSlab {
         slab_.region.append(row.strands.part, count);
         require_countable(slab_.begin.size());
     }
-    void end_row() { slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size())); }
+    void end_row(std::int64_t y) {
+        if (slab_.keeps(y))
+            slab_.row_begin.push_back(static_cast<std::int64_t>(slab_.begin.size()));
+    }
 
     // Of rows, and of what a strand may cover: sums of them stay within their types.
     static constexpr std::int64_t kLongest = (std::int64_t{1} << 31) - 1;

@@ -5,6 +5,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <numeric>
+#include <span>
 
 #include "segmeter/region/components.hpp"
 
@@ -28,6 +31,7 @@ struct RegionSlab {
         gap_begin = row;
         gap_end = std::max(row, last_row);
     }
+    [[nodiscard]] bool keeps(std::int64_t row) const { return row < gap_begin || row >= gap_end; }
     // Rows before this one that are kept.
     [[nodiscard]] std::int64_t kept_rows(std::int64_t row) const {
         return row - first_row - (row >= gap_end ? gap_end - gap_begin : 0);
@@ -63,48 +67,68 @@ inline void add_facts(RegionFacts& facts, const RegionFacts& more) {
 // Parts of components that grow row by row, and which of them are one.
 class GrowingParts {
    public:
-    // value: of all regions.
-    explicit GrowingParts(std::int64_t value) { parts_.value = value; }
+    // value: of all regions. adds_up: where there is no room for more parts, those that are one
+    // component are added up first, as long as they are few or that gains room.
+    GrowingParts(std::int64_t value, bool adds_up) : adds_up_(adds_up) { parts_.value = value; }
 
     [[nodiscard]] simd::Parts& parts() { return parts_; }
 
-    // For as many more.
-    void make_room(std::int64_t more) {
-        const auto known = static_cast<std::size_t>(parts_.count);
-        facts_.resize(known);
-        parent_.resize(known);
-        facts_.reserve_more(static_cast<std::size_t>(more));
-        parent_.reserve_more(static_cast<std::size_t>(more));
-        parts_.facts = reinterpret_cast<std::int64_t*>(facts_.data());
-        parts_.parent = parent_.data();
+    // For as many more. numbers: all that are kept of parts.
+    void make_room(std::int64_t more, std::initializer_list<std::span<std::int32_t>> numbers) {
+        const auto room = static_cast<std::int64_t>(facts_.size());
+        if (parts_.count + more <= room) return;
+        if (adds_up_) {
+            const std::int32_t known = parts_.count;
+            add_up();
+            for (const std::span<std::int32_t> its : numbers)
+                for (std::int32_t& number : its) number = parts_.parent[number];
+            std::iota(parts_.parent, parts_.parent + parts_.count, 0);
+            adds_up_ = known < kFew || parts_.count <= known - known / 4;
+        }
+        const std::int64_t needed = parts_.count + more;
+        if (needed > room - room / 4) grow(needed + needed / 2);
     }
 
     // Adds parts up to components, whose facts are moved to the slab, and numbers its runs by them.
     void finish(RegionSlab& slab) {
-        facts_.resize(static_cast<std::size_t>(parts_.count));
-        std::size_t count = 0;
-        for (std::int32_t i = 0; i < parts_.count; ++i) {
-            const RegionFacts& part = facts_[static_cast<std::size_t>(i)];
-            std::int32_t& number = parts_.parent[i];
-            if (number == i) {
-                number = static_cast<std::int32_t>(count);
-                facts_[count++] = part;
-            } else {
-                number = parts_.parent[number];  // it comes first, so it is one of a component
-                add_facts(facts_[static_cast<std::size_t>(number)], part);
-            }
-        }
-        if (count < facts_.size())
+        const std::int32_t known = parts_.count;
+        add_up();
+        if (parts_.count < known)
             for (std::int32_t& region : slab.region) region = parts_.parent[region];
-        facts_.resize(count);
+        facts_.resize(static_cast<std::size_t>(parts_.count));
         slab.facts = std::move(facts_);
     }
 
    private:
     static_assert(sizeof(RegionFacts) == simd::kFactColumns * sizeof(std::int64_t));
+    static constexpr std::int32_t kFew = 4096;
 
+    // Afterwards `parent` holds the component of each part.
+    void add_up() {
+        std::int32_t count = 0;
+        for (std::int32_t i = 0; i < parts_.count; ++i) {
+            const RegionFacts& part = facts_[static_cast<std::size_t>(i)];
+            std::int32_t& number = parts_.parent[i];
+            if (number == i) {
+                if (count < i) facts_[static_cast<std::size_t>(count)] = part;
+                number = count++;
+            } else {
+                number = parts_.parent[number];  // it comes first, so it is one of a component
+                add_facts(facts_[static_cast<std::size_t>(number)], part);
+            }
+        }
+        parts_.count = count;
+    }
+    void grow(std::int64_t room) {
+        facts_.resize(static_cast<std::size_t>(room));
+        parent_.resize(static_cast<std::size_t>(room));
+        parts_.facts = reinterpret_cast<std::int64_t*>(facts_.data());
+        parts_.parent = parent_.data();
+    }
+
+    bool adds_up_;
     simd::Parts parts_{};
-    Buffer<RegionFacts> facts_;
+    Buffer<RegionFacts> facts_;  // with room for more
     Buffer<std::int32_t> parent_;
 };
 

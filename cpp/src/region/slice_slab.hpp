@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "segmeter/region/components.hpp"
@@ -33,6 +34,10 @@ class Slice {
             part_.resize(size);
         }
     }
+    // Of the first runs.
+    [[nodiscard]] std::span<std::int32_t> parts(std::int64_t runs) {
+        return {part_.data(), static_cast<std::size_t>(runs)};
+    }
     [[nodiscard]] simd::SliceChanges changes() {
         return {bits_.data(), before_.data(), part_.data()};
     }
@@ -52,11 +57,11 @@ class SliceSlab {
           row_words_(simd::slice_row_words(shape.length)),
           block_rows_(std::clamp<std::int64_t>(kBlockWords / row_words_, 1, shape.rows)),
           has_runs_(static_cast<std::size_t>(block_rows_)),
-          listed_(static_cast<std::size_t>(block_rows_ * row_words_ + 1)),
+          listed_(static_cast<std::size_t>(block_rows_ * row_words_ + kListSlack)),
           turns_(static_cast<std::size_t>(block_rows_ * (shape.length + 1) + kTurnSlack)),
           row_change_(static_cast<std::size_t>(block_rows_)),
           slices_{Slice((shape.rows + 2) * row_words_), Slice((shape.rows + 2) * row_words_)},
-          parts_(1) {
+          parts_(1, !keeps_runs) {
         join_.row_words = row_words_;
         join_.rows = shape.rows;
         join_.length = shape.length;
@@ -102,6 +107,7 @@ class SliceSlab {
         for (std::int64_t z = first; z < last; ++z) {
             label_slice(z, keeps_runs_ || z == first || z + 1 == last, finder);
             std::swap(slices_[0], slices_[1]);
+            runs_behind_ = join_.last;
             if (keeps_runs_) slab_.expect_runs(z + 1 - first, last - first);
         }
         parts_.finish(slab_);
@@ -149,7 +155,8 @@ class SliceSlab {
     void join(bool keeps_runs) {
         const std::int64_t runs = join_.last - join_.first;
         slices_[0].make_room(join_.last);
-        parts_.make_room(runs);
+        parts_.make_room(runs, {slices_[0].parts(join_.first), slices_[1].parts(runs_behind_),
+                                std::span(slab_.region.data(), slab_.region.size())});
         join_.own = slices_[0].changes();
         join_.behind = slices_[1].changes();
         join_.turns = turns_.data();
@@ -175,6 +182,7 @@ class SliceSlab {
     // and runs are long, and few enough that memory does not idle meanwhile.
     static constexpr std::int64_t kBlockWords = 128;
     static constexpr std::int64_t kTurnSlack = 64;
+    static constexpr std::int64_t kListSlack = 8;
 
     const simd::RegionKernels& kernels_ = region_kernels();
     const VolumeShape& shape_;
@@ -186,6 +194,7 @@ class SliceSlab {
     Buffer<std::uint32_t> turns_;
     Buffer<std::uint32_t> row_change_;
     std::array<Slice, 2> slices_;  // own, behind
+    std::int64_t runs_behind_ = 0;
     simd::SliceJoin join_{};
     GrowingParts parts_;
     RegionSlab slab_;

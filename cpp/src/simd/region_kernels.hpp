@@ -163,7 +163,7 @@ struct SliceRows {
     std::uint32_t changes;      // of the slice, up to the block before; then, up to this one
     std::uint32_t* row_change;  // of the slice, up to each row
     std::uint32_t* turns;       // positions of the block's changes; 64 entries more are written
-    std::uint32_t* listed;      // scratch: its words, and one more
+    std::uint32_t* listed;      // scratch: its words, and 8 more
 };
 
 // Marks the pixels that belong to runs in `rows` more rows, which follow one another in memory

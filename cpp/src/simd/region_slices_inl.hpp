@@ -75,19 +75,70 @@ void mark_rows(const void* labels, const std::uint8_t* mask, std::int64_t rows, 
 struct ChangeList {
     std::uint32_t* listed;
     std::uint32_t changes;
+    std::int64_t word = 0;
+    std::uint64_t carry = 0;
 };
 
-// From the pixels of a row that belong to runs to changes, in place.
+// From the pixels of a row that belong to runs to changes, in place: eight words at a time, as far
+// as there are instructions for that, and the others one by one.
+#if defined(__AVX512VBMI2__) && defined(__AVX512VPOPCNTDQ__)
+
+inline ChangeList change_words(std::int64_t word, std::int64_t end, const SliceRows& rows,
+                               ChangeList out) {
+    const __m512i zero = _mm512_setzero_si512();
+    const __m256i steps = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m512i last = zero;
+    for (; word + 8 <= end; word += 8) {
+        const __m512i now = _mm512_loadu_si512(rows.bits + word);
+        const __m512i changes =
+            _mm512_xor_si512(now, _mm512_shldi_epi64(now, _mm512_alignr_epi64(now, last, 7), 1));
+        last = now;
+        // Sums over the lanes up to each.
+        const __m512i counts = _mm512_popcnt_epi64(changes);
+        __m512i sums = _mm512_add_epi64(counts, _mm512_alignr_epi64(counts, zero, 7));
+        sums = _mm512_add_epi64(sums, _mm512_alignr_epi64(sums, zero, 6));
+        sums = _mm512_add_epi64(sums, _mm512_alignr_epi64(sums, zero, 4));
+        _mm512_storeu_si512(rows.bits + word, changes);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(rows.before + word),
+                            _mm256_add_epi32(_mm512_cvtepi64_epi32(_mm512_sub_epi64(sums, counts)),
+                                             _mm256_set1_epi32(static_cast<int>(out.changes))));
+        const __mmask8 found = _mm512_test_epi64_mask(changes, changes);
+        _mm256_storeu_si256(
+            reinterpret_cast<__m256i*>(out.listed),
+            _mm256_maskz_compress_epi32(
+                found, _mm256_add_epi32(steps, _mm256_set1_epi32(static_cast<int>(word)))));
+        out.listed += __builtin_popcount(found);
+        out.changes += static_cast<std::uint32_t>(
+            _mm_cvtsi128_si32(_mm512_castsi512_si128(_mm512_alignr_epi64(zero, sums, 7))));
+    }
+    out.word = word;
+    out.carry = static_cast<std::uint64_t>(_mm_cvtsi128_si64(
+                    _mm512_castsi512_si128(_mm512_alignr_epi64(zero, last, 7)))) >>
+                63;
+    return out;
+}
+
+#else
+
+inline ChangeList change_words(std::int64_t word, std::int64_t, const SliceRows&, ChangeList out) {
+    out.word = word;
+    out.carry = 0;
+    return out;
+}
+
+#endif
+
 inline ChangeList change_row(std::int64_t word, const SliceRows& rows, ChangeList out) {
-    std::uint64_t carry = 0;
-    for (const std::int64_t end = word + rows.row_words; word < end; ++word) {
-        const std::uint64_t inside = rows.bits[word];
-        const std::uint64_t changes = inside ^ (inside << 1 | carry);
-        carry = inside >> 63;
-        rows.bits[word] = changes;
-        rows.before[word] = out.changes;
+    const std::int64_t end = word + rows.row_words;
+    out = change_words(word, end, rows, out);
+    for (; out.word < end; ++out.word) {
+        const std::uint64_t inside = rows.bits[out.word];
+        const std::uint64_t changes = inside ^ (inside << 1 | out.carry);
+        out.carry = inside >> 63;
+        rows.bits[out.word] = changes;
+        rows.before[out.word] = out.changes;
         out.changes += static_cast<std::uint32_t>(__builtin_popcountll(changes));
-        *out.listed = static_cast<std::uint32_t>(word);
+        *out.listed = static_cast<std::uint32_t>(out.word);
         out.listed += changes != 0;
     }
     return out;
@@ -111,12 +162,23 @@ void list_turns(SliceRows& out) {
     out.changes = list.changes;
 }
 
-// Runs of a row, as numbers of its slice, that a run with these bounds touches.
-inline Touched touched_runs(const SliceChanges& slice, std::uint64_t begin, std::uint64_t end,
-                            std::int32_t reach) {
+// Changes of the slice before position x.
+inline std::uint32_t turns_before(const SliceChanges& slice, std::uint64_t x) {
+    const std::uint64_t below = (std::uint64_t{1} << (x & 63)) - 1;
+    return slice.before[x >> 6] +
+           static_cast<std::uint32_t>(__builtin_popcountll(slice.bits[x >> 6] & below));
+}
+
+// Runs of a row before that a run touches, as numbers of their slice.
+struct TouchedRuns {
+    std::uint32_t begin;
+    std::uint32_t end;
+};
+
+inline TouchedRuns touched_runs(const SliceChanges& slice, std::uint64_t begin, std::uint64_t end,
+                                std::int64_t reach) {
     const auto d = static_cast<std::uint64_t>(reach);
-    return {rank(slice.bits, slice.before, begin + 1 - d) / 2,
-            (rank(slice.bits, slice.before, end + d) + 1) / 2};
+    return {turns_before(slice, begin + 1 - d) / 2, (turns_before(slice, end + d) + 1) / 2};
 }
 
 constexpr std::int32_t kNoPart = 0x7FFFFFFF;
@@ -126,17 +188,21 @@ struct Seen {
     std::int32_t part = kNoPart;
     bool is_one = true;
 
-    void add(Touched runs, const std::int32_t* part_of, const std::int32_t* parent) {
-        const std::int32_t count = runs.end - runs.begin;
-        const std::int32_t its = count > 0 ? parent[part_of[runs.begin]] : kNoPart;
-        is_one &= (count <= 1) & ((its == part) | (its == kNoPart) | (part == kNoPart));
+    void add(TouchedRuns runs, const std::int32_t* part_of, const std::int32_t* parent) {
+        const std::int32_t its = runs.begin < runs.end ? parent[part_of[runs.begin]] : kNoPart;
+        is_one &=
+            (runs.end - runs.begin <= 1) & ((its == part) | (its == kNoPart) | (part == kNoPart));
         part = its < part ? its : part;
     }
 };
 
-inline void unite_all(Touched runs, const std::int32_t* part_of, MinimumUnionFind& sets,
-                      std::int32_t& part) {
-    for (; runs.begin < runs.end; ++runs.begin) part = sets.unite(part, part_of[runs.begin]);
+// Not inlined: it is seldom needed, and would take registers from the loop over runs.
+[[gnu::noinline]] std::int32_t unite_all(TouchedRuns runs, const std::int32_t* part_of,
+                                         std::int32_t part, std::int32_t* parent) {
+    MinimumUnionFind sets(parent);
+    for (std::uint32_t run = runs.begin; run < runs.end; ++run)
+        part = sets.unite(part, part_of[run]);
+    return part;
 }
 
 inline std::int32_t new_slice_part(std::int64_t z, std::int64_t y, std::int64_t begin,
@@ -170,77 +236,78 @@ inline void add_run_to_part(std::int64_t* facts, std::int64_t z, std::int64_t y,
 // Of the run of a row before that lies along all of [begin, end), or kNoPart.
 inline std::int32_t part_along(const SliceChanges& slice, std::uint64_t begin, std::uint64_t end,
                                const std::int32_t* parent) {
-    const std::int32_t turns = rank(slice.bits, slice.before, begin + 1);
-    const bool is_along = (turns & 1) != 0 && turns == rank(slice.bits, slice.before, end);
+    const std::uint32_t turns = turns_before(slice, begin + 1);
+    const bool is_along = (turns & 1) != 0 && turns == turns_before(slice, end);
     return is_along ? parent[slice.part[turns / 2]] : kNoPart;
 }
 
-// Runs that see their neighbours across all corners.
+// Of a run that sees its neighbours across all corners.
 struct FullView {
-    const SliceJoin& runs;
+    SliceChanges own;
+    SliceChanges behind;
     std::uint64_t stride;
 
-    // What a run before lies along has seen it all already, or, if it is of the same slice, all but
-    // the row that this one sees for the first time.
-    std::int32_t part_of(std::uint64_t begin, std::uint64_t end, Parts& parts) const {
-        const std::int32_t* parent = parts.parent;
-        const std::int32_t part = part_along(runs.behind, begin, end, parent);
+    explicit FullView(const SliceJoin& runs)
+        : own(runs.own),
+          behind(runs.behind),
+          stride(static_cast<std::uint64_t>(64 * runs.row_words)) {}
+
+    // What a run before lies along has been seen by that, or, if it is of the same slice, all but
+    // what lies in the row that this one sees for the first time.
+    std::int32_t part_of(std::uint64_t begin, std::uint64_t end, std::int32_t* parent) const {
+        const std::int32_t part = part_along(behind, begin, end, parent);
         if (part != kNoPart) return part;
+        const TouchedRuns e = touched_runs(behind, begin + stride, end + stride, 1);
         Seen seen;
-        const Touched e = touched_runs(runs.behind, begin + stride, end + stride, 1);
-        seen.add(e, runs.behind.part, parent);
-        const std::int32_t aside = part_along(runs.own, begin - stride, end - stride, parent);
+        seen.add(e, behind.part, parent);
+        const std::int32_t aside = part_along(own, begin - stride, end - stride, parent);
         if (aside != kNoPart) {
             if (seen.is_one & ((seen.part == kNoPart) | (seen.part == aside))) return aside;
-            MinimumUnionFind sets(parts.parent);
-            std::int32_t all = aside;
-            unite_all(e, runs.behind.part, sets, all);
-            return all;
+            return unite_all(e, behind.part, aside, parent);
         }
-        const Touched b = touched_runs(runs.own, begin - stride, end - stride, 1);
-        const Touched c = touched_runs(runs.behind, begin, end, 1);
-        const Touched d = touched_runs(runs.behind, begin - stride, end - stride, 1);
-        seen.add(b, runs.own.part, parent);
-        seen.add(c, runs.behind.part, parent);
-        seen.add(d, runs.behind.part, parent);
+        const TouchedRuns b = touched_runs(own, begin - stride, end - stride, 1);
+        const TouchedRuns c = touched_runs(behind, begin, end, 1);
+        const TouchedRuns d = touched_runs(behind, begin - stride, end - stride, 1);
+        seen.add(b, own.part, parent);
+        seen.add(c, behind.part, parent);
+        seen.add(d, behind.part, parent);
         if (seen.is_one) return seen.part;
-        MinimumUnionFind sets(parts.parent);
-        std::int32_t all = seen.part;
-        unite_all(b, runs.own.part, sets, all);
-        unite_all(c, runs.behind.part, sets, all);
-        unite_all(d, runs.behind.part, sets, all);
-        unite_all(e, runs.behind.part, sets, all);
-        return all;
+        std::int32_t all = unite_all(b, own.part, seen.part, parent);
+        all = unite_all(c, behind.part, all, parent);
+        all = unite_all(d, behind.part, all, parent);
+        return unite_all(e, behind.part, all, parent);
     }
 };
 
-// The others: `diagonal` is not seen by all of them.
+// Of a run that does not.
 struct NarrowView {
     const SliceJoin& runs;
     std::uint64_t stride;
 
-    std::int32_t part_of(std::uint64_t begin, std::uint64_t end, Parts& parts) const {
-        const Touched b = touched_runs(runs.own, begin - stride, end - stride, runs.reach_aside);
-        const Touched c = touched_runs(runs.behind, begin, end, runs.reach_behind);
+    explicit NarrowView(const SliceJoin& the_runs)
+        : runs(the_runs), stride(static_cast<std::uint64_t>(64 * the_runs.row_words)) {}
+
+    std::int32_t part_of(std::uint64_t begin, std::uint64_t end, std::int32_t* parent) const {
+        const SliceChanges& behind = runs.behind;
+        const TouchedRuns b =
+            touched_runs(runs.own, begin - stride, end - stride, runs.reach_aside);
+        const TouchedRuns c = touched_runs(behind, begin, end, runs.reach_behind);
+        TouchedRuns d{};
+        TouchedRuns e{};
         Seen seen;
-        seen.add(b, runs.own.part, parts.parent);
-        seen.add(c, runs.behind.part, parts.parent);
-        Touched d{};
-        Touched e{};
+        seen.add(b, runs.own.part, parent);
+        seen.add(c, behind.part, parent);
         if (runs.reach_diagonal >= 0) {
-            d = touched_runs(runs.behind, begin - stride, end - stride, runs.reach_diagonal);
-            e = touched_runs(runs.behind, begin + stride, end + stride, runs.reach_diagonal);
-            seen.add(d, runs.behind.part, parts.parent);
-            seen.add(e, runs.behind.part, parts.parent);
+            d = touched_runs(behind, begin - stride, end - stride, runs.reach_diagonal);
+            e = touched_runs(behind, begin + stride, end + stride, runs.reach_diagonal);
+            seen.add(d, behind.part, parent);
+            seen.add(e, behind.part, parent);
         }
         if (seen.is_one) return seen.part;
-        MinimumUnionFind sets(parts.parent);
-        std::int32_t all = seen.part;
-        unite_all(b, runs.own.part, sets, all);
-        unite_all(c, runs.behind.part, sets, all);
-        unite_all(d, runs.behind.part, sets, all);
-        unite_all(e, runs.behind.part, sets, all);
-        return all;
+        std::int32_t all = unite_all(b, runs.own.part, seen.part, parent);
+        all = unite_all(c, behind.part, all, parent);
+        all = unite_all(d, behind.part, all, parent);
+        return unite_all(e, behind.part, all, parent);
     }
 };
 
@@ -258,7 +325,7 @@ struct RowOfWord {
 template <class View>
 void join_slice_as(const SliceJoin& runs, Parts& parts) {
     const auto stride = static_cast<std::uint64_t>(64 * runs.row_words);
-    const View view{runs, stride};
+    const View view(runs);
     const RowOfWord row_of(static_cast<std::uint64_t>(runs.row_words));
     for (std::int64_t run = runs.first; run < runs.last; ++run) {
         const std::uint64_t begin = runs.turns[2 * (run - runs.first)];
@@ -267,7 +334,7 @@ void join_slice_as(const SliceJoin& runs, Parts& parts) {
         const auto x = static_cast<std::int64_t>(begin - row * stride);
         const auto end_x = static_cast<std::int64_t>(end - row * stride);
         const std::int64_t y = static_cast<std::int64_t>(row) - 1;
-        std::int32_t part = view.part_of(begin, end, parts);
+        std::int32_t part = view.part_of(begin, end, parts.parent);
         if (part == kNoPart) [[unlikely]]
             part = new_slice_part(runs.z, y, x, (runs.z * runs.rows + y) * runs.length + x, parts);
         runs.own.part[run] = part;
