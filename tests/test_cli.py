@@ -407,6 +407,7 @@ BAD_USAGE = [
     (["evaluate", "{places}", "--threshold", "half"], "'half' is not a number"),
     (["evaluate", "{places}", "--boundary-ratio", "2%"], "'2%' is not a number"),
     (["evaluate", "{places}", "--ignore-index", "1.5"], "'1.5' is not a whole number"),
+    (["evaluate", "{places}", "--ignore-index", "0,255"], "give the option once for each label"),
     (["evaluate", "{places}", "--protocol", "citiscapes"], "did you mean 'cityscapes'? There are"),
     (["evaluate", "{places}", "--protocol", "coco-instances"], "give the JSON file itself"),
     (["evaluate", "{places}", "--num-classes", "9", "--cause-maps", "x"], "--cause-maps is for"),

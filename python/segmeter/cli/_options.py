@@ -25,9 +25,9 @@ def _option(panel: str, metavar: str, text: str, *names: str, **rest: Any) -> An
     return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar, **rest)
 
 
-def _whole(panel: str, metavar: str, text: str, **rest: Any) -> Any:
-    """Option that is a whole number."""
-    return _option(panel, metavar, text, parser=_reader(int, "a whole number"), **rest)
+def _whole(panel: str, metavar: str, text: str, what: str = "a whole number", **rest: Any) -> Any:
+    """Option that is a whole number, or several, each given on its own."""
+    return _option(panel, metavar, text, parser=_reader(int, what), **rest)
 
 
 def _real(panel: str, metavar: str, text: str) -> Any:
@@ -90,7 +90,12 @@ class Inputs:
     ] = None
     ignore_index: Annotated[
         list[int] | None,
-        _whole(_LABELS, "LABEL", "Target label that does not count; repeatable."),
+        _whole(
+            _LABELS,
+            "LABEL",
+            "Target label that does not count; repeatable.",
+            "a whole number (give the option once for each label)",
+        ),
     ] = None
     mapping: Annotated[
         str | None, _option(_LABELS, "PAIRS", "Label:class, such as 255:1,7:ignore; or a file.")
