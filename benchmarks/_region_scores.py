@@ -225,7 +225,10 @@ def _masks(
     import segmeter
 
     pred, target = draw(quick)
-    label = partial(segmeter.label_components, connectivity=connectivity, threads=threads)
+    # Told, as the peers are, that the masks have no classes.
+    label = partial(
+        segmeter.label_components, connectivity=connectivity, binary=True, threads=threads
+    )
 
     def ours(maps: tuple[NDArray[Any], NDArray[Any]] = (pred, target)) -> NDArray[Any]:
         return quality_numbers(segmeter.overlap_table(*map(label, maps), threads=threads))

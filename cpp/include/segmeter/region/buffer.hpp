@@ -97,10 +97,10 @@ class Buffer {
         std::copy(values, values + n, data_ + size_);
         size_ += n;
     }
-    // Gives back room behind the last element, but for some that the next array of its kind may
-    // need.
+    // Gives back room behind the last element, but for what the next array of its kind may need:
+    // one that asked for more than the pages of this one would come by new ones every time.
     void shrink() {
-        const std::size_t kept = (size_ + size_ / 16) * sizeof(T);
+        const std::size_t kept = (size_ + size_ / 2) * sizeof(T);
         if (bytes_ >= detail::kLargeArray && kept >= detail::kLargeArray)
             hold(detail::cut_pages(pages(), kept));
         else if (capacity_ > size_ + size_ / 8)
