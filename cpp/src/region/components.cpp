@@ -499,9 +499,27 @@ class RegionJoin {
     Buffer<std::int32_t> parent_;
 };
 
+// Where the rows and runs of a slab go.
+struct SlabPlace {
+    std::size_t first_row;
+    std::size_t first_run;
+};
+
+// A slab's runs to their place, with the final numbers of their regions.
+void move_runs(const RegionSlab& slab, const std::int32_t* number, SlabPlace place,
+               Regions& regions) {
+    const auto first = static_cast<std::int64_t>(place.first_run);
+    for (std::size_t row = 1; row < slab.row_begin.size(); ++row)
+        regions.runs.row_begin[place.first_row + row] = first + slab.row_begin[row];
+    std::copy(slab.begin.begin(), slab.begin.end(), regions.runs.begin.data() + first);
+    std::copy(slab.end.begin(), slab.end.end(), regions.runs.end.data() + first);
+    std::transform(slab.region.begin(), slab.region.end(), regions.run_region.data() + first,
+                   [&](std::int32_t region) { return number[region]; });
+}
+
 // One behind the other, with regions joined and their numbers mapped.
 Regions gather_slabs(std::vector<RegionSlab>& slabs, RegionJoin& join,
-                     std::span<const std::int64_t> shape) {
+                     std::span<const std::int64_t> shape, int threads) {
     Regions regions;
     regions.runs.shape.assign(shape.begin(), shape.end());
     if (slabs.size() == 1) {  // nothing to join, and numbers stay as they are
@@ -513,20 +531,27 @@ Regions gather_slabs(std::vector<RegionSlab>& slabs, RegionJoin& join,
         return regions;
     }
     regions.facts = join.finish(slabs);
-    regions.runs.row_begin.push_back(0);
-    for (std::size_t s = 0; s < slabs.size(); ++s) {
-        RegionSlab& slab = slabs[s];
-        const std::int64_t offset = regions.runs.count();
-        for (std::size_t row = 1; row < slab.row_begin.size(); ++row)
-            regions.runs.row_begin.push_back(offset + slab.row_begin[row]);
-        const std::int32_t* number = join.final_numbers(s);
-        for (std::int32_t& region : slab.region) region = number[region];
-        regions.runs.begin.append(slab.begin.data(), slab.begin.size());
-        regions.runs.end.append(slab.end.data(), slab.end.size());
-        regions.run_region.append(slab.region.data(), slab.region.size());
-        require_countable(regions.runs.begin.size());
-        slab = RegionSlab{};
+    std::vector<SlabPlace> places;
+    SlabPlace next{};
+    for (const RegionSlab& slab : slabs) {
+        places.push_back(next);
+        next.first_row += slab.row_begin.size() - 1;
+        next.first_run += slab.begin.size();
+        require_countable(next.first_run);
     }
+    regions.runs.row_begin.resize(next.first_row + 1);
+    regions.runs.row_begin[0] = 0;
+    regions.runs.begin.resize(next.first_run);
+    regions.runs.end.resize(next.first_run);
+    regions.run_region.resize(next.first_run);
+    // What is soon moved is not worth another thread's waking.
+    constexpr std::size_t kMany = std::size_t{1} << 18;
+    const int movers = next.first_row + next.first_run < kMany ? 1 : threads;
+    run_blocks(static_cast<std::int64_t>(slabs.size()), movers, [&](std::int64_t block) {
+        const auto s = static_cast<std::size_t>(block);
+        move_runs(slabs[s], join.final_numbers(s), places[s], regions);
+        slabs[s] = RegionSlab{};
+    });
     return regions;
 }
 
@@ -558,11 +583,11 @@ void join_borders(const std::vector<RegionSlab>& slabs, const VolumeShape& shape
 }
 
 Regions joined_components(std::vector<RegionSlab>& slabs, std::span<const std::int64_t> extents,
-                          const Reach& reach) {
+                          const Reach& reach, int threads) {
     const VolumeShape shape(extents);
     RegionJoin join(slabs);
     join_borders(slabs, shape, reach, join);
-    return gather_slabs(slabs, join, extents);
+    return gather_slabs(slabs, join, extents, threads);
 }
 
 // A label map and how it is to be read.
@@ -631,7 +656,7 @@ Regions label_map_as(const LabelMap& map) {
         slabs[static_cast<std::size_t>(block)] =
             slab ? std::move(*slab) : label_any<Label>(map, first, last);
     });
-    return joined_components(slabs, map.labels.shape, Reach(map.connectivity));
+    return joined_components(slabs, map.labels.shape, Reach(map.connectivity), plan.threads());
 }
 
 // The rows of a finished list that belong to a slab.
@@ -699,7 +724,7 @@ void sort_by_value(Regions& regions) {
 }
 
 Regions joined_instances(std::vector<RegionSlab>& slabs, std::span<const std::int64_t> extents,
-                         bool is_unsigned) {
+                         bool is_unsigned, int threads) {
     RegionJoin join(slabs);
     std::unordered_map<std::int64_t, std::pair<std::size_t, std::int32_t>> seen;
     for (std::size_t s = 0; s < slabs.size(); ++s)
@@ -709,7 +734,7 @@ Regions joined_instances(std::vector<RegionSlab>& slabs, std::span<const std::in
                 seen.try_emplace(slabs[s].facts[i].value, std::pair(s, region));
             if (!is_new) join.unite(s, region, place->second.first, place->second.second);
         }
-    Regions regions = gather_slabs(slabs, join, extents);
+    Regions regions = gather_slabs(slabs, join, extents, threads);
     regions.is_unsigned = is_unsigned;
     sort_by_value(regions);
     return regions;
@@ -732,7 +757,7 @@ Regions instances_as(const ArrayView& labels, const RunOptions& options, const L
             group_by_value(runs, shape, !rules.binary,
                            [&](auto bits) { return label_of_bits(bits, labels.dtype); });
     });
-    return joined_instances(slabs, labels.shape, labels.dtype == DType::kUInt64);
+    return joined_instances(slabs, labels.shape, labels.dtype == DType::kUInt64, plan.threads());
 }
 
 }  // namespace
@@ -770,7 +795,7 @@ Regions label_components(Runs runs, bool is_unsigned, Connectivity connectivity,
         slabs[static_cast<std::size_t>(block)] =
             slab.finish([](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
     });
-    Regions regions = joined_components(slabs, runs.shape, reach);
+    Regions regions = joined_components(slabs, runs.shape, reach, plan.threads());
     regions.is_unsigned = is_unsigned;
     return regions;
 }
@@ -794,7 +819,7 @@ Regions instance_regions(Runs runs, bool is_unsigned, int threads) {
             group_by_value(slab, shape, !runs.value.empty(),
                            [](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
     });
-    return joined_instances(slabs, runs.shape, is_unsigned);
+    return joined_instances(slabs, runs.shape, is_unsigned, plan.threads());
 }
 
 }  // namespace segmeter
