@@ -408,6 +408,7 @@ def test_presets(volumes: tuple[Path, Path], preset: str) -> None:
         ({"spacing": [1, -2, 1]}, "above 0"),
         ({"spacing": [1, math.nan, 1]}, "above 0"),
         ({"spacing": [1, math.inf]}, "finite"),
+        ({"spacing": [1, 1e-200]}, "between 1e-100 and 1e\\+100, got 1e-200"),
         ({"spacing": [1]}, "two or three numbers"),
         ({"spacing": "mm"}, "'auto', 'pixel'"),
         ({"tolerance": -1}, "from 0 on"),
