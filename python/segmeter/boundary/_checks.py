@@ -10,6 +10,9 @@ import numpy as np
 
 from .._arrays import as_array, real_number
 
+# Squares of distances are sums of squares of multiples of a step.
+SMALLEST_STEP, LARGEST_STEP = 1e-100, 1e100
+
 
 def spacing_of(spacing: Any, ndim: int) -> tuple[float, ...]:
     """One finite distance above 0 for each axis; ones if none are given.
@@ -32,10 +35,10 @@ def spacing_of(spacing: Any, ndim: int) -> tuple[float, ...]:
 
 def _step(value: Any) -> float:
     step = real_number(value, "spacing")
-    # Squares of distances are sums of squares of multiples of it.
-    if not (math.isfinite(step) and 1e-100 < step < 1e100):
+    if not (math.isfinite(step) and SMALLEST_STEP < step < LARGEST_STEP):
         raise ValueError(
-            f"spacing must hold finite numbers above 0, between 1e-100 and 1e100, got {value!r}"
+            f"spacing must hold finite numbers above 0, between {SMALLEST_STEP:g} and "
+            f"{LARGEST_STEP:g}, got {value!r}"
         )
     return step
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from segmeter.boundary import SURFACE_PRESETS
-from segmeter.boundary._checks import positive_number
+from segmeter.boundary._checks import LARGEST_STEP, SMALLEST_STEP, positive_number
 
 if TYPE_CHECKING:
     from segmeter.evaluation._options import SpacingOption, ToleranceOption, ToleranceUnit
@@ -40,8 +40,12 @@ def checked_spacing(given: SpacingOption | None) -> Spacing:
         raise ValueError(f"spacing must have two or three numbers, one per axis, got {len(given)}")
     steps = tuple(_number(step, "spacing") for step in given)
     for step in steps:
-        if not (0 < step < math.inf):
-            raise ValueError(f"spacing must be finite numbers above 0, got {step:g}")
+        if not (SMALLEST_STEP < step < LARGEST_STEP):
+            raise ValueError(
+                f"spacing must be finite numbers above 0, got {step:g}"
+                if not 0 < step < math.inf
+                else f"spacing must be between {SMALLEST_STEP:g} and {LARGEST_STEP:g}, got {step:g}"
+            )
     return steps
 
 

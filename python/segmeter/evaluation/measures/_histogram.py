@@ -25,6 +25,7 @@ DIGITS = 4
 
 _STEPS = 1000  # of the surface Dice from 0 to 1 that a curve shows
 _MOST_BINS = 1 << 40  # of a row and direction; a key is below 2**63 for 2**22 rows
+_ROUNDING = 1e-12  # of a distance, which is the root of a sum of squares
 _DENSE = 1 << 20  # bins that are counted in a table, however few are filled
 
 _LOW = 10 ** (DIGITS - 1)
@@ -42,8 +43,9 @@ class DistanceHistogram:
     """Surface by distance, of R rows (classes, then groups) and both directions; it adds up.
 
     A bin ends at a distance of four significant digits, and includes it: at 0.9999, 1, 1.001, ...,
-    and bin 0 holds the distance 0. Bins are the same in every image, whatever its spacing, and as
-    fine in metres as in micrometres. Only those that are not empty are kept.
+    and what is above it by rounding alone, as 3 * 0.1 is above 0.3. Bin 0 holds the distance 0.
+    Bins are the same in every image, whatever its spacing, and as fine in metres as in micrometres.
+    Only those that are not empty are kept.
 
     Attributes
     ----------
@@ -155,29 +157,22 @@ def bins_of(values: FloatArray) -> IntArray:
 
     Examples
     --------
-    >>> ends_of(bins_of(np.array([0.0, 0.3, 2**0.5, 1e-6, 9999.5])))
+    >>> ends_of(bins_of(np.array([0.0, 3 * 0.1, 2**0.5, 1e-6, 9999.5])))
     array([0.000e+00, 3.000e-01, 1.415e+00, 1.000e-06, 1.000e+04])
     """
+    values = values * (1 - _ROUNDING)
     _, binary = np.frexp(values)
     # The power of ten at or below a value, guessed from that of two: right or one too low.
     decade = np.floor((binary - 1) * math.log10(2)).astype(np.int64) - _DECADES[0]
     decade += values >= _POWERS[decade + 1]
-    units = np.ceil(values * _DIVISORS[decade] / _FACTORS[decade])
-    units -= (units > _LOW) & (_end(units - 1, decade) >= values)
-    units += _end(units, decade) < values
-    bins = decade * _PER_DECADE + (units.astype(np.int64) - _LOW) + 1
-    return np.where(values > 0, bins, 0)
+    units = np.ceil(values * _DIVISORS[decade] / _FACTORS[decade]).astype(np.int64)
+    return np.where(values > 0, decade * _PER_DECADE + units - _LOW + 1, 0)
 
 
 def ends_of(bins: IntArray) -> FloatArray:
     """Largest distance in each bin."""
-    decade, units = np.divmod(bins - 1, _PER_DECADE)
-    return np.where(bins > 0, _end(units + _LOW, np.maximum(decade, 0)), 0.0)
-
-
-def _end(units: NDArray[Any], decade: IntArray) -> FloatArray:
-    ends: FloatArray = units * _FACTORS[decade] / _DIVISORS[decade]
-    return ends
+    decade, units = np.divmod(np.maximum(bins, 1) - 1, _PER_DECADE)
+    return np.where(bins > 0, (units + _LOW) * _FACTORS[decade] / _DIVISORS[decade], 0.0)
 
 
 def _filled_bins(values: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:

@@ -185,7 +185,9 @@ def checked_spacing(maps: Maps, plan: Plan) -> tuple[float, ...] | None:
             "measure in voxels"
         )
     if spacing is not None and len(spacing) != axes:
-        raise ValueError(f"spacing has {len(spacing)} numbers, the image {axes} axes")
+        raise ValueError(
+            f"spacing has {len(spacing)} numbers, the image {axes} axes: give one for each axis"
+        )
     return spacing
 
 

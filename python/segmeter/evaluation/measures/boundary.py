@@ -534,8 +534,9 @@ def sentences(plan: Plan) -> Iterator[str]:
     )
     which = "both directions" if _rules(plan.preset).percentile == "pooled" else "the larger of two"
     yield (
-        f"distances of all images together: percentiles ({which}) rounded up to "
-        f"{DIGITS} significant digits, infinite where so much surface has no other"
+        f"distances of all images together: percentiles of the surface by weight ({which}), not "
+        f"interpolated, rounded up to {DIGITS} significant digits; infinite where so much surface "
+        "has no other"
     )
 
 
