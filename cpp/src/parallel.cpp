@@ -151,11 +151,16 @@ void detail::run_blocks(std::int64_t blocks, int threads, Team kind,
     const auto work = std::make_shared<Blocks>(blocks, call, context);
     if (kind == Team::kFresh || needs_fresh_threads()) {
         // Where the system gives no more threads, those there are do all the blocks.
-        try {
-            for (int started = 1; started < team; ++started)
+        const auto start_one = [&] {
+            try {
                 std::thread([work] { work->run(); }).detach();
-        } catch (const std::system_error&) {
-        }
+                return true;
+            } catch (const std::system_error&) {
+                return false;
+            }
+        };
+        int started = 1;
+        while (started < team && start_one()) ++started;
         work->run();
         work->wait();
     } else {
