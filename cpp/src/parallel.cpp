@@ -10,11 +10,11 @@
 #include <exception>
 #include <fstream>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
-#include <vector>
 
 namespace segmeter {
 namespace {
@@ -24,6 +24,8 @@ namespace {
 // asked for.
 constexpr std::int64_t kMinWorkPerThread = std::int64_t{1} << 17;
 constexpr std::int64_t kMinWorkPerAskedThread = std::int64_t{1} << 15;
+// A thread that is made takes some twenty microseconds to begin.
+constexpr std::int64_t kMinWorkPerFreshThread = std::int64_t{1} << 18;
 
 // In a forked child the OpenMP pool's threads are gone but its locks are not: entering a region
 // hangs (GCC bug 60035), also when only another library ever opened one.
@@ -89,6 +91,34 @@ class ErrorSlot {
     std::exception_ptr error_;
 };
 
+// The blocks of a region. A thread that comes when all are taken touches nothing else, so that
+// nobody waits for it: on a core that is busy otherwise that may be milliseconds later.
+class Blocks {
+   public:
+    Blocks(std::int64_t count, void (*call)(void*, std::int64_t), void* context)
+        : count_(count), call_(call), context_(context) {}
+
+    void run() noexcept {
+        for (std::int64_t block = next_++; block < count_; block = next_++) {
+            errors_.guard([&] { call_(context_, block); });
+            if (++done_ < count_) continue;
+            are_done_ = 1;
+            are_done_.notify_all();
+        }
+    }
+    void wait() const noexcept { are_done_.wait(0); }
+    void rethrow() const { errors_.rethrow(); }
+
+   private:
+    std::int64_t count_;
+    void (*call_)(void*, std::int64_t);
+    void* context_;
+    std::atomic<std::int64_t> next_{0};
+    std::atomic<std::int64_t> done_{0};
+    std::atomic<int> are_done_{0};  // of the size that the system can wait for
+    ErrorSlot errors_;
+};
+
 }  // namespace
 
 int max_threads() {
@@ -96,17 +126,19 @@ int max_threads() {
     return std::max(1, std::min({omp_get_max_threads(), affinity_limit(), quota}));
 }
 
-int thread_count(int requested, std::int64_t work) {
+int thread_count(int requested, std::int64_t work, Team team) {
+    const bool is_fresh = team == Team::kFresh;
     if (requested > 0) {
-        const std::int64_t useful =
-            std::min<std::int64_t>(requested, 1 + work / kMinWorkPerAskedThread);
+        const std::int64_t least = is_fresh ? kMinWorkPerFreshThread : kMinWorkPerAskedThread;
+        const std::int64_t useful = std::min<std::int64_t>(requested, 1 + work / least);
         // Far more threads than cores only cost memory, and may be more than the system gives.
         return static_cast<int>(
             useful <= 64 ? useful
                          : std::min<std::int64_t>(useful, std::max(64, 4 * max_threads())));
     }
-    if (work < 2 * kMinWorkPerThread || forked.load(std::memory_order_relaxed)) return 1;
-    return static_cast<int>(std::min<std::int64_t>(max_threads(), work / kMinWorkPerThread));
+    const std::int64_t least = is_fresh ? kMinWorkPerFreshThread : kMinWorkPerThread;
+    if (work < 2 * least || forked.load(std::memory_order_relaxed)) return 1;
+    return static_cast<int>(std::min<std::int64_t>(max_threads(), work / least));
 }
 
 void detail::run_blocks(std::int64_t blocks, int threads, Team kind,
@@ -116,20 +148,12 @@ void detail::run_blocks(std::int64_t blocks, int threads, Team kind,
         for (std::int64_t block = 0; block < blocks; ++block) call(context, block);
         return;
     }
-    ErrorSlot errors;
-    std::atomic<std::int64_t> next{0};
-    const auto worker = [&] {
-        for (std::int64_t block = next++; block < blocks; block = next++) {
-            errors.guard([&] { call(context, block); });
-        }
-    };
+    const auto work = std::make_shared<Blocks>(blocks, call, context);
     if (kind == Team::kFresh || needs_fresh_threads()) {
-        std::vector<std::jthread> pool;
-        pool.reserve(static_cast<std::size_t>(team));
         // Where the system gives no more threads, those there are do all the blocks.
         const auto start_one = [&] {
             try {
-                pool.emplace_back(worker);
+                std::thread([work] { work->run(); }).detach();
                 return true;
             } catch (const std::system_error&) {
                 return false;
@@ -137,12 +161,13 @@ void detail::run_blocks(std::int64_t blocks, int threads, Team kind,
         };
         int started = 1;
         while (started < team && start_one()) ++started;
-        worker();
+        work->run();
+        work->wait();
     } else {
 #pragma omp parallel num_threads(team)
-        worker();
+        work->run();
     }
-    errors.rethrow();
+    work->rethrow();
 }
 
 }  // namespace segmeter

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
@@ -46,12 +47,26 @@ TEST_CASE("an exception leaves through the caller and stops blocks not yet begun
         }
 }
 
+TEST_CASE("nothing of a region is touched by a thread that comes late") {
+    // More threads than cores, of which many begin when all blocks are done and the frame is gone.
+    for (int round = 0; round < 200; ++round) {
+        const auto sum = std::make_unique<std::atomic<std::int64_t>>(0);
+        run_blocks(16, 16, [&](std::int64_t block) { *sum += block; }, Team::kFresh);
+        CHECK(sum->load() == 120);
+    }
+}
+
 TEST_CASE("threads are as many as asked for, or as many as the work is worth") {
     CHECK(thread_count(5, 1) == 1);
     CHECK(thread_count(5, std::int64_t{1} << 30) == 5);
     CHECK(thread_count(0, 1) == 1);
     CHECK(thread_count(0, std::int64_t{1} << 40) == segmeter::max_threads());
     CHECK(segmeter::max_threads() >= 1);
+    // Making a thread takes longer than calling one of the pool.
+    CHECK(thread_count(5, std::int64_t{1} << 17) == 5);
+    CHECK(thread_count(5, std::int64_t{1} << 17, Team::kFresh) == 1);
+    CHECK(thread_count(5, std::int64_t{1} << 19, Team::kFresh) == 3);
+    CHECK(thread_count(0, std::int64_t{1} << 18, Team::kFresh) == 1);
 }
 
 // The sanitizers' own locks do not follow a fork: a thread of the pool that is just ending may hold

@@ -39,7 +39,7 @@ constexpr std::int64_t kCostOfCube = 64;
 constexpr std::int64_t kCostOfGroup = 2;  // of rows nearby
 constexpr std::size_t kChunk = 512;       // points between two looks at what was spent
 constexpr std::int64_t kFewGroups = 8;    // where points are mostly farther away than rows nearby
-// In pixels, for thread_count(); fewer than it takes, so that a thread is worth waiting for.
+// In pixels, for thread_count().
 constexpr std::int64_t kWorkPerPoint = 32;
 
 using Points = std::span<const std::uint64_t>;
@@ -256,7 +256,7 @@ void measure_batch(const Job& job, std::span<Direction* const> batch) {
     std::vector<Part> later;
     std::int64_t points = 0;
     for (const Direction* d : batch) points += static_cast<std::int64_t>(d->from.size());
-    const int threads = thread_count(job.threads, kWorkPerPoint * points);
+    const int threads = thread_count(job.threads, kWorkPerPoint * points, Team::kFresh);
     for (Direction* d : batch) {
         const std::size_t step = d->is_small(job.near) ? d->from.size() : kPart;
         for (std::size_t i = 0; i < d->from.size(); i += step) {

@@ -35,7 +35,7 @@ constexpr std::int64_t kScanColumns = 512;
 // Rows of a 2-D image that are finished together.
 constexpr std::int64_t kSlabRows = 64;
 // What a pixel costs in the quarter nanoseconds of thread_count().
-constexpr std::int64_t kWorkPerPixel = 16;
+constexpr std::int64_t kWorkPerPixel = 4;
 
 // Bytes that are 0 before the first one that is not; and behind the last one.
 std::int64_t zeros_before(const std::byte* row, std::int64_t n) {
@@ -90,18 +90,23 @@ class Transform {
     void run(int threads) {
         const std::int64_t pixels = planes_ * rows_ * width_;
         if (pixels == 0) return;
-        const int team = thread_count(threads, pixels * kWorkPerPixel);
+        const int team = thread_count(threads, pixels * kWorkPerPixel, Team::kFresh);
         const std::int64_t plane = rows_ * width_;
-        run_blocks((plane + kScanColumns - 1) / kScanColumns, team, [&](std::int64_t block) {
-            const std::int64_t first = block * kScanColumns;
-            scan_planes(first, std::min(kScanColumns, plane - first));
-        });
+        run_blocks((plane + kScanColumns - 1) / kScanColumns, team,
+                   [&](std::int64_t block) {
+                       const std::int64_t first = block * kScanColumns;
+                       scan_planes(first, std::min(kScanColumns, plane - first));
+                   },
+                   Team::kFresh);
         // A few groups of slabs for every thread: a group shares its scratch.
         const std::int64_t slabs = (planes_ + slab_planes_ - 1) / slab_planes_;
         const std::int64_t groups = std::min<std::int64_t>(slabs, team == 1 ? 1 : 8 * team);
-        run_blocks(groups, team, [&](std::int64_t group) {
-            finish_slabs(slabs * group / groups, slabs * (group + 1) / groups);
-        });
+        run_blocks(
+            groups, team,
+            [&](std::int64_t group) {
+                finish_slabs(slabs * group / groups, slabs * (group + 1) / groups);
+            },
+            Team::kFresh);
     }
 
    private:

@@ -293,25 +293,27 @@ bool search(const Job& job, Points from, const Mesh& mesh, std::int64_t budget, 
         first[i + 1] = first[i] + count_elements(job.layout, part_of(i));
     std::atomic<std::int64_t> left = budget;
     const auto points = static_cast<std::int64_t>(from.size());
-    run_blocks(static_cast<std::int64_t>(parts), thread_count(job.threads, kWorkPerPoint * points),
-               [&](std::int64_t block) {
-                   const auto i = static_cast<std::size_t>(block);
-                   double* out = distances + first[i];
-                   if (left <= 0) {
-                       std::fill(out, distances + first[i + 1], kOpen);
-                       return;
-                   }
-                   FaceSearch<kLast> near(job.layout, job.squares, mesh);
-                   for_each_element(
-                       job.layout, job.from, part_of(i),
-                       [&](const Place& corner, std::size_t normal, std::int64_t part) {
-                           *out++ =
-                               left > 0 ? std::sqrt(near.squared(corner, normal, part)) : kOpen;
-                           if (near.visits() < kVisitsAtOnce) return;
-                           left -= near.visits();
-                           near.forget_visits();
-                       });
-               });
+    const int threads = thread_count(job.threads, kWorkPerPoint * points, Team::kFresh);
+    run_blocks(
+        static_cast<std::int64_t>(parts), threads,
+        [&](std::int64_t block) {
+            const auto i = static_cast<std::size_t>(block);
+            double* out = distances + first[i];
+            if (left <= 0) {
+                std::fill(out, distances + first[i + 1], kOpen);
+                return;
+            }
+            FaceSearch<kLast> near(job.layout, job.squares, mesh);
+            for_each_element(job.layout, job.from, part_of(i),
+                             [&](const Place& corner, std::size_t normal, std::int64_t part) {
+                                 *out++ = left > 0 ? std::sqrt(near.squared(corner, normal, part))
+                                                   : kOpen;
+                                 if (near.visits() < kVisitsAtOnce) return;
+                                 left -= near.visits();
+                                 near.forget_visits();
+                             });
+        },
+        Team::kFresh);
     return left <= 0;
 }
 

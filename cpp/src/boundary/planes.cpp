@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "segmeter/parallel.hpp"
@@ -55,9 +56,8 @@ PlaneSearch::PlaneSearch(const PlaneBox& extents, std::vector<std::vector<Square
 // What one thread needs for a plane.
 class PlaneSearch::Worker {
    public:
-    Worker(const PlaneSearch& search, const CollectPlaces& collect, double* distances)
+    Worker(const PlaneSearch& search, double* distances)
         : s_(search),
-          collect_(collect),
           distances_(distances),
           planes_(s_.extents_[0]),
           rows_(s_.extents_[1]),
@@ -65,7 +65,6 @@ class PlaneSearch::Worker {
           has_words_around_(planes_ > 64),
           columns_search_(rows_, s_.is_monotone_, false),
           rows_search_(width_, s_.is_monotone_, false),
-          places_(s_.squares_.size()),
           around_(has_words_around_ ? s_.bits_.size() : 0),
           lines_(kLanes * width_),
           more_lines_(kLanes * width_) {
@@ -75,15 +74,14 @@ class PlaneSearch::Worker {
         }
     }
 
-    void measure(std::int64_t plane) {
-        for (std::vector<Place>& places : places_) places.clear();
-        collect_(plane, places_);
-        for (std::size_t view = 0; view < places_.size(); ++view) {
-            if (places_[view].empty()) continue;
+    // The places of each view.
+    void measure(std::int64_t plane, const Places& places) {
+        for (std::size_t view = 0; view < places.size(); ++view) {
+            if (places[view].empty()) continue;
             if (has_words_around_ && plane / 64 != word_) look_around(plane / 64);
-            list_rows(places_[view]);
+            list_rows(places[view]);
             search_columns(plane, s_.squares_[view]);
-            search_rows(places_[view]);
+            search_rows(places[view]);
         }
     }
 
@@ -118,7 +116,7 @@ class PlaneSearch::Worker {
     }
 
     // Where there are places: in which rows, and between which rows and columns.
-    void list_rows(std::vector<Place>& places) {
+    void list_rows(const std::vector<Place>& places) {
         in_row_.assign(static_cast<std::size_t>(rows_), kNone);
         next_in_row_.resize(places.size());
         first_row_ = rows_;
@@ -233,7 +231,6 @@ class PlaneSearch::Worker {
     }
 
     const PlaneSearch& s_;
-    const CollectPlaces& collect_;
     double* distances_;
     std::int64_t planes_;
     std::int64_t rows_;
@@ -241,7 +238,6 @@ class PlaneSearch::Worker {
     bool has_words_around_;
     LineSearch columns_search_;
     LineSearch rows_search_;
-    Places places_;
     std::vector<std::int64_t> in_row_;       // one place of each row
     std::vector<std::int64_t> next_in_row_;  // another one of the same row
     std::int64_t first_row_ = 0;
@@ -262,16 +258,24 @@ class PlaneSearch::Worker {
 void PlaneSearch::run(const CollectPlaces& collect, double* distances, int threads) const {
     const std::int64_t planes = extents_[0];
     const auto layers = static_cast<std::int64_t>(squares_.size() * bits_.size());
-    const int team =
-        thread_count(threads, planes * extents_[1] * extents_[2] * layers * kWorkPerPixel);
+    const std::int64_t work = planes * extents_[1] * extents_[2] * layers * kWorkPerPixel;
+    const int team = thread_count(threads, work, Team::kFresh);
     const std::int64_t groups = std::min<std::int64_t>(planes, team == 1 ? 1 : 8 * team);
     run_blocks(
         groups, team,
         [&](std::int64_t group) {
-            Worker worker(*this, collect, distances);
+            // Most planes may have no places, and a worker takes a plane's memory.
+            std::optional<Worker> worker;
+            Places places(squares_.size());
             for (std::int64_t plane = planes * group / groups;
-                 plane < planes * (group + 1) / groups; ++plane)
-                worker.measure(plane);
+                 plane < planes * (group + 1) / groups; ++plane) {
+                for (std::vector<Place>& of_view : places) of_view.clear();
+                collect(plane, places);
+                const auto is_empty = [](const auto& of_view) { return of_view.empty(); };
+                if (std::all_of(places.begin(), places.end(), is_empty)) continue;
+                if (!worker) worker.emplace(*this, distances);
+                worker->measure(plane, places);
+            }
         },
         Team::kFresh);
 }

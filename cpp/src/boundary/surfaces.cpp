@@ -857,7 +857,7 @@ SurfacePair find_surfaces(const ArrayView& pred, const SurfaceLabels& pred_meani
         Task(pred, pred_meaning, target, target_meaning, mask, groups, options),
         Task(target, target_meaning, pred, pred_meaning, mask, groups, options)};
     const std::int64_t pixels = target.size();
-    const int threads = thread_count(options.threads, pixels / 4);
+    const int threads = thread_count(options.threads, pixels / 2, Team::kFresh);
     const std::vector<Slab> slabs = pixels == 0 ? std::vector<Slab>{} : slabs_of(tasks[0], threads);
     std::array<std::vector<Found>, 2> found;
     for (std::vector<Found>& side : found) side.resize(slabs.size());
