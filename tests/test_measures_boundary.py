@@ -523,6 +523,9 @@ def test_a_tolerance_in_mm_of_images_in_pixels_is_a_problem(
     (found,) = [finding for finding in findings if finding.code == "tolerance-unit"]
     assert found.level == "error"
     assert "--tolerance is in mm, but no file says the spacing of " in found.message
+    assert "pixel-units" not in [finding.code for finding in findings]
+    said = make_plan(**OPTIONS, tolerance=1, tolerance_unit="mm").describe()
+    assert any("is not measured, as the tolerance is in mm" in line for line in said)
 
 
 def test_a_tolerance_in_pixels_of_volumes_in_mm_is_a_problem(

@@ -199,7 +199,7 @@ def _no_spacing(case: Case) -> Iterator[Finding]:
             "with one: distances in pixels and in mm"
         )
         yield Finding("warning", "mixed-units", message, remedy, images)
-    elif images:
+    elif images and case.plan.tolerance_unit != "mm":
         message = "no file says the size of a pixel: distances and tolerances are in pixels"
         yield Finding("info", "pixel-units", message, "--spacing 0.5,0.5 gives the size, if known")
 

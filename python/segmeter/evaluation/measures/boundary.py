@@ -512,10 +512,12 @@ def sentences(plan: Plan) -> Iterator[str]:
         f"{rules.border}, percentile {rules.percentile}, mean {rules.mean}, NSD {rules.overlap})"
     )
     if plan.spacing == "auto":
-        yield (
-            "spacing: that of the target file, else of the prediction; images whose files say none "
-            "are measured in pixels, volumes not at all"
-        )
+        measured = {
+            None: "images whose files say none are measured in pixels, volumes not at all",
+            "mm": "what no file says one of is not measured, as the tolerance is in mm",
+            "pixel": "only images whose files say none are measured, as the tolerance is in pixels",
+        }[plan.tolerance_unit]
+        yield f"spacing: that of the target file, else of the prediction; {measured}"
     elif plan.spacing == "pixel":
         yield "spacing: 1 along each axis, distances are in pixels"
     else:
