@@ -63,7 +63,7 @@ def _drawn(name: str, labels: NDArray, drawn: NDArray, channels: int) -> Workloa
     else:
         for label in range(channels):
             logits[:, label][drawn == label] += 5
-    return Workload(name, torch.from_numpy(logits), torch.from_numpy(labels))
+    return Workload(name, torch.from_numpy(logits).clone(), torch.from_numpy(labels))
 
 
 def street(quick: bool) -> Workload:
