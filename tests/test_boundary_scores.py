@@ -139,7 +139,8 @@ def test_weighted_percentiles_are_those_of_the_sorted_list(
     values = np.sqrt(rng.integers(0, steps, size))
     weights = np.sqrt(rng.integers(1, 4, size))
     expected = [boundary_scores.weighted_percentile(values, weights, p) for p in PERCENTILES]
-    np.testing.assert_array_equal(weighted_percentiles(values, weights, PERCENTILES), expected)
+    found = weighted_percentiles([values], [weights], PERCENTILES)
+    np.testing.assert_array_equal(found, [expected])
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 1023, 1024, 1025, 5000])
@@ -148,20 +149,34 @@ def test_sums_of_distances_are_those_of_the_twin(size: int) -> None:
     rng = np.random.default_rng(size)
     values, weights = rng.integers(0, 400, (2, size)) / 8
     tolerances = np.array([0.0, 10.125, 49.875, np.inf])
-    ours = _core.distance_sums(values, weights, tolerances)
+    (ours,) = _core.distance_sums([values], [weights], tolerances[None])
     assert ours.tolist() == boundary_scores.distance_sums(values, weights, tolerances)
-    ours = _core.distance_sums(np.sqrt(values), np.sqrt(weights), tolerances)
+    (ours,) = _core.distance_sums([np.sqrt(values)], [np.sqrt(weights)], tolerances[None])
     theirs = boundary_scores.distance_sums(np.sqrt(values), np.sqrt(weights), tolerances)
     np.testing.assert_allclose(ours, theirs, rtol=1e-13)
 
 
 def test_percentiles_that_rounding_decides_are_left_open() -> None:
     values, weights = np.array([1.0, 2.0]), np.array([1.0, 1.0])
-    found = _core.weighted_percentiles(values, weights, np.array([0.0, 49, 50, 51, 100]))
-    np.testing.assert_array_equal(found, [1, 1, np.nan, 2, 2])
-    np.testing.assert_array_equal(
-        _core.weighted_percentiles(np.array([np.inf, 1]), weights, np.array([10.0])), [np.nan]
-    )
+    found = _core.weighted_percentiles([values], [weights], np.array([0.0, 49, 50, 51, 100]))
+    np.testing.assert_array_equal(found, [[1, 1, np.nan, 2, 2]])
+    far = [np.array([np.inf, 1])]
+    found = _core.weighted_percentiles(far, [weights], np.array([10.0]))
+    np.testing.assert_array_equal(found, [[np.nan]])
+
+
+def test_sets_of_distances_are_reduced_each_on_its_own() -> None:
+    rng = np.random.default_rng(3)
+    sets = [np.sqrt(rng.integers(0, 9, size)) for size in (40, 3, 1, 2500)]
+    weights = [rng.uniform(0.5, 1.5, part.size) for part in sets]
+    limits = rng.uniform(0, 3, (4, 2))
+    rows = zip(sets, weights, limits, strict=True)
+    each = [_core.distance_sums([part], [weight], row[None])[0] for part, weight, row in rows]
+    np.testing.assert_array_equal(_core.distance_sums(sets, weights, limits), each)
+    found = weighted_percentiles(sets, weights, PERCENTILES)
+    for k, (part, weight) in enumerate(zip(sets, weights, strict=True)):
+        expected = [boundary_scores.weighted_percentile(part, weight, p) for p in PERCENTILES]
+        np.testing.assert_array_equal(found[k], expected)
 
 
 @pytest.mark.parametrize("size", [2047, 2048, 2051, 9000])
@@ -179,18 +194,22 @@ def test_percentiles_of_many_distances(size: int, percentiles: list[float]) -> N
             if is_misled:
                 values[::step] = 50.0
             expected = [by_definition(values, weights, p) for p in percentiles]
-            found = weighted_percentiles(values, weights, percentiles)
-            np.testing.assert_array_equal(found, expected)
-            decided = _core.weighted_percentiles(values, weights, np.array(percentiles))
+            found = weighted_percentiles([values], [weights], percentiles)
+            np.testing.assert_array_equal(found, [expected])
+            (decided,) = _core.weighted_percentiles([values], [weights], np.array(percentiles))
             assert np.isfinite(decided[np.array(percentiles) > 0]).all()
 
 
 def test_sums_need_a_weight_for_each_distance() -> None:
     for call in (_core.distance_sums, _core.weighted_percentiles):
         with pytest.raises(ValueError, match="equally many"):
-            call(np.ones(3), np.ones(2), np.ones(1))
+            call([np.ones(3)], [np.ones(2)], np.ones((1, 1)))
+        with pytest.raises(ValueError, match="weights for each set"):
+            call([np.ones(3)], [], np.ones((1, 1)))
     with pytest.raises(ValueError, match="distances"):
-        _core.weighted_percentiles(np.empty(0), np.empty(0), np.ones(1))
+        _core.weighted_percentiles([np.empty(0)], [np.empty(0)], np.ones(1))
+    with pytest.raises(ValueError, match="a row for each set"):
+        _core.distance_sums([np.ones(3)], [np.ones(3)], np.ones((2, 1)))
 
 
 # --- by hand ----------------------------------------------------------------------------------

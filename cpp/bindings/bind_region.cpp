@@ -8,6 +8,7 @@
 
 #include "arrays.hpp"
 #include "bindings.hpp"
+#include "owned_arrays.hpp"
 
 namespace segmeter::bindings {
 namespace {
@@ -15,22 +16,6 @@ namespace {
 template <class T>
 using Plain = py::array_t<T, py::array::c_style | py::array::forcecast>;
 using Shape = std::vector<std::int64_t>;
-
-// What keeps the buffer's memory for an array.
-template <class T>
-py::capsule owner_of(Buffer<T>&& buffer) {
-    buffer.shrink();
-    return {new Buffer<T>(std::move(buffer)), [](void* p) { delete static_cast<Buffer<T>*>(p); }};
-}
-
-// The buffer's memory as an array that owns it.
-template <class T>
-py::array_t<T> to_array(Buffer<T>&& buffer) {
-    const auto size = static_cast<py::ssize_t>(buffer.size());
-    if (size == 0) return py::array_t<T>(0);
-    const py::capsule owner = owner_of(std::move(buffer));
-    return py::array_t<T>(size, owner.get_pointer<Buffer<T>>()->data(), owner);
-}
 
 template <class T>
 Buffer<T> to_buffer(const Plain<T>& array) {
@@ -57,9 +42,9 @@ Runs runs_of(const Shape& shape, const RunArrays& arrays) {
 
 py::tuple run_arrays(Runs&& runs, bool has_values) {
     py::object value = py::none();
-    if (has_values) value = to_array(std::move(runs.value));
-    return py::make_tuple(to_array(std::move(runs.row_begin)), to_array(std::move(runs.begin)),
-                          to_array(std::move(runs.end)), value);
+    if (has_values) value = adopt(std::move(runs.value));
+    return py::make_tuple(adopt(std::move(runs.row_begin)), adopt(std::move(runs.begin)),
+                          adopt(std::move(runs.end)), value);
 }
 
 // Runs (or None), their regions (or None), and one row of 13 numbers per region: value, first,
@@ -76,7 +61,7 @@ py::tuple region_arrays(Regions&& regions, bool has_runs = true) {
     }
     if (!has_runs) return py::make_tuple(py::none(), py::none(), facts);
     return py::make_tuple(run_arrays(std::move(regions.runs), false),
-                          to_array(std::move(regions.run_region)), facts);
+                          adopt(std::move(regions.run_region)), facts);
 }
 
 // An array of pages, which may have been used before.
@@ -257,7 +242,7 @@ py::array_t<std::int64_t> bound_exposed_faces(const Shape& shape, const RunArray
         const py::gil_scoped_release release;
         faces = exposed_faces(regions);
     }
-    return to_array(std::move(faces));
+    return adopt(std::move(faces));
 }
 
 py::array_t<std::int64_t> bound_euler_numbers(const Shape& shape, const RunArrays& arrays,
@@ -271,7 +256,7 @@ py::array_t<std::int64_t> bound_euler_numbers(const Shape& shape, const RunArray
         const py::gil_scoped_release release;
         euler = euler_numbers(regions, static_cast<Connectivity>(connectivity));
     }
-    return to_array(std::move(euler));
+    return adopt(std::move(euler));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -13,7 +14,7 @@
 #include "arrays.hpp"
 #include "bindings.hpp"
 #include "label_rules.hpp"
-#include "overlap_arrays.hpp"
+#include "owned_arrays.hpp"
 
 namespace segmeter::bindings {
 namespace {
@@ -82,11 +83,10 @@ py::tuple bound_surface_distances(const py::array& pred, const py::array& target
         target_begin = is_mesh ? face_elements(surfaces.target) : surfaces.target.begin;
     }
     if (weights && weights->size() != 256) throw py::value_error("there must be 256 weights");
-    // All numbers in one array: memory of that size is mostly kept for the next call, whereas that
-    // of several smaller ones goes back to the system each time.
+    // All numbers in one array, whose pages are used again by the next call.
     const std::array<std::int64_t, 2> sizes = {pred_begin.back(), target_begin.back()};
     const std::int64_t points = sizes[0] + sizes[1];
-    Distances all(weights ? 2 * points : points);
+    Distances all = adopt(Buffer<double>(static_cast<std::size_t>(weights ? 2 * points : points)));
     double* out = all.mutable_data();
     const double* table = weights ? weights->data() : nullptr;
     {
@@ -110,25 +110,58 @@ py::tuple bound_surface_distances(const py::array& pred, const py::array& target
                           surfaces.pred.met_invalid || surfaces.target.met_invalid);
 }
 
-// Largest distance, sum of the weights, sum of distance times weight, and the weight of the
-// distances within each tolerance.
-Distances bound_distance_sums(const Values& distances, const Values& weights,
+// The numbers of several sets of distances, one array each.
+using Sets = std::vector<Values>;
+
+std::vector<std::span<const double>> spans_of(const Sets& sets) {
+    std::vector<std::span<const double>> spans;
+    spans.reserve(sets.size());
+    for (const Values& values : sets) spans.push_back(span_of(values));
+    return spans;
+}
+
+void require_alike(const Sets& distances, const Sets& weights) {
+    if (distances.size() != weights.size())
+        throw py::value_error("there must be weights for each set of distances");
+}
+
+// For each set: largest distance, sum of the weights, sum of distance times weight, and the weight
+// of the distances within each tolerance; of which each set has a row.
+Distances bound_distance_sums(const Sets& distances, const Sets& weights,
                               const Values& tolerances) {
-    Distances sums(3 + tolerances.size());
+    require_alike(distances, weights);
+    const auto sets = static_cast<py::ssize_t>(distances.size());
+    if (tolerances.ndim() != 2 || tolerances.shape(0) != sets)
+        throw py::value_error("tolerances must have a row for each set of distances");
+    const auto limits = static_cast<std::size_t>(tolerances.shape(1));
+    Distances sums({sets, tolerances.shape(1) + 3});
     double* out = sums.mutable_data();
-    const DistanceSums found =
-        sum_distances(span_of(distances), span_of(weights), span_of(tolerances), out + 3);
-    out[0] = found.largest;
-    out[1] = found.weight;
-    out[2] = found.weighted;
+    const double* limit = tolerances.data();
+    const auto of = spans_of(distances);
+    const auto weighing = spans_of(weights);
+    const py::gil_scoped_release release;
+    for (std::size_t k = 0; k < of.size(); ++k, out += 3 + limits, limit += limits) {
+        const DistanceSums found = sum_distances(of[k], weighing[k], {limit, limits}, out + 3);
+        out[0] = found.largest;
+        out[1] = found.weight;
+        out[2] = found.weighted;
+    }
     return sums;
 }
 
-Distances bound_weighted_percentiles(const Values& distances, const Values& weights,
+// For each set, of which none is empty, its percentiles.
+Distances bound_weighted_percentiles(const Sets& distances, const Sets& weights,
                                      const Values& percentiles) {
-    Distances values(percentiles.size());
-    weighted_percentiles(span_of(distances), span_of(weights), span_of(percentiles),
-                         values.mutable_data());
+    require_alike(distances, weights);
+    const auto sets = static_cast<py::ssize_t>(distances.size());
+    Distances values({sets, percentiles.size()});
+    double* out = values.mutable_data();
+    const auto of = spans_of(distances);
+    const auto weighing = spans_of(weights);
+    const auto wanted = span_of(percentiles);
+    const py::gil_scoped_release release;
+    for (std::size_t k = 0; k < of.size(); ++k, out += wanted.size())
+        weighted_percentiles(of[k], weighing[k], wanted, out);
     return values;
 }
 

@@ -138,8 +138,8 @@ TEST_CASE("surface points are those of the definition, whatever the threads") {
                                        SurfaceRule::kVoxelFull, SurfaceRule::kForeground}) {
             const SurfacePair one = surfaces_of(pred, target, rule, 1);
             const SurfacePair two = surfaces_of(pred, target, rule, 2);
-            CHECK(one.pred.points == two.pred.points);
-            CHECK(one.target.points == two.target.points);
+            CHECK(std::ranges::equal(one.pred.points, two.pred.points));
+            CHECK(std::ranges::equal(one.target.points, two.target.points));
             for (int label = 1; label <= 2; ++label) {
                 CHECK(places(one.pred, label - 1) == expected(pred, rule, label));
                 CHECK(places(one.target, label - 1) == expected(target, rule, label));

@@ -369,8 +369,12 @@ def surface_distances(
     threads: int,
 ) -> tuple[_SurfaceSide, _SurfaceSide, bool]: ...
 def distance_sums(
-    distances: NDArray[np.float64], weights: NDArray[np.float64], tolerances: NDArray[np.float64]
+    distances: Sequence[NDArray[np.float64]],
+    weights: Sequence[NDArray[np.float64]],
+    tolerances: NDArray[np.float64],
 ) -> NDArray[np.float64]: ...
 def weighted_percentiles(
-    distances: NDArray[np.float64], weights: NDArray[np.float64], percentiles: NDArray[np.float64]
+    distances: Sequence[NDArray[np.float64]],
+    weights: Sequence[NDArray[np.float64]],
+    percentiles: NDArray[np.float64],
 ) -> NDArray[np.float64]: ...

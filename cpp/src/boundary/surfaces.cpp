@@ -128,9 +128,9 @@ struct Task {
 
 // Points of one slab, and what else was seen there.
 struct Found {
-    std::vector<std::uint64_t> points;  // group in the upper 16 bits
+    Buffer<std::uint64_t> points;  // group in the upper 16 bits
     // Or those of one group each, in no order.
-    std::vector<std::vector<std::uint64_t>> lists;
+    std::vector<Buffer<std::uint64_t>> lists;
     bool met_invalid = false;
     bool met_class = false;
     std::uint64_t lowest = std::numeric_limits<std::uint64_t>::max();  // by bit pattern
@@ -328,7 +328,7 @@ class SlabFinder {
     }
 
     void grow_list(std::uint8_t label) {
-        std::vector<std::uint64_t>& points = found_.lists[label];
+        Buffer<std::uint64_t>& points = found_.lists[label];
         simd::PointList& list = lists_[label];
         const std::ptrdiff_t used = points.empty() ? 0 : list.next - points.data();
         points.resize(std::max(kFirstListSize, 2 * points.size()));
@@ -337,7 +337,7 @@ class SlabFinder {
 
     void end_lists() {
         for (std::size_t label = 0; label < lists_.size(); ++label) {
-            std::vector<std::uint64_t>& points = found_.lists[label];
+            Buffer<std::uint64_t>& points = found_.lists[label];
             if (points.empty()) continue;
             points.resize(static_cast<std::size_t>(lists_[label].next - points.data()));
         }
@@ -357,7 +357,8 @@ class SlabFinder {
             }
             add_plain_corner(base | static_cast<std::uint64_t>(x) << 8, labels);
         });
-        found_.points.insert(found_.points.end(), row_points_.data(), next_point_);
+        found_.points.append(row_points_.data(),
+                             static_cast<std::size_t>(next_point_ - row_points_.data()));
     }
 
     void read_edge(std::int64_t x, Labels& labels) const {
@@ -794,15 +795,13 @@ void sort_by_group(std::vector<Found>& found, SurfacePoints& result) {
         if (is_one) part.lists.push_back(std::move(part.points));
         for (const std::uint64_t point : part.points) ++begin[(point >> 48) + 1];
         for (const auto& list : part.lists)
-            if (!list.empty())
-                begin[(list.front() >> 48) + 1] += static_cast<std::int64_t>(list.size());
+            if (!list.empty()) begin[(list[0] >> 48) + 1] += static_cast<std::int64_t>(list.size());
     }
     for (std::size_t g = 1; g < begin.size(); ++g) begin[g] += begin[g - 1];
     if (is_one) {
-        result.points.reserve(static_cast<std::size_t>(begin.back()));
+        result.points.reserve_more(static_cast<std::size_t>(begin.back()));
         for (Found& part : found) {
-            for (const auto& list : part.lists)
-                result.points.insert(result.points.end(), list.begin(), list.end());
+            for (const auto& list : part.lists) result.points.append(list.data(), list.size());
             part = {};
         }
         return;
@@ -814,7 +813,7 @@ void sort_by_group(std::vector<Found>& found, SurfacePoints& result) {
             result.points[static_cast<std::size_t>(next[point >> 48]++)] = point;
         for (const auto& list : part.lists) {
             if (list.empty()) continue;
-            std::int64_t& at = next[list.front() >> 48];
+            std::int64_t& at = next[list[0] >> 48];
             std::copy(list.begin(), list.end(), result.points.begin() + at);
             at += static_cast<std::int64_t>(list.size());
         }

@@ -11,7 +11,7 @@ import numpy as np
 from .. import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,101 +24,117 @@ _SMALL = 0.01  # distances below this have fewer than two digits among three dec
 
 
 class Directions:
-    """Distances of one class in both directions, neither of them empty.
+    """Distances of every class in both directions, and what is known of each set of them.
+
+    Numbers of an empty set mean nothing: 0 or NaN.
 
     Parameters
     ----------
-    distances : DirectedDistances
+    classes : sequence of DirectedDistances
     is_counted : bool
         Whether every point has weight 1.
-    tolerances : sequence of float
+    tolerances : (K, T) float64
         What `within` is asked about.
     """
 
     def __init__(
-        self, distances: DirectedDistances, *, is_counted: bool, tolerances: Sequence[float]
+        self, classes: Sequence[DirectedDistances], *, is_counted: bool, tolerances: FloatArray
     ) -> None:
-        self.tolerances = np.asarray(tolerances, dtype=np.float64)
-        self.sets = (distances.pred_to_target, distances.target_to_pred)
-        self.weights = (distances.pred_weight, distances.target_weight)
-        self.is_counted = is_counted
+        self._sets = [part for one in classes for part in (one.pred_to_target, one.target_to_pred)]
+        self._weights = [part for one in classes for part in (one.pred_weight, one.target_weight)]
+        self._tolerances = tolerances
+        self._is_counted = is_counted
+        sizes = np.array([part.size for part in self._sets], dtype=np.int64)
+        self.sizes: NDArray[np.int64] = sizes.reshape(-1, 2)
+
+    @property
+    def totals(self) -> FloatArray:
+        """Sum of the weights, (K, 2)."""
+        return self.sizes.astype(np.float64) if self._is_counted else self._weighted[..., 1]
+
+    @property
+    def maxima(self) -> FloatArray:
+        """The largest distance, (K, 2)."""
+        if self._is_counted:
+            return self._of_each(lambda part: part.max(initial=0.0))
+        return self._weighted[..., 0]
 
     @cached_property
-    def pooled(self) -> FloatArray:
-        """Distances of both directions, one behind the other."""
-        return np.concatenate(self.sets)
+    def means(self) -> FloatArray:
+        """Mean distance, (K, 2)."""
+        with np.errstate(invalid="ignore"):
+            means: FloatArray = self._sums / self.totals
+        return means
 
-    @cached_property
-    def totals(self) -> list[float]:
-        """Sum of the weights of each direction."""
-        if self.is_counted:
-            return [float(part.size) for part in self.sets]
-        return [weight for _, weight, *_ in self._all_sums]
-
-    def maxima(self) -> list[float]:
-        """The largest distance of each direction."""
-        if self.is_counted:
-            return [float(part.max()) for part in self.sets]
-        return [largest for largest, *_ in self._all_sums]
-
-    @cached_property
-    def means(self) -> list[float]:
-        """Mean distance of each direction."""
-        return [total / weight for total, weight in zip(self._sums, self.totals, strict=True)]
-
-    def mean(self, rule: MeanRule) -> float:
-        """Mean distance of both directions together by the rule."""
+    def mean(self, rule: MeanRule) -> FloatArray:
+        """Mean distance of both directions together by the rule, (K,)."""
         if rule == "mean_of_directed":
-            return (self.means[0] + self.means[1]) / 2
+            return np.asarray((self.means[:, 0] + self.means[:, 1]) / 2)
         if rule == "max_of_directed":
-            return max(self.means)
-        if self.is_counted:
-            return float(self.pooled.mean())
-        return sum(self._sums) / sum(self.totals)
+            return np.asarray(self.means.max(axis=1))
+        if self._is_counted:
+            pairs = zip(self._sets[::2], self._sets[1::2], strict=True)
+            pooled = [np.concatenate(pair) for pair in pairs]
+            return np.array([one.mean() if one.size else np.nan for one in pooled])
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self._sums.sum(axis=1) / self.totals.sum(axis=1))
 
     def percentiles(
         self, percentiles: Sequence[float], rule: PercentileRule, *, single_precision: bool
     ) -> FloatArray:
-        """Percentiles by the rule, (P,); by ``"directed"``, (P, 2)."""
+        """Percentiles by the rule, (K, P); by ``"directed"``, (K, P, 2). NaN without two sets."""
+
+        def linear(values: FloatArray) -> FloatArray:
+            return linear_percentiles(values, percentiles, single_precision=single_precision)
+
+        count = len(percentiles)
+        has_both = self.sizes.all(axis=1)
+        chosen = np.flatnonzero(np.repeat(has_both, 2)).tolist()
+        sets = [self._sets[i] for i in chosen]
         if rule == "pooled":
-            return linear_percentiles(self.pooled, percentiles, single_precision=single_precision)
-        directed: list[FloatArray]
-        if rule == "weighted_cdf":
-            directed = [
-                weighted_percentiles(part, weight, percentiles)
-                for part, weight in zip(self.sets, self.weights, strict=True)
-            ]
+            pairs = zip(sets[::2], sets[1::2], strict=True)
+            values = np.array([linear(np.concatenate(pair)) for pair in pairs])
+        elif rule == "weighted_cdf":
+            weights = [self._weights[i] for i in chosen]
+            values = weighted_percentiles(sets, weights, percentiles)
         else:
-            directed = [
-                linear_percentiles(part, percentiles, single_precision=single_precision)
-                for part in self.sets
-            ]
-        return np.stack(directed, axis=-1) if rule == "directed" else np.maximum(*directed)
+            values = np.array([linear(part) for part in sets])
+        found: FloatArray = values.reshape(-1, 1 if rule == "pooled" else 2, count).swapaxes(1, 2)
+        if rule != "directed":
+            found = found.max(axis=-1)
+        result = np.full((len(self.sizes), *found.shape[1:]), np.nan)
+        result[has_both] = found
+        return result
 
     def within(self, *, single_precision: bool) -> FloatArray:
-        """Weight of the points within each tolerance in each direction, (T, 2)."""
-        if not self.is_counted and not single_precision:
-            return np.array([within for _, _, _, *within in self._all_sums]).T
-        result = np.empty((len(self.tolerances), 2))
-        for side, (part, weight) in enumerate(zip(self.sets, self.weights, strict=True)):
+        """Weight of the points within each tolerance, (K, T, 2)."""
+        if not self._is_counted and not single_precision:
+            return self._weighted[..., 3:].swapaxes(1, 2)
+        result = np.empty((*self._tolerances.shape, 2))
+        for k, (part, weight) in enumerate(zip(self._sets, self._weights, strict=True)):
             values: NDArray[Any] = part.astype(np.float32) if single_precision else part
-            for row, tolerance in enumerate(self.tolerances):
+            for row, tolerance in enumerate(self._tolerances[k // 2]):
                 near = values <= values.dtype.type(tolerance)
-                inside = np.count_nonzero(near) if self.is_counted else weight[near].sum()
-                result[row, side] = inside
+                inside = np.count_nonzero(near) if self._is_counted else weight[near].sum()
+                result[k // 2, row, k % 2] = inside
         return result
 
     @cached_property
-    def _sums(self) -> list[float]:
-        if self.is_counted:
-            return [float(part.sum()) for part in self.sets]
-        return [weighted for _, _, weighted, *_ in self._all_sums]
+    def _sums(self) -> FloatArray:
+        if self._is_counted:
+            return self._of_each(lambda part: part.sum())
+        return self._weighted[..., 2]
 
     @cached_property
-    def _all_sums(self) -> list[list[float]]:
-        """Largest distance, weight, sum of both multiplied and weights within, by direction."""
-        sides = zip(self.sets, self.weights, strict=True)
-        return [_core.distance_sums(*side, self.tolerances).tolist() for side in sides]
+    def _weighted(self) -> FloatArray:
+        """Largest distance, weight, sum of both multiplied and weights within, (K, 2, 3 + T)."""
+        limits = np.repeat(self._tolerances, 2, axis=0)
+        sums = _core.distance_sums(self._sets, self._weights, limits)
+        return sums.reshape(-1, 2, sums.shape[1])
+
+    def _of_each(self, function: Callable[[FloatArray], Any]) -> FloatArray:
+        values = np.array([function(part) for part in self._sets], dtype=np.float64)
+        return values.reshape(-1, 2)
 
 
 def distance_text(value: float) -> str:
@@ -134,11 +150,12 @@ def distance_text(value: float) -> str:
     return f"{value:.3g}" if 0 < value < _SMALL else f"{value:.3f}"
 
 
-def share(within: FloatArray, totals: Sequence[float], rule: OverlapRule) -> FloatArray:
-    """Share of both surfaces within a tolerance, from the weights within it (T, 2)."""
-    if rule == "mean_of_directed":
-        return np.asarray((within / totals).mean(axis=-1))
-    return np.asarray(within.sum(axis=-1) / sum(totals))
+def share(within: FloatArray, totals: FloatArray, rule: OverlapRule) -> FloatArray:
+    """Share of both surfaces within a tolerance, from weights (..., 2) within it and in all."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if rule == "mean_of_directed":
+            return np.asarray((within / totals).mean(axis=-1))
+        return np.asarray(within.sum(axis=-1) / totals.sum(axis=-1))
 
 
 def linear_percentiles(
@@ -174,17 +191,17 @@ def _between_rounded_once(low: Any, high: Any, weight: Any) -> Any:
 
 
 def weighted_percentiles(
-    values: FloatArray, weights: FloatArray, percentiles: Sequence[float]
+    sets: Sequence[FloatArray], weights: Sequence[FloatArray], percentiles: Sequence[float]
 ) -> FloatArray:
-    """For each percentile the smallest value up to which that share of all weight lies.
+    """For each set and percentile the smallest value up to which that share of all weight lies.
 
-    Weights are summed in the order of (value, weight), one after the other: where the sum reaches
-    the share exactly, rounding decides. Sorting costs more than all else and matters nowhere but
-    there.
+    (S, P). Weights are summed in the order of (value, weight), one after the other: where the sum
+    reaches the share exactly, rounding decides. Sorting costs more than all else and matters
+    nowhere but there.
     """
-    result = _core.weighted_percentiles(values, weights, np.asarray(percentiles, np.float64))
-    if np.isnan(result).any():
-        return _weighted_percentiles_in_order(values, weights, percentiles)
+    result = _core.weighted_percentiles(sets, weights, np.asarray(percentiles, np.float64))
+    for k in np.flatnonzero(np.isnan(result).any(axis=1)).tolist():
+        result[k] = _weighted_percentiles_in_order(sets[k], weights[k], percentiles)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -565,97 +565,83 @@ class Reductions:
     ) -> None:
         self._distances = distances
         self._rules = rules
-        is_counted = distances.weights == "count"
         self._tolerances = np.empty((len(distances), 0)) if tolerances is None else tolerances
-        self._classes = [
-            Directions(one, is_counted=is_counted, tolerances=row)
-            for one, row in zip(distances.values(), self._tolerances, strict=True)
-        ]
-        self._cases = [_empty_case(one) for one in self._classes]
+        self._directions = Directions(
+            list(distances.values()),
+            is_counted=distances.weights == "count",
+            tolerances=self._tolerances,
+        )
 
     def hausdorff(self) -> FloatArray:
         """The largest distance of both directions, (K,)."""
-        return self._each((), lambda _, one: max(one.maxima()), "hausdorff")
+        return self._filled(self._directions.maxima.max(axis=1), "hausdorff")
 
     def maxima(self) -> FloatArray:
         """The largest distance of each direction, (K, 2)."""
-        return self._each((2,), lambda _, one: one.maxima(), "hausdorff")
+        return self._filled(self._directions.maxima, "hausdorff")
 
     def percentiles(self, percentiles: Sequence[float]) -> FloatArray:
         """Percentiles by the rule, (K, P) or (K, P, 2)."""
         rules = self._rules
-        shape = (len(percentiles), 2) if rules.percentile == "directed" else (len(percentiles),)
-
-        def of_class(_: int, one: Directions) -> FloatArray:
-            return one.percentiles(
-                percentiles, rules.percentile, single_precision=rules.single_precision
-            )
-
-        return self._each(shape, of_class, "percentile")
+        values = self._directions.percentiles(
+            percentiles, rules.percentile, single_precision=rules.single_precision
+        )
+        return self._filled(values, "percentile")
 
     def directed_means(self) -> FloatArray:
         """Mean distance of each direction, (K, 2)."""
-        return self._each((2,), lambda _, one: one.means, "mean", "mean_of_nothing")
+        return self._filled(self._directions.means, "mean", "mean_of_nothing")
 
     def mean(self, rule: MeanRule) -> FloatArray:
         """Mean distance of both directions together, (K,)."""
-        return self._each((), lambda _, one: one.mean(rule), "mean")
+        return self._filled(self._directions.mean(rule), "mean")
 
     def surface_dice(self) -> FloatArray:
         """Share of both surfaces within each tolerance, (K, T)."""
-
-        def of_class(k: int, one: Directions) -> FloatArray:
-            return share(self.within[k], one.totals, self._rules.overlap)
-
-        return self._each((self._tolerances.shape[1],), of_class, "overlap")
+        totals = self._directions.totals[:, None]
+        return self._filled(share(self.within, totals, self._rules.overlap), "overlap")
 
     def overlap(self) -> FloatArray:
         """Share of each surface within each tolerance, (K, T, 2)."""
-
-        def of_class(k: int, one: Directions) -> FloatArray:
-            shares: FloatArray = self.within[k] / one.totals
-            return shares
-
-        shape = (self._tolerances.shape[1], 2)
-        return self._each(shape, of_class, "overlap", "overlap_of_nothing")
+        with np.errstate(invalid="ignore"):
+            shares = self.within / self._directions.totals[:, None]
+        return self._filled(shares, "overlap", "overlap_of_nothing")
 
     @cached_property
     def within(self) -> FloatArray:
         """Weight of the points within each tolerance, (K, T, 2)."""
-        single = self._rules.single_precision
-        parts = [one.within(single_precision=single) for one in self._classes]
-        return np.array(parts, dtype=np.float64).reshape(*self._tolerances.shape, 2)
+        return self._directions.within(single_precision=self._rules.single_precision)
 
     def points(self) -> NDArray[np.int64]:
         """Number of points of each surface, (K, 2)."""
-        sizes = [[part.size for part in one.sets] for one in self._classes]
-        return np.array(sizes, dtype=np.int64).reshape(-1, 2)
+        return self._directions.sizes
 
     def weight(self) -> FloatArray:
         """Weight of each surface, (K, 2)."""
-        totals = [one.totals for one in self._classes]
-        return np.array(totals, dtype=np.float64).reshape(-1, 2)
+        return self._directions.totals
 
-    def _each(
-        self,
-        shape: tuple[int, ...],
-        of_class: Callable[[int, Directions], Any],
-        name: str,
-        of_nothing: str | None = None,
-    ) -> FloatArray:
-        """A number or array per class; of an empty surface what the rules say under the name."""
-        result = np.empty((len(self._classes), *shape))
-        for k, (one, case) in enumerate(zip(self._classes, self._cases, strict=True)):
-            if case is None:
-                result[k] = of_class(k, one)
-                continue
+    @cached_property
+    def _empty(self) -> list[tuple[int, Literal["both", "pred", "target"]]]:
+        """Classes that a map has no surface of, and which one."""
+        cases: dict[tuple[bool, bool], Literal["both", "pred", "target"]] = {
+            (True, True): "both",
+            (True, False): "pred",
+            (False, True): "target",
+        }
+        nothing = (self._directions.sizes == 0).tolist()
+        return [
+            (k, cases[pred, target]) for k, (pred, target) in enumerate(nothing) if pred or target
+        ]
+
+    def _filled(self, values: FloatArray, name: str, of_nothing: str | None = None) -> FloatArray:
+        """The values, where a surface is empty what the rules say under the name."""
+        result = values.copy()
+        for k, case in self._empty:
             scores: EmptyScores = getattr(self._rules.empty, case)
             result[k] = self._value(getattr(scores, name), k, case)
             if of_nothing is not None:
-                for side, part in enumerate(one.sets):
-                    if part.size == 0:
-                        value = self._value(getattr(scores, of_nothing), k, case)
-                        result[k, ..., side] = value
+                value = self._value(getattr(scores, of_nothing), k, case)
+                result[k, ..., self._directions.sizes[k] == 0] = value
         return result
 
     def _value(self, score: EmptyScore, k: int, case: str) -> float:
@@ -666,13 +652,6 @@ class Reductions:
                 f"{self._rules.name!r} have no score; empty= chooses one"
             )
         return self._distances.diagonal if score == "diagonal" else float(score)
-
-
-def _empty_case(one: Directions) -> Literal["both", "pred", "target"] | None:
-    no_pred, no_target = one.sets[0].size == 0, one.sets[1].size == 0
-    if no_pred and no_target:
-        return "both"
-    return "pred" if no_pred else "target" if no_target else None
 
 
 # --- what the user gave -----------------------------------------------------------------------

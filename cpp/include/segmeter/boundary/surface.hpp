@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "segmeter/region/buffer.hpp"
 #include "segmeter/view.hpp"
 
 namespace segmeter {
@@ -86,8 +87,8 @@ class SurfacePoints {
         return static_cast<std::int64_t>(points.size());
     }
 
-    std::vector<std::uint64_t> points;  // group by group: group, plane, row, column, code
-    std::vector<std::int64_t> begin;    // num_groups + 1 positions in `points`
+    Buffer<std::uint64_t> points;     // group by group: group, plane, row, column, code
+    std::vector<std::int64_t> begin;  // num_groups + 1 positions in `points`
     std::array<std::int64_t, 3> shape{};
     std::array<int, 3> bits{};  // of each coordinate
     bool met_invalid = false;   // a label that is kInvalidLabel was seen
