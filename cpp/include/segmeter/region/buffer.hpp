@@ -1,4 +1,4 @@
-// Memory of the region and boundary families: arrays that grow, and large ones whose pages are used again.
+// Memory of regions and boundaries: arrays that grow, and large ones whose pages are used again.
 #pragma once
 
 #include <algorithm>
