@@ -15,6 +15,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace segmeter {
 namespace {
@@ -81,8 +82,9 @@ class ErrorSlot {
             failed_.store(true, std::memory_order_relaxed);
         }
     }
-    void rethrow() const {
-        if (error_) std::rethrow_exception(error_);
+    // Taken out of here, as the slot may be forgotten last by a thread that comes late.
+    void rethrow() {
+        if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     }
 
    private:
@@ -107,7 +109,7 @@ class Blocks {
         }
     }
     void wait() const noexcept { are_done_.wait(0); }
-    void rethrow() const { errors_.rethrow(); }
+    void rethrow() { errors_.rethrow(); }
 
    private:
     std::int64_t count_;
