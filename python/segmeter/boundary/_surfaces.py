@@ -308,13 +308,13 @@ def _check_metric(metric: Any, surface: Surface, spacing: tuple[float, ...]) -> 
 
 
 # What points of each surface may weigh; the first is the default.
-_WEIGHTS: dict[Surface, tuple[SurfaceWeights, ...]] = {
+_WEIGHTS: dict[str, tuple[SurfaceWeights, ...]] = {
     "corner": ("marching", "face_share", "count"),
     "face_mesh": ("area", "count"),
 }
 
 
-def default_weights(surface: Surface) -> SurfaceWeights:
+def default_weights(surface: str) -> SurfaceWeights:
     """What points of a surface weigh where nothing is said.
 
     Examples

@@ -506,7 +506,7 @@ def sentences(plan: Plan) -> Iterator[str]:
     left_out = [name for k, name in enumerate(plan.class_names) if k not in classes]
     yield "surfaces: of every class" + (f" but {', '.join(left_out)}" if left_out else "")
     whose = "segmeter's own conventions" if plan.preset is None else f"as {plan.preset} has them"
-    weights = rules.weights or default_weights(rules.surface)  # type: ignore[arg-type]
+    weights = rules.weights or default_weights(rules.surface)
     yield (
         f"distances: {whose} (surface {rules.surface}, weights {weights}, border "
         f"{rules.border}, percentile {rules.percentile}, mean {rules.mean}, NSD {rules.overlap})"
