@@ -117,6 +117,14 @@ def test_scores_equal_the_twins(counts: region.DetectionCounts) -> None:
         assert ours == pytest.approx(twin, rel=1e-12, nan_ok=True), name
 
 
+def test_a_rate_that_is_reached_just_is_reached() -> None:
+    counts = region.detect([[0.25, 0]], [[0, 0]]) + region.detect([[0.25, 0]], [[1, 0]])
+    counts += region.detect([[0, 0]], [[0, 0]])
+    for froc in (region.froc, region_detection.froc):
+        curve = froc(counts, rates=[1 / 3, np.nextafter(1 / 3, 0)])
+        np.testing.assert_array_equal(curve.sensitivity_at, [1.0, 0.0])
+
+
 @given(
     candidate_lists(),
     st.lists(st.sampled_from([0, 0.125, 1 / 3, 0.5, 1, 2.5, 8]), min_size=1),

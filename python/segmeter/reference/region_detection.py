@@ -125,7 +125,8 @@ def froc(counts: DetectionCounts, *, rates: Sequence[float], interpolation: str 
     at = [math.nan] * len(rates)
     if cases and lesions:
         curve = [(Fraction(0), Fraction(0))]
-        curve += [(false / cases, found / lesions) for found, false in totals]
+        # A third of a false positive an image is the number that who asks for 1 / 3 writes.
+        curve += [(Fraction(float(false / cases)), found / lesions) for found, false in totals]
         at = [float(_read(curve, Fraction(rate), interpolation)) for rate in rates]
     return Froc(
         threshold=thresholds,
